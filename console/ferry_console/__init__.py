@@ -1,0 +1,1 @@
+"""Ferry's console: the one `ferry` command for operators and newcomers."""

@@ -1,0 +1,1 @@
+"""Ferry's producer: sends messages to a Kafka topic, from a shell or from Python."""
