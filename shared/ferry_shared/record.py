@@ -1,0 +1,108 @@
+"""A record's place in Kafka, and the task ids that tell it: `messages-0-4711` is topic, partition, offset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+DEFAULT_GROUP = "ferry"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class TopicPartition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One Kafka record, unchanged. `timestamp_ms` counts from 1970 and can be negative, or None when Kafka has none."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int | None
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+    @property
+    def topic_partition(self) -> TopicPartition:
+        """Where it lies."""
+        return TopicPartition(self.topic, self.partition)
+
+    @property
+    def next_offset(self) -> int:
+        """The position after this record."""
+        return next_offset(self.offset)
+
+
+def next_offset(offset: int) -> int:
+    """Return the position after `offset`: what a consumer commits once that record is done."""
+    return offset + 1
+
+
+@dataclass(frozen=True, slots=True)
+class TaskId:
+    """Where a task comes from. A batch holds the offsets `first` to `last`, a single task one offset, twice."""
+
+    group: str
+    topic: str
+    partition: int
+    first: int
+    last: int
+
+    @property
+    def text(self) -> str:
+        """`messages-0-4711`, for a batch `messages-0-4711..4810`; `@group` follows unless it is the default group."""
+        offsets = str(self.first) if self.first == self.last else f"{self.first}..{self.last}"
+        return f"{self.topic}-{self.partition}-{offsets}{group_suffix(self.group)}"
+
+    @classmethod
+    def parse(cls, text: str) -> TaskId:
+        """Read a task id.
+
+        Raises:
+            ValueError: it isn't one of Ferry's.
+        """
+        place, at, group = text.partition("@")
+        try:
+            topic, partition, offsets = place.rsplit("-", 2)
+            first, _, last = offsets.partition("..")
+            task_id = cls(
+                group if at else DEFAULT_GROUP, topic, int(partition), int(first), int(last or first)
+            )
+        except ValueError:
+            task_id = None
+        if task_id is None or task_id.text != text:
+            raise ValueError(f"{text!r} is no task id of Ferry's: expected topic-partition-offset")
+        return task_id
+
+
+def group_suffix(group: str) -> str:
+    """What a task id ends with, so that two groups on one topic never share an id."""
+    return "" if group == DEFAULT_GROUP else f"@{group}"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the worker knows of a task's record."""
+
+    task_id: TaskId
+    timestamp_ms: int | None
+
+    @property
+    def timestamp(self) -> datetime:
+        """The record's timestamp; the present time when there is none or it is outside the calendar."""
+        if self.timestamp_ms is None:
+            return datetime.now(UTC)
+        try:
+            return _EPOCH + timedelta(milliseconds=self.timestamp_ms)
+        except OverflowError:
+            return datetime.now(UTC)

@@ -1,0 +1,77 @@
+"""Routes: which topic becomes which task. A message can never choose a task outside them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from ferry_shared.errors import ConfigurationError
+from ferry_shared.message import Message
+
+if TYPE_CHECKING:
+    from ferry_shared.settings import RoutingSettings
+
+DEFAULT_QUEUE = "celery"
+BUILT_IN_TASK = "printSomething"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Every record of `topic`, validated as `message`, becomes the task named `task` in `queue`.
+
+    `message` is any type that pydantic validates: a model, a union, a TypedDict, a dataclass.
+    """
+
+    topic: str
+    message: Any
+    task: str
+    queue: str = DEFAULT_QUEUE
+
+    @property
+    def adapter(self) -> TypeAdapter[Any]:
+        """The validator of this route's messages; build it once and keep it."""
+        return TypeAdapter(self.message)
+
+
+def load_routes(settings: RoutingSettings) -> tuple[Route, ...]:
+    """Return the routes that `FERRY_ROUTES` names, or the built-in one.
+
+    Raises:
+        ConfigurationError: the module or attribute isn't there, or isn't a list of routes with distinct topics.
+    """
+    if not settings.ferry_routes:
+        return (Route(settings.ferry_topic, Message, BUILT_IN_TASK),)
+    routes = _attribute(settings.ferry_routes)
+    if not isinstance(routes, Iterable) or not (found := tuple(routes)):
+        raise ConfigurationError(f"FERRY_ROUTES: expected {settings.ferry_routes} to be a list of Route(...)")
+    if wrong := [route for route in found if not isinstance(route, Route)]:
+        raise ConfigurationError(
+            f"FERRY_ROUTES: expected Route(...) objects, found {type(wrong[0]).__name__}"
+        )
+    topics = [route.topic for route in found]
+    if twice := sorted({topic for topic in topics if topics.count(topic) > 1}):
+        raise ConfigurationError(f"FERRY_ROUTES: the topic {twice[0]} has more than one route")
+    return found
+
+
+def _attribute(reference: str) -> object:
+    module_name, colon, attribute = reference.partition(":")
+    if not colon or not module_name or not attribute:
+        raise ConfigurationError(
+            "FERRY_ROUTES: expected package.module:attribute, such as orders.routes:routes"
+        )
+    if (here := str(Path.cwd())) not in sys.path:
+        # Celery does the same for -A: a user's own modules lie in the working directory.
+        sys.path.insert(0, here)
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except ImportError as error:
+        raise ConfigurationError(f"FERRY_ROUTES: can't import {module_name}: {error}") from error
+    except AttributeError as error:
+        raise ConfigurationError(f"FERRY_ROUTES: {module_name} has no attribute {attribute}") from error
