@@ -34,12 +34,8 @@ def properties_from_json(value: object) -> object:
             properties = orjson.loads(value)
         except orjson.JSONDecodeError:
             properties = None
-    if not isinstance(properties, dict) or not all(
-        isinstance(item, PropertyValue) for item in properties.values()
-    ):
-        raise ValueError(
-            'expected a JSON object of librdkafka properties, such as {"socket.timeout.ms": 10000}'
-        )
+    if not isinstance(properties, dict) or not all(isinstance(item, PropertyValue) for item in properties.values()):
+        raise ValueError('expected a JSON object of librdkafka properties, such as {"socket.timeout.ms": 10000}')
     if taken := sorted(RESERVED & properties.keys()):
         raise ValueError(f"{', '.join(taken)} can't be set here: Ferry's promises rest on it")
     return properties

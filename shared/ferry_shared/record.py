@@ -75,9 +75,7 @@ class TaskId:
         try:
             topic, partition, offsets = place.rsplit("-", 2)
             first, _, last = offsets.partition("..")
-            task_id = cls(
-                group if at else DEFAULT_GROUP, topic, int(partition), int(first), int(last or first)
-            )
+            task_id = cls(group if at else DEFAULT_GROUP, topic, int(partition), int(first), int(last or first))
         except ValueError:
             task_id = None
         if task_id is None or task_id.text != text:

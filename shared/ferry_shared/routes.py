@@ -51,9 +51,7 @@ def load_routes(settings: RoutingSettings) -> tuple[Route, ...]:
     if not isinstance(routes, Iterable) or not (found := tuple(routes)):
         raise ConfigurationError(f"FERRY_ROUTES: expected {settings.ferry_routes} to be a list of Route(...)")
     if wrong := [route for route in found if not isinstance(route, Route)]:
-        raise ConfigurationError(
-            f"FERRY_ROUTES: expected Route(...) objects, found {type(wrong[0]).__name__}"
-        )
+        raise ConfigurationError(f"FERRY_ROUTES: expected Route(...) objects, found {type(wrong[0]).__name__}")
     topics = [route.topic for route in found]
     if twice := sorted({topic for topic in topics if topics.count(topic) > 1}):
         raise ConfigurationError(f"FERRY_ROUTES: the topic {twice[0]} has more than one route")
@@ -63,9 +61,7 @@ def load_routes(settings: RoutingSettings) -> tuple[Route, ...]:
 def _attribute(reference: str) -> object:
     module_name, colon, attribute = reference.partition(":")
     if not colon or not module_name or not attribute:
-        raise ConfigurationError(
-            "FERRY_ROUTES: expected package.module:attribute, such as orders.routes:routes"
-        )
+        raise ConfigurationError("FERRY_ROUTES: expected package.module:attribute, such as orders.routes:routes")
     if (here := str(Path.cwd())) not in sys.path:
         # Celery does the same for -A: a user's own modules lie in the working directory.
         sys.path.insert(0, here)

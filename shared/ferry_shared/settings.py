@@ -45,9 +45,7 @@ class KafkaSettings(Settings):
     kafka_ssl_ca_location: str = Field("", description="File with the certificate authorities to trust.")
     kafka_ssl_certificate_location: str = Field("", description="File with this client's certificate (mTLS).")
     kafka_ssl_key_location: str = Field("", description="File with this client's private key (mTLS).")
-    kafka_ssl_key_password: SecretStr = Field(
-        SecretStr(""), description="Password of that key; never printed."
-    )
+    kafka_ssl_key_password: SecretStr = Field(SecretStr(""), description="Password of that key; never printed.")
     kafka_client_properties: KafkaProperties = Field(
         default_factory=dict,
         description='Any other librdkafka property, as a JSON object: {"socket.timeout.ms": 10000}.',
@@ -91,9 +89,7 @@ class RedisSettings(Settings):
     def _ledger_lives_with_the_queue(self) -> Self:
         broker = self.celery_broker_url.get_secret_value()
         if urlsplit(broker).scheme not in REDIS_SCHEMES:
-            raise ValueError(
-                "CELERY_BROKER_URL: expected redis:// or rediss://, the ledger lives beside the queue"
-            )
+            raise ValueError("CELERY_BROKER_URL: expected redis:// or rediss://, the ledger lives beside the queue")
         if self.ferry_ledger_url.get_secret_value() not in {"", broker}:
             raise ValueError(
                 "FERRY_LEDGER_URL: expected the same as CELERY_BROKER_URL, or nothing, with a Redis broker"
@@ -109,9 +105,7 @@ class RedisSettings(Settings):
 class RoutingSettings(Settings):
     """Which topic becomes which task."""
 
-    ferry_topic: str = Field(
-        "messages", min_length=1, max_length=249, description="Topic of the built-in route."
-    )
+    ferry_topic: str = Field("messages", min_length=1, max_length=249, description="Topic of the built-in route.")
     ferry_routes: str = Field(
         "",
         description='Your routes, as "package.module:attribute"; empty: FERRY_TOPIC to the task printSomething.',
@@ -127,9 +121,7 @@ class RoutingSettings(Settings):
 class LogSettings(Settings):
     """What the logs look like."""
 
-    log_format: Literal["plain", "json"] = Field(
-        "plain", description="plain (for people) or json (one object a line)."
-    )
+    log_format: Literal["plain", "json"] = Field("plain", description="plain (for people) or json (one object a line).")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR."
     )
@@ -144,9 +136,7 @@ class LogSettings(Settings):
 class ProducerSettings(KafkaSettings, LogSettings):
     """The producer."""
 
-    ferry_topic: str = Field(
-        "messages", min_length=1, max_length=249, description="Topic of the built-in route."
-    )
+    ferry_topic: str = Field("messages", min_length=1, max_length=249, description="Topic of the built-in route.")
     producer_acks: Literal["0", "1", "all"] = Field(
         "all", description="Who must have the message before it counts as sent: 0 (nobody), 1 (leader), all."
     )
@@ -171,9 +161,7 @@ class ProducerSettings(KafkaSettings, LogSettings):
     producer_connect_timeout_seconds: float = Field(
         5, gt=0, le=3600, description="How long to look for Kafka at start before giving up with exit code 3."
     )
-    producer_interval_seconds: float = Field(
-        1, ge=0, le=86_400, description="Pause between two messages of --forever."
-    )
+    producer_interval_seconds: float = Field(1, ge=0, le=86_400, description="Pause between two messages of --forever.")
 
 
 class ConsumerSettings(KafkaSettings, RedisSettings, RoutingSettings, LogSettings):
@@ -192,9 +180,7 @@ class ConsumerSettings(KafkaSettings, RedisSettings, RoutingSettings, LogSetting
     consumer_offset_reset: Literal["earliest", "latest"] = Field(
         "earliest", description="Where a group without commits starts a topic: earliest or latest."
     )
-    consumer_intake_max_messages: int = Field(
-        1_000, ge=1, le=100_000, description="Records taken from Kafka at once."
-    )
+    consumer_intake_max_messages: int = Field(1_000, ge=1, le=100_000, description="Records taken from Kafka at once.")
     consumer_max_in_flight_per_partition: int = Field(
         10_000,
         ge=1,
@@ -248,9 +234,7 @@ class ConsumerSettings(KafkaSettings, RedisSettings, RoutingSettings, LogSetting
         10, gt=0, le=300, description="Longest wait between two tries while Kafka or Redis is away."
     )
     consumer_http_host: str = Field("127.0.0.1", description="Address of /livez, /readyz and /metrics.")
-    consumer_http_port: int = Field(
-        8080, ge=0, le=65_535, description="Port of /livez, /readyz and /metrics; 0: none."
-    )
+    consumer_http_port: int = Field(8080, ge=0, le=65_535, description="Port of /livez, /readyz and /metrics; 0: none.")
 
 
 class WorkerSettings(RedisSettings, RoutingSettings, LogSettings):
@@ -287,9 +271,7 @@ class WorkerSettings(RedisSettings, RoutingSettings, LogSettings):
         le=300,
         description="How long a task waits for a Redis that is away before it goes back to the queue.",
     )
-    worker_prefetch_multiplier: int = Field(
-        4, ge=1, le=1000, description="Tasks each worker process reserves ahead."
-    )
+    worker_prefetch_multiplier: int = Field(4, ge=1, le=1000, description="Tasks each worker process reserves ahead.")
     worker_status_interval_seconds: float = Field(
         60, gt=0, le=86_400, description="How often beat asks for the status line."
     )
@@ -297,9 +279,7 @@ class WorkerSettings(RedisSettings, RoutingSettings, LogSettings):
     @model_validator(mode="after")
     def _soft_limit_comes_first(self) -> Self:
         if self.worker_task_soft_time_limit_seconds > self.worker_task_time_limit_seconds:
-            raise ValueError(
-                "WORKER_TASK_SOFT_TIME_LIMIT_SECONDS: expected at most WORKER_TASK_TIME_LIMIT_SECONDS"
-            )
+            raise ValueError("WORKER_TASK_SOFT_TIME_LIMIT_SECONDS: expected at most WORKER_TASK_TIME_LIMIT_SECONDS")
         return self
 
     @property
@@ -322,9 +302,7 @@ def load(section: type[SettingsT]) -> SettingsT:
     settings, problems = _read(section, _env_file())
     if settings is None:
         # Raised outside the handler: pydantic's error holds the values (also in `errors()`), so it must not be chained.
-        raise ConfigurationError(
-            "Ferry's settings need a change:\n" + "\n".join(f"  {line}" for line in problems)
-        )
+        raise ConfigurationError("Ferry's settings need a change:\n" + "\n".join(f"  {line}" for line in problems))
     return settings
 
 

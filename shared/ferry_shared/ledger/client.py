@@ -1,0 +1,68 @@
+"""The connection to the ledger's Redis, and its errors in Ferry's terms."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from ferry_shared.errors import RedisUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOCKET_TIMEOUT_SECONDS = 5.0
+CONNECT_TIMEOUT_SECONDS = 2.0
+
+#: Replies of a server that is up but can't serve now; each passes, so the call is tried again.
+_PASSING_REPLIES = (
+    "LOADING",
+    "READONLY",
+    "MISCONF",
+    "OOM",
+    "MASTERDOWN",
+    "BUSY",
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+    "NOREPLICAS",
+)
+
+
+def connect(url: str) -> redis.Redis:
+    """Return a client that never retries by itself: a lost reply must be judged by the caller.
+
+    redis-py's default is ten tries of 5 s inside one call, which would keep the consumer out of its group.
+    """
+    return redis.Redis.from_url(
+        _plain_scheme(url),
+        socket_timeout=SOCKET_TIMEOUT_SECONDS,
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        client_name="ferry",
+    )
+
+
+def _plain_scheme(url: str) -> str:
+    return url.replace("valkeys://", "rediss://", 1).replace("valkey://", "redis://", 1)
+
+
+def is_passing(error: redis.RedisError) -> bool:
+    """Tell whether trying again can help."""
+    if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
+        return True
+    return isinstance(error, redis.ResponseError) and str(error).startswith(_PASSING_REPLIES)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what passes into `RedisUnavailable`; what doesn't stays what it is."""
+    try:
+        yield
+    except redis.RedisError as error:
+        if is_passing(error):
+            raise RedisUnavailable(f"Redis: {error}") from error
+        raise

@@ -1,0 +1,284 @@
+"""The consumer's side of the ledger: acquire, dispatch, snapshot, enqueue, clear, committed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ferry_shared.ledger.scripts import Call, run, run_all
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import redis
+
+    from ferry_shared.ledger.keys import LedgerKeys
+
+
+class Condition(StrEnum):
+    """What a ledger looks like before it is acquired."""
+
+    ABSENT = "absent"
+    SOUND = "sound"
+    DAMAGED = "damaged"
+    WRONG_TYPE = "wrong-type"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a ledger: who it belongs to and how far it is."""
+
+    format: str
+    ledger: str
+    epoch: int
+    position: int
+    committed: int
+    cluster_id: str
+    topic_id: str
+    fields: Mapping[str, str]
+
+    @classmethod
+    def of(cls, fields: Mapping[str, str]) -> Head:
+        """Read the hash; a field that is missing counts as 0 or empty."""
+        return cls(
+            fields.get("format", ""),
+            fields.get("ledger", ""),
+            int(fields.get("epoch", 0)),
+            int(fields.get("position", 0)),
+            int(fields.get("committed", 0)),
+            fields.get("cluster_id", ""),
+            fields.get("topic_id", ""),
+            fields,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A ledger as it was read: its condition, entries in flight, and the head where there is one."""
+
+    condition: Condition
+    entries: int
+    head: Head | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Proof that this consumer acquired the ledger: every one of its scripts compares both."""
+
+    ledger: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acquired:
+    """A ledger is ours: from here on its position is `position`."""
+
+    ownership: Ownership
+    position: int
+    committed: int
+    entries: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A script refused: no ledger, another owner, or another position (None: there is no head)."""
+
+    ledger: str | None
+    epoch: int | None
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """A dispatch is recorded and queued; `entries` are in flight now."""
+
+    position: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An entry at which the consumer must act, with its state and what `fail` or `retry` stored."""
+
+    member: str
+    token: str
+    copy: int
+    claims: int
+    deliveries: int
+    error: str | None
+    retry_due: bool
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A partition's ledger at one moment; commits are computed from it and from nothing else."""
+
+    position: int
+    committed: int
+    entries: int
+    messages: int
+    dead_letters: int
+    sound: bool
+    lowest: int | None
+    oldest_ms: int
+    now_ms: int
+    due: tuple[Due, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A message to queue: the entry's member and the finished Celery message."""
+
+    member: str
+    celery_message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A record that can't become a task: an entry with an error, and no message."""
+
+    member: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """One dispatch call: what was taken from a partition, in order. It may hold no entry and only move the position."""
+
+    keys: LedgerKeys
+    queue_key: str
+    ownership: Ownership
+    expected: int
+    next: int
+    last: int
+    queued: Sequence[Queued]
+    invalid: Sequence[Invalid]
+
+    def call(self) -> Call:
+        """The script call."""
+        arguments: list[str | bytes | int] = [
+            self.ownership.ledger, self.ownership.epoch, self.expected, self.next, self.last, len(self.queued),
+        ]  # fmt: skip
+        for entry in self.queued:
+            arguments += (entry.member, entry.celery_message)
+        for record in self.invalid:
+            arguments += (record.member, record.error)
+        return Call("dispatch", (*self.keys.all, self.queue_key), arguments)
+
+
+def inspect(client: redis.Redis, keys: LedgerKeys) -> Inspection:
+    """Read a ledger before acquiring it."""
+    condition, entries, flat = run(client, Call("inspect", keys.all, ()))
+    words = [word.decode() for word in flat]
+    fields = dict(zip(words[::2], words[1::2], strict=True))
+    return Inspection(Condition(condition.decode()), entries, Head.of(fields) if fields else None)
+
+
+def acquire(
+    client: redis.Redis,
+    keys: LedgerKeys,
+    seen: Inspection,
+    *,
+    ledger: str,
+    epoch_floor: int,
+    position: int,
+    committed: int,
+    cluster_id: str,
+    topic_id: str,
+    drop: bool,
+    drop_from: int | None,
+) -> Acquired | Refused:
+    """Take over a ledger, or create it; refused when somebody else changed it since `seen` was read."""
+    fields: Mapping[str, str] = seen.head.fields if seen.head else {}
+    names = ("format", "ledger", "epoch", "position", "committed", "topic_id")
+    head = [fields.get(name, "") for name in names]
+    if seen.condition is Condition.WRONG_TYPE:
+        head[0] = "?"
+    arguments = (
+        *head, ledger, epoch_floor, position, committed, cluster_id, topic_id,
+        "drop" if drop else "keep", "" if drop_from is None else drop_from,
+    )  # fmt: skip
+    reply = run(client, Call("acquire", keys.all, arguments))
+    if reply[0] != b"acquired":
+        return _refused(reply)
+    return Acquired(Ownership(ledger, int(reply[1])), position, committed, reply[2], reply[3])
+
+
+def dispatch(client: redis.Redis, dispatches: Sequence[Dispatch]) -> list[Dispatched | Refused | Exception]:
+    """Record and queue, each partition in one atomic script, all in one round trip; in the order given.
+
+    Raises:
+        RedisUnavailable: which of them happened is unknown.
+    """
+    replies = run_all(client, [dispatch.call() for dispatch in dispatches])
+    return [_dispatched(reply) for reply in replies]
+
+
+def _dispatched(reply: Any) -> Dispatched | Refused | Exception:
+    if isinstance(reply, Exception):
+        return reply
+    return Dispatched(int(reply[1]), int(reply[2])) if reply[0] == b"dispatched" else _refused(reply)
+
+
+def snapshot(
+    client: redis.Redis, owned: Sequence[tuple[LedgerKeys, Ownership]], limit: int
+) -> list[Snapshot | Refused | Exception]:
+    """Read every partition's ledger in one round trip; at most `limit` entries that need attention each."""
+    calls = [Call("snapshot", keys.all, (owner.ledger, owner.epoch, limit)) for keys, owner in owned]
+    return [_snapshot(reply) for reply in run_all(client, calls)]
+
+
+def _snapshot(reply: Any) -> Snapshot | Refused | Exception:
+    if isinstance(reply, Exception):
+        return reply
+    if reply[0] != b"snapshot":
+        return _refused(reply)
+    position, committed, entries, messages, dead_letters, cardinality, lowest, oldest_ms, now_ms, due = reply[1:]
+    return Snapshot(
+        int(position), int(committed), int(entries), int(messages), int(dead_letters), int(entries) == cardinality,
+        int(lowest) if lowest else None, int(oldest_ms), int(now_ms), tuple(_due(*item) for item in due),
+    )  # fmt: skip
+
+
+def _due(member: bytes, state: bytes, payload: bytes) -> Due:
+    fields = orjson.loads(state) if state else {}
+    return Due(
+        member.decode(),
+        fields.get("token", ""),
+        fields.get("copy", 0),
+        fields.get("claims", 0),
+        fields.get("deliveries", 0),
+        fields.get("error"),
+        "due" in fields,
+        payload,
+    )
+
+
+def enqueue(
+    client: redis.Redis, keys: LedgerKeys, queue_key: str, owner: Ownership, due: Due, celery_message: bytes
+) -> bool:
+    """Queue the next copy of an entry; False when the entry has moved on meanwhile."""
+    arguments = (owner.ledger, owner.epoch, due.member, due.token, due.copy, celery_message)
+    return bool(run(client, Call("enqueue", (*keys.all, queue_key), arguments))[0] == b"enqueued")
+
+
+def clear(client: redis.Redis, keys: LedgerKeys, owner: Ownership, member: str, token: str) -> bool:
+    """Remove an entry whose dead letter Kafka has acknowledged; False when it is gone already."""
+    arguments = (owner.ledger, owner.epoch, member, token)
+    return bool(run(client, Call("clear", keys.all, arguments))[0] == b"cleared")
+
+
+def committed(client: redis.Redis, keys: LedgerKeys, owner: Ownership, offset: int) -> bool:
+    """Record what Kafka has committed; False when the ledger is no longer ours."""
+    return bool(run(client, Call("committed", keys.all, (owner.ledger, owner.epoch, offset)))[0] == b"recorded")
+
+
+def _refused(reply: Sequence[bytes]) -> Refused:
+    if len(reply) == 1:
+        return Refused(None, None, None)
+    return Refused(reply[1].decode(), int(reply[2] or 0), int(reply[3] or 0))

@@ -1,0 +1,73 @@
+"""Names of the ledger's keys, and of the members inside."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ferry_shared.record import TopicPartition
+
+#: These would break the hash tag (`{…}`), the separator, or a terminal; `%` keeps the encoding one to one.
+_RESERVED = re.compile(r"[%:{}\x00-\x1f\x7f]")
+
+
+def encoded(name: str) -> str:
+    """Percent-encode what may not stand in a key."""
+    return _RESERVED.sub(lambda match: f"%{ord(match.group()):02X}", name)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerKeys:
+    """The five keys of one ledger, in the order in which the scripts take them."""
+
+    head: str
+    inflight: str
+    state: str
+    times: str
+    attention: str
+
+    @classmethod
+    def of(cls, prefix: str, group: str, place: TopicPartition) -> LedgerKeys:
+        """Name the keys of a group's partition; `prefix` is kombu's `global_keyprefix`."""
+        stem = f"{prefix}ferry:{{{encoded(group)}:{encoded(place.topic)}:{place.partition}}}"
+        return cls(f"{stem}:head", f"{stem}:inflight", f"{stem}:state", f"{stem}:times", f"{stem}:attention")
+
+    @property
+    def all(self) -> tuple[str, str, str, str, str]:
+        """The keys, as KEYS[1] to KEYS[5]."""
+        return (self.head, self.inflight, self.state, self.times, self.attention)
+
+
+def status_key(prefix: str, group: str) -> str:
+    """Name the hash with the consumers' status: one field per partition."""
+    return f"{prefix}ferry:status:{encoded(group)}"
+
+
+def queue_key(prefix: str, queue: str) -> str:
+    """Name the list that holds a Celery queue at kombu's default priority."""
+    return f"{prefix}{queue}"
+
+
+def member_span(member: str) -> tuple[int, int]:
+    """First and last offset of an entry: `4711` is one message, `4711-4810-97` a batch of 97."""
+    first, _, rest = member.partition("-")
+    return int(first), int(rest.partition("-")[0] or first)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Which dispatch and which attempt a task message stands for: an older one is stale."""
+
+    epoch: int
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.attempt}"
+
+    @classmethod
+    def parse(cls, text: str) -> Token:
+        """Read `epoch.attempt`. Raises ValueError when it is something else."""
+        epoch, _, attempt = text.partition(".")
+        return cls(int(epoch), int(attempt))

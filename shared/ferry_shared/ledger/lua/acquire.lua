@@ -1,0 +1,35 @@
+-- The only script that creates or drops a ledger. ARGV: 1-6 the head as it was read (format, ledger, epoch, position,
+-- committed, topic id; '' where missing) or '?' in 1 when it could not be read, 7 the ledger's id, 8 the lowest epoch to
+-- exceed, 9 position, 10 committed, 11 cluster id, 12 topic id, 13 'drop' or 'keep', 14 drop entries at or above this offset.
+if ARGV[1] ~= '?' then
+  local present = redis.call('HMGET', HEAD, 'format', 'ledger', 'epoch', 'position', 'committed', 'topic_id')
+  for index = 1, 6 do
+    if (present[index] or '') ~= ARGV[index] then
+      return {'refused', present[2] or '', present[3] or '', present[4] or ''}
+    end
+  end
+end
+local epoch = math.max(tonumber(ARGV[3]) or 0, tonumber(ARGV[8])) + 1
+local dropped = 0
+if ARGV[13] == 'drop' then
+  if redis.call('TYPE', INFLIGHT).ok == 'zset' then
+    dropped = redis.call('ZCARD', INFLIGHT)
+  end
+  redis.call('DEL', HEAD, INFLIGHT, STATE, TIMES, ATTENTION)
+  redis.call('HSET', HEAD, 'entries', 0, 'messages', 0, 'dead_letters', 0)
+else
+  -- A Redis that went back in time restores entries whose records were committed long ago.
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', INFLIGHT, '-inf', '(' .. ARGV[10])) do
+    if last_offset(member) < tonumber(ARGV[10]) then
+      dropped = dropped + remove_entry(member)
+    end
+  end
+  if ARGV[14] ~= '' then
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', INFLIGHT, ARGV[14], '+inf')) do
+      dropped = dropped + remove_entry(member)
+    end
+  end
+end
+redis.call('HSET', HEAD, 'format', FORMAT, 'ledger', ARGV[7], 'epoch', int(epoch), 'position', ARGV[9],
+  'committed', ARGV[10], 'cluster_id', ARGV[11], 'topic_id', ARGV[12])
+return {'acquired', int(epoch), redis.call('ZCARD', INFLIGHT), dropped}

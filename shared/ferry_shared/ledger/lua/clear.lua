@@ -1,0 +1,10 @@
+-- ARGV: 1 ledger, 2 epoch, 3 member, 4 token. Its dead letter is in Kafka.
+local refusal = refused_by_head(ARGV[1], ARGV[2])
+if refusal then
+  return refusal
+end
+if load_state(ARGV[3]).token ~= ARGV[4] or remove_entry(ARGV[3]) == 0 then
+  return {'gone'}
+end
+redis.call('HINCRBY', HEAD, 'dead_letters', message_count(ARGV[3]))
+return {'cleared'}

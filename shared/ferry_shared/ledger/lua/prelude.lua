@@ -1,0 +1,102 @@
+-- What every script shares. KEYS: 1 head, 2 in flight, 3 state, 4 times, 5 attention, 6 the queue (where one is used).
+local HEAD, INFLIGHT, STATE, TIMES, ATTENTION, QUEUE = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local FORMAT = '1'
+local UNPACK_LIMIT = 1000
+
+-- Lua prints large numbers as 1e+15; Redis must get every digit.
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- Call `command key ...` with the values in calls of at most UNPACK_LIMIT; returns the sum of the replies.
+local function call_in_chunks(command, key, values)
+  local sum = 0
+  for first = 1, #values, UNPACK_LIMIT do
+    sum = sum + redis.call(command, key, unpack(values, first, math.min(first + UNPACK_LIMIT - 1, #values)))
+  end
+  return sum
+end
+
+-- A member is '4711', or for a batch '4711-4810-97': first offset, last offset, count.
+local function first_offset(member)
+  return tonumber(string.match(member, '^%d+'))
+end
+
+local function last_offset(member)
+  return tonumber(string.match(member, '^%d+%-(%d+)%-%d+$') or member)
+end
+
+local function message_count(member)
+  return tonumber(string.match(member, '^%d+%-%d+%-(%d+)$') or 1)
+end
+
+-- nil where the script may go on, else the refusal to return.
+local function refused_by_head(ledger, epoch)
+  local head = redis.call('HMGET', HEAD, 'format', 'ledger', 'epoch', 'position')
+  if not head[2] then
+    return {'no-ledger'}
+  end
+  if head[1] ~= FORMAT or head[2] ~= ledger or (epoch and head[3] ~= epoch) then
+    return {'refused', head[2], head[3], head[4]}
+  end
+  return nil
+end
+
+-- An entry gets a state at its first claim or failure; until then its dispatch tells its token.
+local function load_state(member)
+  local stored = redis.call('HGET', STATE, member)
+  if stored then
+    return cjson.decode(stored)
+  end
+  local call = redis.call('ZRANGEBYSCORE', TIMES, string.match(member, '^%d+'), '+inf', 'LIMIT', 0, 1)[1]
+  local time, epoch = string.match(call or '', '^%d+:(%d+):(%d+)$')
+  return {token = (epoch or '0') .. '.1', copy = 1, claims = 0, deliveries = 1, enqueued = tonumber(time or 0)}
+end
+
+local function save_state(member, state, attention_ms)
+  redis.call('HSET', STATE, member, cjson.encode(state))
+  if attention_ms then
+    redis.call('ZADD', ATTENTION, int(attention_ms), member)
+  else
+    redis.call('ZREM', ATTENTION, member)
+  end
+end
+
+-- The counts change by what Redis says it removed, so they always equal the entries.
+local function remove_entry(member)
+  local removed = redis.call('ZREM', INFLIGHT, member)
+  redis.call('HDEL', STATE, member, member .. ':payload')
+  redis.call('ZREM', ATTENTION, member)
+  if removed == 1 then
+    redis.call('HINCRBY', HEAD, 'entries', -1)
+    redis.call('HINCRBY', HEAD, 'messages', -message_count(member))
+  end
+  return removed
+end
+
+-- The worker's scripts: the entry's state if `owner` holds its lease, else nil and the reply to give.
+local function leased_state(ledger, member, token, owner)
+  local refusal = refused_by_head(ledger)
+  if refusal then
+    return nil, refusal[1] == 'refused' and {'stale'} or refusal
+  end
+  if not redis.call('ZSCORE', INFLIGHT, member) then
+    return nil, {'gone'}
+  end
+  local state = load_state(member)
+  if state.token ~= token then
+    return nil, {'stale'}
+  end
+  if state.error then
+    return nil, {'gone'}
+  end
+  if state.owner ~= owner then
+    return nil, {'not-owner'}
+  end
+  return state
+end

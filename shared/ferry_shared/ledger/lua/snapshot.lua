@@ -1,0 +1,20 @@
+-- ARGV: 1 ledger, 2 epoch, 3 how many members that need attention to return at most.
+local refusal = refused_by_head(ARGV[1], ARGV[2])
+if refusal then
+  return refusal
+end
+local head = redis.call('HMGET', HEAD, 'position', 'committed', 'entries', 'messages', 'dead_letters')
+local lowest = redis.call('ZRANGE', INFLIGHT, 0, 0, 'WITHSCORES')
+local oldest_ms = 0
+if lowest[2] then
+  local call = redis.call('ZRANGEBYSCORE', TIMES, lowest[2], '+inf', 'LIMIT', 0, 1)[1]
+  oldest_ms = tonumber(string.match(call or '', '^%d+:(%d+):') or 0)
+end
+local now = now_ms()
+local members = redis.call('ZRANGEBYSCORE', ATTENTION, '-inf', int(now), 'LIMIT', 0, ARGV[3])
+local due = {}
+for index, member in ipairs(members) do
+  due[index] = {member, redis.call('HGET', STATE, member) or '', redis.call('HGET', STATE, member .. ':payload') or ''}
+end
+return {'snapshot', head[1], head[2], head[3], head[4], head[5] or '0', redis.call('ZCARD', INFLIGHT),
+  lowest[2] or '', int(oldest_ms), int(now), due}

@@ -1,0 +1,97 @@
+"""The ledger's Lua scripts: loaded once, called by digest, loaded again when the server has forgotten them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import NoScriptError, RedisError
+
+from ferry_shared.ledger.client import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import redis
+
+Argument = str | bytes | int
+
+#: Only these add to what Redis holds; the others must work on a full one, or its queue could never drain.
+_REFUSED_WHEN_FULL = frozenset({"dispatch", "enqueue"})
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script, whole: flags, prelude, body. `digest` is what EVALSHA takes."""
+
+    text: str
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
+
+
+@cache
+def script(name: str) -> Script:
+    """Return the script in `lua/<name>.lua` behind the prelude."""
+    folder = files("ferry_shared.ledger") / "lua"
+    flags = "#!lua" if name in _REFUSED_WHEN_FULL else "#!lua flags=allow-oom"
+    parts = (flags, (folder / "prelude.lua").read_text(), (folder / f"{name}.lua").read_text())
+    return Script("\n".join(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a script."""
+
+    name: str
+    keys: Sequence[str]
+    arguments: Sequence[Argument]
+
+    @property
+    def words(self) -> tuple[Argument, ...]:
+        """What EVALSHA takes after the digest."""
+        return (len(self.keys), *self.keys, *self.arguments)
+
+
+def run(client: redis.Redis, call: Call) -> Any:
+    """Run one script.
+
+    Raises:
+        RedisUnavailable: whether the script ran is unknown.
+    """
+    wanted = script(call.name)
+    with translated():
+        try:
+            return client.execute_command("EVALSHA", wanted.digest, *call.words)
+        except NoScriptError:
+            return client.execute_command("EVAL", wanted.text, *call.words)
+
+
+def run_all(client: redis.Redis, calls: Sequence[Call]) -> list[Any]:
+    """Run several scripts in one round trip; a reply can be a RedisError, the others still count.
+
+    Raises:
+        RedisUnavailable: which of them ran is unknown.
+    """
+    if len(calls) == 1:
+        return [_run_alone(client, calls[0])]
+    pipeline = client.pipeline(transaction=False)
+    for call in calls:
+        pipeline.execute_command("EVALSHA", script(call.name).digest, *call.words)
+    with translated():
+        replies = pipeline.execute(raise_on_error=False)
+    return [
+        _run_alone(client, call) if isinstance(reply, NoScriptError) else reply
+        for call, reply in zip(calls, replies, strict=True)
+    ]
+
+
+def _run_alone(client: redis.Redis, call: Call) -> Any:
+    try:
+        return run(client, call)
+    except RedisError as error:
+        return error
