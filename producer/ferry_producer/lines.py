@@ -1,0 +1,112 @@
+"""Lines of a file descriptor, without blocking the event loop: pipes, files and terminals alike."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import threading
+from contextlib import suppress
+from typing import NamedTuple
+
+CHUNK_BYTES = 65_536
+#: A longer line can't be a message (Kafka's default limit is 1 MB); it is skipped as it comes, memory stays flat.
+MAX_LINE_BYTES = 16 * 1024 * 1024
+
+
+class Line(NamedTuple):
+    """One line, counted from 1, without its end; `content` is None when it is longer than `MAX_LINE_BYTES`."""
+
+    number: int
+    content: bytes | None
+
+
+class LineSplitter:
+    """Bytes in any pieces → lines. A line ends with LF or CRLF; the last one needs no end."""
+
+    def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
+        self._max_line_bytes = max_line_bytes
+        self._pieces: list[bytes] = []
+        self._length = 0
+        self._number = 0
+
+    def feed(self, chunk: bytes) -> list[Line]:
+        """Return the lines that `chunk` completes."""
+        first, *rest = chunk.split(b"\n")
+        self._keep(first)
+        if not rest:
+            return []
+        lines = [self._complete()]
+        lines.extend(self._line(content) for content in rest[:-1])
+        self._keep(rest[-1])
+        return lines
+
+    def end(self) -> list[Line]:
+        """Return the last line, if the input doesn't end with a line's end."""
+        return [self._complete()] if self._length else []
+
+    def _keep(self, piece: bytes) -> None:
+        if not piece:
+            return
+        self._length += len(piece)
+        if self._length > self._max_line_bytes:
+            self._pieces.clear()
+        else:
+            self._pieces.append(piece)
+
+    def _complete(self) -> Line:
+        content, length = b"".join(self._pieces), self._length
+        self._pieces.clear()
+        self._length = 0
+        return self._line(content if length <= self._max_line_bytes else None)
+
+    def _line(self, content: bytes | None) -> Line:
+        self._number += 1
+        if content is None or len(content) > self._max_line_bytes:
+            return Line(self._number, None)
+        return Line(self._number, content.removesuffix(b"\r"))
+
+
+class ChunkReader:
+    """Reads a file descriptor in a thread, one chunk whenever it is asked.
+
+    The thread is a daemon: a terminal on which nobody types keeps it waiting, and must not keep the process.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._loop = asyncio.get_running_loop()
+        self._chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue()
+        self._wanted = threading.Semaphore(0)
+        threading.Thread(target=self._run, name="ferry-producer-input", daemon=True).start()
+
+    async def next(self) -> bytes:
+        """Return what can be read, at most 64 KiB; nothing at the end.
+
+        Raises:
+            OSError: it can't be read.
+        """
+        self._wanted.release()
+        chunk = await self._chunks.get()
+        if isinstance(chunk, OSError):
+            raise chunk
+        return chunk
+
+    def _run(self) -> None:
+        chunk: bytes | OSError = b"-"
+        while chunk and not isinstance(chunk, OSError):
+            self._wanted.acquire()
+            chunk = self._read()
+            # The loop is closed when the process ends while this thread waits.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)
+
+    def _read(self) -> bytes | OSError:
+        while True:
+            try:
+                return os.read(self._descriptor, CHUNK_BYTES)
+            except BlockingIOError:
+                # Somebody who shares the other end made it non-blocking.
+                select.select([self._descriptor], [], [])
+            except OSError as error:
+                return error

@@ -1,0 +1,148 @@
+"""Messages on their way to Kafka: a bounded number, each settled exactly once.
+
+Everything runs on the event loop's thread. librdkafka sends from threads of its own and keeps its delivery
+reports until `poll`; a timer serves them, so no lock is needed and no Python thread competes for the interpreter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from confluent_kafka import KafkaError, KafkaException
+
+from ferry_producer.delivery import Delivered, Undelivered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from confluent_kafka import Message as KafkaMessage
+
+    from ferry_producer.delivery import Outcome, Settle
+
+#: How often delivery reports are served: while messages wait for one, and otherwise (for errors and log lines).
+BUSY_SECONDS = 0.001
+IDLE_SECONDS = 0.1
+#: The longest wait for the delivery reports of messages given up; they are made locally, at once.
+PURGE_SECONDS = 5.0
+
+#: This message can't be accepted, whoever asks and whenever.
+_REFUSED = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.INVALID_MSG,
+        KafkaError.INVALID_MSG_SIZE,
+        KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_TIMESTAMP,
+    }
+)
+#: librdkafka's words say little to who never read its source.
+_REASONS = {
+    KafkaError._MSG_TIMED_OUT: "no answer within PRODUCER_DELIVERY_TIMEOUT_MS (may be in the topic)",
+    KafkaError._PURGE_INFLIGHT: "given up while waiting for the answer (may be in the topic)",
+    KafkaError._PURGE_QUEUE: "given up before it was sent",
+}
+
+
+class Client(Protocol):
+    """What is needed of `confluent_kafka.Producer`."""
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes | None,
+        *,
+        on_delivery: Callable[[KafkaError | None, KafkaMessage], None],
+    ) -> None:
+        """Queue one message; BufferError when the queue is full, KafkaException when it is refused."""
+
+    def poll(self, timeout: float) -> int:
+        """Serve delivery reports, errors and log lines."""
+
+    def purge(self) -> None:
+        """Give up what is queued and in flight; each gets its delivery report."""
+
+
+class Outbox:
+    """At most `max_pending` messages that Kafka has not acknowledged yet."""
+
+    def __init__(self, client: Client, max_pending: int, on_answer: Callable[[], None]) -> None:
+        self._client = client
+        self._max_pending = max_pending
+        self._on_answer = on_answer
+        self._pending = 0
+        self._room = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(IDLE_SECONDS, self._serve)
+
+    @property
+    def pending(self) -> int:
+        """Messages without an outcome."""
+        return self._pending
+
+    async def put(self, topic: str, value: bytes, key: bytes | None, settle: Settle) -> None:
+        """Hand one message over, waiting for room; `settle` is called once, with its outcome."""
+        while True:
+            while self._pending >= self._max_pending:
+                self._room.clear()
+                await self._room.wait()
+            try:
+                self._client.produce(topic, value, key, on_delivery=partial(self._on_delivery, settle))
+            except BufferError:
+                if not self._pending:
+                    settle(Undelivered("larger than queue.buffering.max.kbytes", refused=True))
+                    return
+                # librdkafka's queue is full by bytes: only delivery reports make room.
+                await asyncio.sleep(BUSY_SECONDS)
+            except KafkaException as error:
+                settle(_undelivered(error.args[0]))
+                return
+            else:
+                break
+        self._pending += 1
+        if self._pending == 1:
+            self._empty.clear()
+            self._timer.cancel()
+            self._timer = self._loop.call_later(BUSY_SECONDS, self._serve)
+
+    async def emptied(self) -> None:
+        """Wait until every message has its outcome."""
+        await self._empty.wait()
+
+    def abandon(self) -> None:
+        """Settle what is still without an outcome as undelivered, and stop."""
+        self._timer.cancel()
+        if self._pending:
+            self._client.purge()
+        deadline = self._loop.time() + PURGE_SECONDS
+        while self._pending and self._loop.time() < deadline:
+            self._client.poll(0.1)
+
+    def _serve(self) -> None:
+        self._timer = self._loop.call_later(BUSY_SECONDS if self._pending else IDLE_SECONDS, self._serve)
+        self._client.poll(0)
+
+    def _on_delivery(self, settle: Settle, error: KafkaError | None, message: KafkaMessage) -> None:
+        self._pending -= 1
+        if self._pending <= self._max_pending // 2:
+            self._room.set()
+        if not self._pending:
+            self._empty.set()
+        if error is None:
+            self._on_answer()
+        settle(_delivered(message) if error is None else _undelivered(error))
+
+
+def _delivered(message: KafkaMessage) -> Outcome:
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    return Delivered(
+        topic or "", -1 if partition is None else partition, None if offset is None or offset < 0 else offset
+    )
+
+
+def _undelivered(error: KafkaError) -> Undelivered:
+    return Undelivered(_REASONS.get(error.code(), error.str()), refused=error.code() in _REFUSED)
