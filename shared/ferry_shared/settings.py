@@ -52,7 +52,7 @@ class KafkaSettings(Settings):
     )
 
     def client_properties(self) -> dict[str, PropertyValue]:
-        """Return the librdkafka properties that reach and authenticate with Kafka; what was given by name wins least."""
+        """Return the librdkafka properties that reach and authenticate with Kafka; KAFKA_CLIENT_PROPERTIES win."""
         named = {
             "bootstrap.servers": self.kafka_bootstrap_servers,
             "security.protocol": self.kafka_security_protocol,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import redis
 
     from ferry_shared.ledger.keys import LedgerKeys
+    from ferry_shared.record import TopicPartition
 
 
 class Condition(StrEnum):
@@ -150,6 +151,7 @@ class Invalid:
 class Dispatch:
     """One dispatch call: what was taken from a partition, in order. It may hold no entry and only move the position."""
 
+    place: TopicPartition
     keys: LedgerKeys
     queue_key: str
     ownership: Ownership
@@ -260,10 +262,10 @@ def _due(member: bytes, state: bytes, payload: bytes) -> Due:
 
 
 def enqueue(
-    client: redis.Redis, keys: LedgerKeys, queue_key: str, owner: Ownership, due: Due, celery_message: bytes
+    client: redis.Redis, keys: LedgerKeys, queue_key: str, owner: Ownership, due: Due, *, message: bytes
 ) -> bool:
     """Queue the next copy of an entry; False when the entry has moved on meanwhile."""
-    arguments = (owner.ledger, owner.epoch, due.member, due.token, due.copy, celery_message)
+    arguments = (owner.ledger, owner.epoch, due.member, due.token, due.copy, message)
     return bool(run(client, Call("enqueue", (*keys.all, queue_key), arguments))[0] == b"enqueued")
 
 

@@ -1,0 +1,105 @@
+"""Entries at which the consumer must act: dead letters to write, retries that are due, leases that have ended."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import orjson
+
+from ferry_consumer.dead_letters import DeadLetter, DeadLetters
+from ferry_consumer.task_message import Copy
+from ferry_shared.ledger import consumer_ledger
+from ferry_shared.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import redis
+
+    from ferry_consumer.metrics import Metrics
+    from ferry_consumer.partition import Partition, Tenure
+    from ferry_consumer.record_reader import RecordReader
+    from ferry_shared.ledger.consumer_ledger import Due, Snapshot
+    from ferry_shared.record import TopicPartition
+
+log = logging.getLogger("ferry.consumer")
+
+#: Reading records again must not keep the loop from its heartbeat of commits.
+READ_TIMEOUT_SECONDS = 1.0
+
+
+class Attention:
+    """Acts on what a snapshot says is due; whatever does not get done now is due again at the next one."""
+
+    def __init__(self, client: redis.Redis, reader: RecordReader, dead_letters: DeadLetters, metrics: Metrics) -> None:
+        self._client = client
+        self._reader = reader
+        self._dead_letters = dead_letters
+        self._metrics = metrics
+
+    def give(self, partition: Partition, snapshot: Snapshot) -> None:
+        """Work through the entries that are due in a partition.
+
+        Raises:
+            KafkaUnavailable, RedisUnavailable: the rest is due again.
+        """
+        tenure = partition.tenure
+        if tenure is None:
+            return
+        self._write_dead_letters(partition, tenure, [due for due in snapshot.due if due.error is not None])
+        for due in snapshot.due:
+            if due.error is None and due.retry_due:
+                self._enqueue_retry(partition, tenure, due)
+
+    def clear_acknowledged(self, partitions: Mapping[TopicPartition, Partition]) -> None:
+        """Remove the entries whose dead letters Kafka has acknowledged."""
+        for letter in self._dead_letters.take_acknowledged():
+            partition = partitions.get(letter.place)
+            if partition is None or partition.tenure is None:
+                continue
+            ownership = partition.tenure.ownership
+            if consumer_ledger.clear(self._client, partition.place.keys, ownership, letter.member, letter.token):
+                self._metrics.dead_letters.labels(letter.place.topic).inc()
+            partition.invalid.pop(letter.record.offset, None)
+
+    def _write_dead_letters(self, partition: Partition, tenure: Tenure, failed: Sequence[Due]) -> None:
+        place = partition.topic_partition
+        waiting = [due for due in failed if not self._dead_letters.is_under_way((place, due.member, due.token))]
+        offsets = [int(due.member) for due in waiting]
+        records: dict[int, Record | None] = {
+            offset: partition.invalid[offset] for offset in offsets if offset in partition.invalid
+        }
+        if unknown := [offset for offset in offsets if offset not in records]:
+            records |= self._reader.read(place, unknown, READ_TIMEOUT_SECONDS)
+        for due in waiting:
+            if int(due.member) not in records:
+                continue
+            record = records[int(due.member)]
+            letter = DeadLetter(
+                place, due.member, due.token, tenure.template.task_id(due.member), due.error or "", due.claims,
+                record or _reconstructed(partition, due), reconstructed=record is None,
+            )  # fmt: skip
+            if not self._dead_letters.write(letter):
+                return
+
+    def _enqueue_retry(self, partition: Partition, tenure: Tenure, due: Due) -> None:
+        stored = orjson.loads(due.payload)
+        copy = Copy(
+            due.member, due.token, due.copy + 1, stored.get("timestamp_ms"), int(time.time() * 1000), stored["retries"]
+        )
+        message = tenure.template.fill(copy, stored["body"].encode())
+        place = partition.place
+        if consumer_ledger.enqueue(self._client, place.keys, place.queue_key, tenure.ownership, due, message=message):
+            self._metrics.retried.labels(place.topic_partition.topic).inc()
+
+
+def _reconstructed(partition: Partition, due: Due) -> Record:
+    """Kafka no longer has the record: what the worker stored is all there is."""
+    if not due.payload:
+        log.error(
+            "Kafka has deleted the record of a failed task, and no payload was stored: its dead letter has no value",
+            extra={"task_id": f"{partition.topic_partition}-{due.member}"},
+        )
+    return Record(*partition.topic_partition, int(due.member), None, None, due.payload or None, ())

@@ -1,0 +1,143 @@
+"""From records to one script call a partition, and what a refusal or a lost reply means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError
+
+from ferry_consumer.decode import check
+from ferry_consumer.task_message import Copy, body_of
+from ferry_shared.errors import InvalidRecord
+from ferry_shared.ledger.consumer_ledger import Dispatch, Invalid, Queued
+from ferry_shared.ledger.keys import Token
+from ferry_shared.record import Record, next_offset
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from confluent_kafka import Message
+
+    from ferry_consumer.partition import Partition, Tenure
+    from ferry_shared.ledger.consumer_ledger import Refused
+
+#: A script call holds the server up while it runs, so a call is bounded (ledger.md: 4 MiB).
+MAX_CALL_BYTES = 4 * 1024 * 1024
+
+
+def dispatches_of(partition: Partition, messages: Sequence[Message], now_ms: int) -> list[Dispatch]:
+    """Turn what was fetched from a partition, in order, into dispatch calls; usually one.
+
+    Invalid records become entries with an error; the records themselves stay in `partition.invalid` for their dead
+    letter. Offsets below the expected position were dispatched before and are passed over.
+    """
+    tenure = partition.tenure
+    if tenure is None:
+        return []
+    builder = _Builder(partition, tenure, now_ms)
+    for message in messages:
+        builder.add(message)
+    return builder.finish()
+
+
+class _Builder:
+    """Collects entries and cuts a call where it would get too large."""
+
+    def __init__(self, partition: Partition, tenure: Tenure, now_ms: int) -> None:
+        self._partition = partition
+        self._tenure = tenure
+        self._now_ms = now_ms
+        self._token = str(Token(tenure.ownership.epoch, 1))
+        self._calls: list[Dispatch] = []
+        self._expected = self._next = partition.expected
+        self._queued: list[Queued] = []
+        self._invalid: list[Invalid] = []
+        self._bytes = 0
+
+    def add(self, message: Message) -> None:
+        offset = message.offset()
+        if offset is None or offset < self._next:
+            return
+        if (error := message.error()) is not None:
+            if error.code() == KafkaError._PARTITION_EOF:
+                self._next = offset
+            return
+        self._next = next_offset(offset)
+        try:
+            body = body_of(check(message.value(), self._partition.place.adapter))
+        except InvalidRecord as error:
+            self._partition.invalid[offset] = record_of(message)
+            self._invalid.append(Invalid(str(offset), str(error)))
+        else:
+            self._queue(message, offset, body)
+
+    def _queue(self, message: Message, offset: int, body: bytes) -> None:
+        copy = Copy(str(offset), self._token, 1, timestamp_ms(message), self._now_ms)
+        celery_message = self._tenure.template.fill(copy, body)
+        self._queued.append(Queued(copy.member, celery_message))
+        self._bytes += len(celery_message)
+        if self._bytes >= MAX_CALL_BYTES:
+            self._cut()
+
+    def _cut(self) -> None:
+        place = self._partition.place
+        last = self._next - 1
+        call = Dispatch(
+            place=place.topic_partition,
+            keys=place.keys,
+            queue_key=place.queue_key,
+            ownership=self._tenure.ownership,
+            expected=self._expected,
+            next=self._next,
+            last=last,
+            queued=self._queued,
+            invalid=self._invalid,
+        )
+        self._calls.append(call)
+        self._expected, self._queued, self._invalid, self._bytes = self._next, [], [], 0
+
+    def finish(self) -> list[Dispatch]:
+        if self._next > self._expected:
+            self._cut()
+        return self._calls
+
+
+def timestamp_ms(message: Message) -> int | None:
+    """The record's timestamp, None when it has none."""
+    kind, milliseconds = message.timestamp()
+    return None if kind == TIMESTAMP_NOT_AVAILABLE else milliseconds
+
+
+def record_of(message: Message) -> Record:
+    """Keep a record whole, for its dead letter."""
+    return Record(
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        timestamp_ms(message),
+        message.key(),
+        message.value(),
+        headers_of(message),
+    )
+
+
+def headers_of(message: Message) -> tuple[tuple[str, bytes | None], ...]:
+    """The record's headers, in order; a name can occur more than once."""
+    headers = message.headers() or ()
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return tuple((name, value.encode() if isinstance(value, str) else value) for name, value in pairs)
+
+
+def still_unanswered(unanswered: Sequence[Dispatch], refused: Refused) -> list[Dispatch] | None:
+    """Judge a refusal of calls whose reply was lost: what remains to be sent, or None when recovery must decide.
+
+    A lost reply is not a refusal: with our own epoch, a position at the end of one of the calls means that this call
+    and those before it did happen.
+    """
+    ownership = unanswered[0].ownership
+    if (refused.ledger, refused.epoch) != (ownership.ledger, ownership.epoch):
+        return None
+    for index, call in enumerate(unanswered):
+        if refused.position == call.next:
+            return list(unanswered[index + 1 :])
+    return None

@@ -1,0 +1,126 @@
+"""Sends dispatches to the ledger and settles their replies: happened, to be sent again, or a case for recovery."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+
+from ferry_consumer.dispatch import dispatches_of, still_unanswered
+from ferry_consumer.intake import raise_if_serious
+from ferry_shared.errors import RedisUnavailable
+from ferry_shared.ledger import consumer_ledger
+from ferry_shared.ledger.client import is_passing
+from ferry_shared.ledger.consumer_ledger import Dispatched, Refused
+from ferry_shared.record import TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import redis
+    from confluent_kafka import Message
+
+    from ferry_consumer.metrics import Metrics
+    from ferry_consumer.partition import Partition
+    from ferry_consumer.task_message import TaskTemplate
+    from ferry_shared.ledger.consumer_ledger import Dispatch
+
+log = logging.getLogger("ferry.consumer")
+
+
+class Dispatcher:
+    """Takes fetched records in, and sends what they became."""
+
+    def __init__(self, client: redis.Redis, metrics: Metrics) -> None:
+        self._client = client
+        self._metrics = metrics
+
+    def accept(
+        self, messages: Sequence[Message], partitions: Mapping[TopicPartition, Partition], *, blocked: bool
+    ) -> None:
+        """Turn records into dispatches of their partitions. A partition that can't take them now is sought back later.
+
+        Raises:
+            ConfigurationError, FerryError: an error came in a record's place that no waiting mends.
+        """
+        now_ms = int(time.time() * 1000)
+        for place, batch in _by_partition(messages).items():
+            partition = partitions.get(place)
+            if partition is None:
+                continue
+            if partition.tenure is None or partition.unanswered or blocked:
+                partition.passed_over = True
+                continue
+            partition.unanswered = dispatches_of(partition, batch, now_ms)
+            self._metrics.records.labels(place.topic).inc(len(batch))
+
+    def send(self, partitions: Iterable[Partition]) -> None:
+        """Send what is unanswered, all partitions in one round trip.
+
+        Raises:
+            RedisUnavailable: what happened is unknown; it is judged when the same dispatches are sent again.
+        """
+        open_calls = [(partition, call) for partition in partitions for call in partition.unanswered]
+        if not open_calls:
+            return
+        started = time.perf_counter()
+        replies = consumer_ledger.dispatch(self._client, [call for _, call in open_calls])
+        seconds = time.perf_counter() - started
+        settled: list[tuple[TaskTemplate, Dispatch]] = []
+        for (partition, call), reply in zip(open_calls, replies, strict=True):
+            tenure = partition.tenure
+            if tenure and _settle(partition, call, reply):
+                settled.append((tenure.template, call))
+        self._tell(settled, seconds)
+        if passing := [reply for reply in replies if isinstance(reply, RedisError) and is_passing(reply)]:
+            raise RedisUnavailable(f"Redis: {passing[0]}")
+
+    def _tell(self, settled: Sequence[tuple[TaskTemplate, Dispatch]], seconds: float) -> None:
+        self._metrics.dispatch_seconds.observe(seconds)
+        for _, call in settled:
+            self._metrics.dispatched.labels(call.place.topic).inc(len(call.queued))
+            self._metrics.invalid.labels(call.place.topic).inc(len(call.invalid))
+        filled = [(template, call.queued) for template, call in settled if call.queued]
+        if not filled:
+            return
+        (first_template, first_entries), (last_template, last_entries) = filled[0], filled[-1]
+        first, last = first_template.task_id(first_entries[0].member), last_template.task_id(last_entries[-1].member)
+        count = sum(len(entries) for _, entries in filled)
+        log.info("dispatched %d in %.1f ms: %s", count, seconds * 1000, first if count == 1 else f"{first} … {last}")
+        if log.isEnabledFor(logging.DEBUG):
+            for template, entries in filled:
+                for entry in entries:
+                    log.debug("dispatched", extra={"task_id": template.task_id(entry.member)})
+
+
+def _settle(partition: Partition, call: Dispatch, reply: Dispatched | Refused | Exception) -> bool:
+    """Apply one reply; True when the dispatch has happened."""
+    if isinstance(reply, Dispatched):
+        partition.note_dispatched(call)
+        return True
+    if isinstance(reply, Refused):
+        remaining = still_unanswered(partition.unanswered, reply)
+        if remaining is not None:
+            partition.note_dispatched(call)
+            return True
+        log.warning("%s: the ledger has moved on, acquiring it again", partition.topic_partition)
+        partition.lose()
+    elif not (isinstance(reply, RedisError) and is_passing(reply)):
+        log.error("%s: the ledger is damaged: %s", partition.topic_partition, reply)
+        partition.lose()
+    return False
+
+
+def _by_partition(messages: Sequence[Message]) -> dict[TopicPartition, list[Message]]:
+    found: dict[TopicPartition, list[Message]] = defaultdict(list)
+    for message in messages:
+        error = message.error()
+        if error is not None:
+            raise_if_serious(error)
+        topic, partition = message.topic(), message.partition()
+        if topic is not None and partition is not None:
+            found[TopicPartition(topic, partition)].append(message)
+    return found

@@ -1,0 +1,236 @@
+"""Kafka's side of the loop: take what has arrived, follow rebalances, pause, seek, commit.
+
+One thread: librdkafka runs the rebalance callbacks inside `poll` and `consume`, so nothing here needs a lock.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import confluent_kafka
+from confluent_kafka import KafkaError, KafkaException
+
+from ferry_consumer.client_log import LOG_LEVEL_CRITICAL, ClientLog
+from ferry_consumer.resume import Committed
+from ferry_shared.errors import ConfigurationError, FerryError, KafkaUnavailable
+from ferry_shared.record import TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from confluent_kafka import Message
+
+    from ferry_shared.settings import ConsumerSettings
+
+log = logging.getLogger("ferry.consumer")
+
+REQUEST_TIMEOUT_SECONDS = 5.0
+_REPORTED_ELSEWHERE = frozenset({KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET})
+
+
+class Intake:
+    """The group member. What rebalances do is collected until the loop takes it up."""
+
+    def __init__(self, settings: ConsumerSettings, topics: Sequence[str]) -> None:
+        self._newly_assigned: list[TopicPartition] = []
+        self._gone: list[TopicPartition] = []
+        self.joined = False
+        self._max_messages = settings.consumer_intake_max_messages
+        self._commit_outstanding = False
+        self._committed: dict[TopicPartition, int] = {}
+        self.client_log = ClientLog()
+        callbacks = {"on_commit": self._on_commit, "error_cb": self.client_log.note}
+        self._consumer = _client(_properties(settings) | callbacks)
+        self._consumer.subscribe(
+            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    def take(self, timeout_seconds: float) -> list[Message]:
+        """Wait for a record, then drain what has arrived with it; rebalance and commit callbacks run in here.
+
+        `consume(n, t)` alone would wait for n records or the whole t.
+        """
+        first = self._consumer.poll(timeout_seconds)
+        if first is None:
+            return []
+        return [first, *self._consumer.consume(self._max_messages - 1, 0)] if self._max_messages > 1 else [first]
+
+    def take_newly_assigned(self) -> list[TopicPartition]:
+        """Partitions that this member got since the last call; they are paused."""
+        places, self._newly_assigned = self._newly_assigned, []
+        return places
+
+    def take_gone(self) -> list[TopicPartition]:
+        """Partitions that this member lost since the last call."""
+        places, self._gone = self._gone, []
+        return places
+
+    def pause(self, places: Iterable[TopicPartition]) -> None:
+        """Stop fetching; heartbeats go on."""
+        self._consumer.pause(_kafka(places))
+
+    def resume(self, places: Iterable[TopicPartition]) -> None:
+        """Fetch again."""
+        self._consumer.resume(_kafka(places))
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        """Continue a partition at `offset`."""
+        try:
+            self._consumer.seek(confluent_kafka.TopicPartition(place.topic, place.partition, offset))
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Kafka: seek in {place}: {error.args[0]}") from error
+
+    def committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
+        """Read the group's commits.
+
+        Raises:
+            KafkaUnavailable: the coordinator did not answer.
+        """
+        try:
+            found = self._consumer.committed(_kafka(places), timeout=REQUEST_TIMEOUT_SECONDS)
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Kafka: reading committed offsets: {error.args[0]}") from error
+        return {_ours(item): Committed(item.offset, item.metadata) if item.offset >= 0 else None for item in found}
+
+    def log_range(self, place: TopicPartition) -> tuple[int, int]:
+        """First offset that Kafka still has, and the one after its last."""
+        try:
+            return self._consumer.get_watermark_offsets(_kafka([place])[0], timeout=REQUEST_TIMEOUT_SECONDS)
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Kafka: reading the log range of {place}: {error.args[0]}") from error
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions a topic has."""
+        try:
+            return len(self._consumer.list_topics(topic, timeout=REQUEST_TIMEOUT_SECONDS).topics[topic].partitions)
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Kafka: reading {topic}: {error.args[0]}") from error
+
+    def reachable(self) -> bool:
+        """Tell whether a broker answers."""
+        try:
+            return bool(self._consumer.list_topics(timeout=REQUEST_TIMEOUT_SECONDS).brokers)
+        except KafkaException:
+            return False
+
+    def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]], *, wait: bool = False) -> None:
+        """Commit offsets with their metadata; without `wait` at most one commit is under way.
+
+        Raises:
+            KafkaUnavailable: only with `wait`: Kafka did not confirm.
+        """
+        if not offsets or (self._commit_outstanding and not wait):
+            return
+        commits = [
+            confluent_kafka.TopicPartition(place.topic, place.partition, offset, metadata)
+            for place, (offset, metadata) in offsets.items()
+        ]
+        if not wait:
+            self._commit_outstanding = True
+            self._consumer.commit(offsets=commits, asynchronous=True)
+            return
+        try:
+            confirmed = self._consumer.commit(offsets=commits, asynchronous=False)
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Kafka: committing: {error.args[0]}") from error
+        self._note(confirmed or [])
+
+    def take_committed(self) -> dict[TopicPartition, int]:
+        """Offsets that Kafka has confirmed since the last call."""
+        confirmed, self._committed = self._committed, {}
+        return confirmed
+
+    def close(self) -> None:
+        """Leave the group (a static member stays until it is replaced or times out)."""
+        self._consumer.close()
+
+    def _on_assign(self, consumer: confluent_kafka.Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
+        """Only take note: the loop finds out where to start, so that Redis being away blocks nobody's rebalance."""
+        self.joined = True
+        consumer.incremental_assign(
+            [confluent_kafka.TopicPartition(item.topic, item.partition, 0) for item in partitions]
+        )
+        consumer.pause(partitions)
+        self._newly_assigned += map(_ours, partitions)
+
+    def _on_revoke(self, consumer: confluent_kafka.Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
+        places = [_ours(item) for item in partitions]
+        self._gone += places
+        self._newly_assigned = [place for place in self._newly_assigned if place not in places]
+        consumer.incremental_unassign(partitions)
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[confluent_kafka.TopicPartition]) -> None:
+        self._commit_outstanding = False
+        if error:
+            log.warning("Kafka did not take a commit, trying again: %s", error.str())
+            return
+        self._note(partitions)
+
+    def _note(self, partitions: list[confluent_kafka.TopicPartition]) -> None:
+        for item in partitions:
+            if item.error:
+                log.warning("Kafka did not take the commit of %s-%d: %s", item.topic, item.partition, item.error.str())
+            else:
+                self._committed[_ours(item)] = item.offset
+
+
+def _client(properties: dict[str, object]) -> confluent_kafka.Consumer:
+    try:
+        return confluent_kafka.Consumer(properties)
+    except KafkaException as error:
+        problem = f"KAFKA_CLIENT_PROPERTIES or another KAFKA_ setting: {error.args[0].str()}"
+    raise ConfigurationError(problem)
+
+
+def raise_if_serious(error: KafkaError) -> None:
+    """Judge an error that came in a record's place: what passes is logged, what doesn't stops the consumer.
+
+    Raises:
+        ConfigurationError: another consumer has the same CONSUMER_INSTANCE_ID, or Kafka refuses access.
+        FerryError: a fatal error of the client.
+    """
+    code = error.code()
+    if code in _REPORTED_ELSEWHERE:
+        return
+    if code == KafkaError.FENCED_INSTANCE_ID or "FENCED" in error.name():
+        raise ConfigurationError(
+            "CONSUMER_INSTANCE_ID: another consumer of this group has started with the same value; "
+            "expected one of its own for each consumer"
+        )
+    if code in {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}:
+        raise ConfigurationError(f"Kafka refuses access: {error.str()}; expected the right to read topic and group")
+    if error.fatal():
+        raise FerryError(f"Kafka's client has stopped: {error.str()}")
+    log.warning("Kafka: %s", error.str())
+
+
+def _ours(item: confluent_kafka.TopicPartition) -> TopicPartition:
+    return TopicPartition(item.topic, item.partition)
+
+
+def _kafka(places: Iterable[TopicPartition]) -> list[confluent_kafka.TopicPartition]:
+    return [confluent_kafka.TopicPartition(place.topic, place.partition) for place in places]
+
+
+def _properties(settings: ConsumerSettings) -> dict[str, object]:
+    """librdkafka's properties; those after the user's are the ones that the promises rest on."""
+    ours: dict[str, object] = {
+        "client.id": "ferry-consumer",
+        "session.timeout.ms": settings.consumer_session_timeout_ms,
+        "heartbeat.interval.ms": settings.consumer_session_timeout_ms // 4,
+        "isolation.level": "read_committed",
+        "reconnect.backoff.max.ms": 2_000,
+    }
+    fixed: dict[str, object] = {
+        "group.id": settings.consumer_group,
+        "group.protocol": "classic",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,
+        "log_level": LOG_LEVEL_CRITICAL,
+    }
+    static = {"group.instance.id": settings.consumer_instance_id} if settings.consumer_instance_id else {}
+    return ours | settings.client_properties() | fixed | static

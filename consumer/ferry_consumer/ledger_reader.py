@@ -1,0 +1,125 @@
+"""Reads the ledger at every tick, also when idle, and does what follows: commits, attention, limits."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+
+from ferry_consumer.commit import Signature, to_commit
+from ferry_shared.errors import RedisUnavailable
+from ferry_shared.ledger import consumer_ledger
+from ferry_shared.ledger.client import is_passing
+from ferry_shared.ledger.consumer_ledger import Refused, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import redis
+
+    from ferry_consumer.attention import Attention
+    from ferry_consumer.intake import Intake
+    from ferry_consumer.partition import Partition, Tenure
+    from ferry_shared.record import TopicPartition
+    from ferry_shared.settings import ConsumerSettings
+
+log = logging.getLogger("ferry.consumer")
+
+#: Entries that need attention, a partition and tick: the next tick takes the next ones.
+ATTENTION_LIMIT = 500
+#: A partition that paused at a limit goes on below this share of it, so that it doesn't flap.
+RESUME_SHARE = 0.8
+
+
+class LedgerReader:
+    """Takes snapshots; commits are computed from them and from nothing else."""
+
+    def __init__(self, settings: ConsumerSettings, client: redis.Redis, intake: Intake, attention: Attention) -> None:
+        self._settings = settings
+        self._client = client
+        self._intake = intake
+        self._attention = attention
+
+    def read(self, partitions: Mapping[TopicPartition, Partition], *, wait_for_commit: bool = False) -> None:
+        """Read every ledger in one round trip, then act on it.
+
+        Raises:
+            KafkaUnavailable, RedisUnavailable: the rest follows at the next tick.
+        """
+        self._attention.clear_acknowledged(partitions)
+        owned = [
+            (partition, partition.tenure)
+            for partition in partitions.values()
+            if partition.tenure and not partition.unanswered
+        ]
+        if not owned:
+            return
+        calls = [(partition.place.keys, tenure.ownership) for partition, tenure in owned]
+        replies = consumer_ledger.snapshot(self._client, calls, ATTENTION_LIMIT)
+        sound: list[tuple[Partition, Tenure, Snapshot]] = []
+        for (partition, tenure), reply in zip(owned, replies, strict=True):
+            if isinstance(reply, Snapshot) and _trusted(partition, reply):
+                sound.append((partition, tenure, reply))
+            else:
+                _lose(partition, reply)
+        self._commit(sound, wait_for_commit)
+        for partition, _, snapshot in sound:
+            self._attention.give(partition, snapshot)
+
+    def _commit(self, sound: list[tuple[Partition, Tenure, Snapshot]], wait: bool) -> None:
+        offsets: dict[TopicPartition, tuple[int, str]] = {}
+        for partition, tenure, snapshot in sound:
+            partition.note_snapshot(snapshot)
+            offset = to_commit(snapshot, partition.committed)
+            if offset is not None:
+                signature = Signature(tenure.ownership.ledger, tenure.topic_id, tenure.ownership.epoch)
+                offsets[partition.topic_partition] = (offset, str(signature))
+        self._intake.commit(offsets, wait=wait)
+
+    def note_committed(self, partitions: Mapping[TopicPartition, Partition]) -> None:
+        """Tell the ledger what Kafka has confirmed."""
+        for place, offset in self._intake.take_committed().items():
+            partition = partitions.get(place)
+            if partition is None or partition.tenure is None or offset <= partition.committed:
+                continue
+            partition.committed = offset
+            consumer_ledger.committed(self._client, partition.place.keys, partition.tenure.ownership, offset)
+
+    def apply_limits(self, partitions: Iterable[Partition]) -> None:
+        """Pause what is past a limit, resume what has come down again."""
+        for partition in partitions:
+            if partition.tenure is None:
+                continue
+            fullness = self._fullness(partition)
+            if not partition.paused_by_limit and fullness >= 1:
+                self._intake.pause([partition.topic_partition])
+                partition.paused_by_limit = True
+                log.info("%s: %d in flight, pausing", partition.topic_partition, partition.in_flight)
+            elif partition.paused_by_limit and fullness < RESUME_SHARE:
+                self._intake.resume([partition.topic_partition])
+                partition.paused_by_limit = False
+                log.info("%s: %d in flight, going on", partition.topic_partition, partition.in_flight)
+
+    def _fullness(self, partition: Partition) -> float:
+        return max(
+            partition.in_flight / self._settings.consumer_max_in_flight_per_partition,
+            partition.span / self._settings.consumer_max_span_per_partition,
+        )
+
+
+def _trusted(partition: Partition, snapshot: Snapshot) -> bool:
+    """A restored Redis can have our epoch with another position, or counts that don't match its entries."""
+    return snapshot.sound and snapshot.position == partition.expected
+
+
+def _lose(partition: Partition, reply: Snapshot | Refused | Exception) -> None:
+    """End the tenure over a snapshot that can't be trusted.
+
+    Raises:
+        RedisUnavailable: the server can't answer now, which says nothing about the ledger.
+    """
+    if isinstance(reply, RedisError) and is_passing(reply):
+        raise RedisUnavailable(f"Redis: {reply}")
+    log.warning("%s: the ledger is not as it was left, acquiring it again", partition.topic_partition)
+    partition.lose()

@@ -1,0 +1,100 @@
+"""What the consumer holds in memory of one assigned partition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from ferry_consumer.task_message import TaskTemplate
+    from ferry_shared.ledger.consumer_ledger import Dispatch, Ownership, Snapshot
+    from ferry_shared.ledger.keys import LedgerKeys
+    from ferry_shared.record import Record, TopicPartition
+    from ferry_shared.routes import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What never changes about a partition while it is assigned."""
+
+    topic_partition: TopicPartition
+    route: Route
+    adapter: TypeAdapter[Any]
+    keys: LedgerKeys
+    queue_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tenure:
+    """A ledger that was acquired: the proof, the identity that signs commits, and the template of its tasks."""
+
+    ownership: Ownership
+    topic_id: str
+    template: TaskTemplate
+
+
+@dataclass(slots=True)
+class Partition:
+    """An assigned partition. Without a tenure nothing of it is dispatched, read or committed.
+
+    `expected` is the position that the last script returned, never computed from what was fetched. `unanswered` holds
+    dispatches whose reply was lost. `invalid` keeps the records of entries that wait for their dead letter.
+    `passed_over` says that records were fetched and not dispatched: seek back to `expected` before going on.
+    """
+
+    place: Place
+    tenure: Tenure | None = None
+    highest_epoch: int = 0
+    expected: int = 0
+    committed: int = 0
+    in_flight: int = 0
+    lowest: int | None = None
+    oldest_ms: int = 0
+    dead_letters: int = 0
+    unanswered: list[Dispatch] = field(default_factory=list)
+    invalid: dict[int, Record] = field(default_factory=dict)
+    paused_by_limit: bool = False
+    passed_over: bool = False
+
+    @property
+    def topic_partition(self) -> TopicPartition:
+        """Where it is."""
+        return self.place.topic_partition
+
+    @property
+    def span(self) -> int:
+        """Offsets between the oldest message in flight and the position."""
+        return 0 if self.lowest is None else self.expected - self.lowest
+
+    def start(self, tenure: Tenure, position: int, committed: int, entries: int) -> None:
+        """Begin a tenure at `position`."""
+        self.tenure = tenure
+        self.highest_epoch = tenure.ownership.epoch
+        self.expected = position
+        self.committed = committed
+        self.in_flight = entries
+        self.lowest = None
+        self.unanswered = []
+        self.invalid = {}
+        self.paused_by_limit = False
+        self.passed_over = False
+
+    def note_dispatched(self, dispatch: Dispatch) -> None:
+        """The oldest unanswered dispatch has happened."""
+        self.expected = dispatch.next
+        self.in_flight += len(dispatch.queued) + len(dispatch.invalid)
+        self.unanswered = self.unanswered[1:]
+
+    def note_snapshot(self, snapshot: Snapshot) -> None:
+        """Take over what the ledger says."""
+        self.in_flight = snapshot.messages
+        self.lowest = snapshot.lowest
+        self.oldest_ms = snapshot.oldest_ms
+        self.dead_letters = snapshot.dead_letters
+
+    def lose(self) -> None:
+        """End the tenure: the partition must be acquired again before anything else happens to it."""
+        self.tenure = None
+        self.unanswered = []

@@ -1,0 +1,112 @@
+"""Read single records of Kafka again: for dead letters and redelivery, when memory no longer has them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import confluent_kafka
+from confluent_kafka import KafkaError, KafkaException
+
+from ferry_consumer.client_log import LOG_LEVEL_CRITICAL
+from ferry_consumer.dispatch import record_of
+from ferry_shared.errors import KafkaUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ferry_shared.record import Record, TopicPartition
+    from ferry_shared.settings import KafkaSettings
+
+#: A contiguous range is read in one go; two offsets further apart than this are sought one by one.
+CONTIGUOUS_OFFSETS = 100
+
+
+class RecordReader:
+    """A second client that never joins a group: it assigns a partition and reads what it is asked for."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        own = {
+            "group.id": f"ferry-reader-{uuid4().hex}",
+            "client.id": "ferry-record-reader",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "queued.max.messages.kbytes": 4096,
+            "log_level": LOG_LEVEL_CRITICAL,
+        }
+        self._properties: Mapping[str, object] = own | settings.client_properties()
+        self._consumer: confluent_kafka.Consumer | None = None
+
+    def read(self, place: TopicPartition, offsets: Sequence[int], timeout_seconds: float) -> dict[int, Record | None]:
+        """Return the records at `offsets`, None for one that is gone (retention, compaction).
+
+        What the time did not suffice for is missing from the answer, to be asked for again.
+
+        Raises:
+            KafkaUnavailable: Kafka did not answer.
+        """
+        found: dict[int, Record | None] = {}
+        deadline = time.monotonic() + timeout_seconds
+        try:
+            start, end = self._open().get_watermark_offsets(_kafka(place), timeout=timeout_seconds)
+            found |= {offset: None for offset in offsets if not start <= offset < end}
+            for run in contiguous(sorted(set(offsets) - found.keys())):
+                found |= self._read_run(place, run, deadline)
+                if time.monotonic() > deadline:
+                    break
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Kafka: reading {place} again: {error.args[0]}") from error
+        finally:
+            if self._consumer is not None:
+                self._consumer.unassign()
+        return found
+
+    def close(self) -> None:
+        """Close the client."""
+        if self._consumer is not None:
+            self._consumer.close()
+
+    def _open(self) -> confluent_kafka.Consumer:
+        if self._consumer is None:
+            self._consumer = confluent_kafka.Consumer(dict(self._properties))
+        return self._consumer
+
+    def _read_run(self, place: TopicPartition, run: Sequence[int], deadline: float) -> dict[int, Record | None]:
+        consumer = self._open()
+        consumer.assign([_kafka(place, run[0])])
+        wanted, found = set(run), dict[int, "Record | None"]()
+        while wanted and (left := deadline - time.monotonic()) > 0:
+            message = consumer.poll(left)
+            if message is None:
+                continue
+            reached = message.offset() or 0
+            if (error := message.error()) is not None:
+                if error.code() != KafkaError._PARTITION_EOF:
+                    raise KafkaException(error)
+            elif reached in wanted:
+                found[reached] = record_of(message)
+                reached += 1
+            # An offset that Kafka has passed over is gone: only a record at exactly that offset is the one wanted.
+            gone = {offset for offset in wanted if offset < reached} - found.keys()
+            found |= dict.fromkeys(gone)
+            wanted -= found.keys()
+        return found
+
+
+def contiguous(offsets: Sequence[int]) -> list[list[int]]:
+    """Cut sorted offsets into runs worth reading in one go."""
+    runs: list[list[int]] = []
+    for offset in offsets:
+        if runs and offset - runs[-1][-1] <= CONTIGUOUS_OFFSETS:
+            runs[-1].append(offset)
+        else:
+            runs.append([offset])
+    return runs
+
+
+def _kafka(place: TopicPartition, offset: int = 0) -> confluent_kafka.TopicPartition:
+    return confluent_kafka.TopicPartition(place.topic, place.partition, offset)

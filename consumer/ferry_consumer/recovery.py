@@ -1,0 +1,140 @@
+"""Take a partition up: gather the facts, let `resume.plan` decide, acquire the ledger, sign the start, seek."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from ferry_consumer.commit import Signature
+from ferry_consumer.partition import Partition, Tenure
+from ferry_consumer.resume import Committed, Facts, Plan, Reason, plan
+from ferry_consumer.task_message import TaskTemplate
+from ferry_shared.ledger.consumer_ledger import Acquired, Inspection, acquire, inspect
+
+if TYPE_CHECKING:
+    import redis
+
+    from ferry_consumer.intake import Intake
+    from ferry_consumer.metrics import Metrics
+    from ferry_consumer.topics import Identity, Topics
+    from ferry_shared.settings import ConsumerSettings
+
+log = logging.getLogger("ferry.consumer")
+
+
+class Recovery:
+    """Acquires partitions. Whatever fails on the way leaves the partition without a tenure, to be tried again."""
+
+    def __init__(
+        self, settings: ConsumerSettings, client: redis.Redis, intake: Intake, topics: Topics, metrics: Metrics
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._intake = intake
+        self._topics = topics
+        self._metrics = metrics
+
+    def take_up(self, partitions: list[Partition]) -> None:
+        """Acquire each of them and let it run; one whose ledger somebody else just changed stays for the next turn.
+
+        Raises:
+            KafkaUnavailable, RedisUnavailable: to be tried again.
+            ConfigurationError: another Kafka cluster uses the same keys.
+        """
+        commits = self._intake.committed([partition.topic_partition for partition in partitions])
+        identities: dict[str, Identity] = {}
+        for partition in partitions:
+            topic = partition.topic_partition.topic
+            if topic not in identities:
+                identities[topic] = self._topics.identity(topic)
+            self._take_up(partition, commits[partition.topic_partition], identities[topic])
+
+    def _take_up(self, partition: Partition, committed: Committed | None, identity: Identity) -> None:
+        seen = inspect(self._client, partition.place.keys)
+        wanted = plan(self._facts(partition, committed, seen, identity))
+        acquired = acquire(
+            self._client,
+            partition.place.keys,
+            seen,
+            ledger=wanted.ledger or uuid4().hex[:16],
+            epoch_floor=wanted.epoch_floor,
+            position=wanted.position,
+            committed=wanted.committed,
+            cluster_id=identity.cluster_id,
+            topic_id=identity.topic_id,
+            drop=wanted.drop,
+            drop_from=wanted.drop_from,
+        )
+        if not isinstance(acquired, Acquired):
+            log.warning("%s: the ledger changed while it was being acquired, trying again", partition.topic_partition)
+            return
+        self._sign(partition, wanted, acquired, committed, identity)
+        self._begin(partition, wanted, acquired, identity)
+
+    def _facts(self, partition: Partition, committed: Committed | None, seen: Inspection, identity: Identity) -> Facts:
+        log_start, log_end = self._intake.log_range(partition.topic_partition)
+        new_here = committed is None and seen.head is None
+        return Facts(
+            committed,
+            seen,
+            identity.cluster_id,
+            identity.topic_id,
+            log_start,
+            log_end,
+            self._settings.consumer_offset_reset,
+            new_here and self._topic_known(partition),
+            partition.highest_epoch,
+        )
+
+    def _topic_known(self, partition: Partition) -> bool:
+        """A partition that was added to a topic which the group already reads starts at its beginning."""
+        topic, own = partition.topic_partition
+        others = [
+            partition.topic_partition._replace(partition=number)
+            for number in range(self._intake.partition_count(topic))
+            if number != own
+        ]
+        return any(self._intake.committed(others).values()) if others else False
+
+    def _sign(
+        self, partition: Partition, wanted: Plan, acquired: Acquired, committed: Committed | None, identity: Identity
+    ) -> None:
+        """Commit the resolved start at once, before anything is dispatched from it: an operator's unsigned offset
+        that was still there at the next acquisition would count as a second rewind."""
+        if committed and wanted.reason is Reason.CONTINUED and committed.offset >= wanted.committed:
+            return
+        signature = Signature(acquired.ownership.ledger, identity.topic_id, acquired.ownership.epoch)
+        self._intake.commit({partition.topic_partition: (wanted.committed, str(signature))}, wait=True)
+
+    def _begin(self, partition: Partition, wanted: Plan, acquired: Acquired, identity: Identity) -> None:
+        place = partition.place
+        template = TaskTemplate(
+            place.route, self._settings.consumer_group, place.topic_partition, acquired.ownership.ledger
+        )
+        tenure = Tenure(acquired.ownership, identity.topic_id, template)
+        self._intake.seek(place.topic_partition, acquired.position)
+        partition.start(tenure, acquired.position, acquired.committed, acquired.entries)
+        self._intake.resume([place.topic_partition])
+        self._metrics.acquisitions.labels(wanted.reason.name.lower()).inc()
+        self._metrics.lost_to_retention.labels(place.topic_partition.topic).inc(wanted.lost_to_retention)
+        _tell(partition, wanted, acquired)
+
+
+def _tell(partition: Partition, wanted: Plan, acquired: Acquired) -> None:
+    log.info(
+        "%s: from offset %d (%s), %d in flight", partition.topic_partition, acquired.position, wanted.reason.value,
+        acquired.entries,
+    )  # fmt: skip
+    if acquired.dropped:
+        log.warning("%s: %d entries of the ledger dropped", partition.topic_partition, acquired.dropped)
+    if wanted.lost_to_retention:
+        log.error(
+            "%s: Kafka deleted %d records before they were dispatched; expected a longer retention",
+            partition.topic_partition, wanted.lost_to_retention,
+        )  # fmt: skip
+    if wanted.truncated:
+        log.error(
+            "%s: Kafka's log ends %d records before the position: it was truncated",
+            partition.topic_partition, wanted.truncated,
+        )  # fmt: skip

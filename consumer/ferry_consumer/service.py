@@ -1,0 +1,194 @@
+"""The consumer: the parts, put together in the open, and the loop that moves every message one way.
+
+One turn: take what Kafka has → acquire what was assigned → dispatch → read the ledger → commit, retry, dead-letter.
+Everything runs in this one thread, rebalance callbacks included, so nothing here can race.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from ferry_consumer import status
+from ferry_consumer.attention import Attention
+from ferry_consumer.dead_letters import DeadLetters
+from ferry_consumer.dispatcher import Dispatcher
+from ferry_consumer.health import Health, HealthServer
+from ferry_consumer.intake import Intake
+from ferry_consumer.ledger_reader import LedgerReader
+from ferry_consumer.metrics import Metrics
+from ferry_consumer.partition import Partition, Place
+from ferry_consumer.record_reader import RecordReader
+from ferry_consumer.recovery import Recovery
+from ferry_consumer.topics import Topics
+from ferry_consumer.trouble import Trouble
+from ferry_consumer.turns import Every
+from ferry_shared.errors import KafkaUnavailable, TransientError
+from ferry_shared.ledger.client import connect
+from ferry_shared.ledger.keys import LedgerKeys, queue_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ferry_shared.record import TopicPartition
+    from ferry_shared.routes import Route
+    from ferry_shared.settings import ConsumerSettings
+
+log = logging.getLogger("ferry.consumer")
+
+#: While a server is away the loop keeps turning at this pace, so that it stays in its group.
+BLOCKED_POLL_SECONDS = 0.1
+
+
+class Consumer:
+    """A member of the consumer group. `run` returns after `stop`."""
+
+    def __init__(self, settings: ConsumerSettings, routes: Sequence[Route]) -> None:
+        self._settings = settings
+        self._routes = {route.topic: (route, route.adapter) for route in routes}
+        self._stopping = False
+        self._partitions: dict[TopicPartition, Partition] = {}
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._metrics = Metrics()
+        self._health = Health()
+        self._trouble = Trouble(settings.consumer_max_backoff_seconds)
+        self._client = connect(settings.ledger_url)
+        self._topics = Topics(settings)
+        self._intake = Intake(settings, list(self._routes))
+        self._reader = RecordReader(settings)
+        self._dead_letters = DeadLetters(settings)
+        self._recovery = Recovery(settings, self._client, self._intake, self._topics, self._metrics)
+        self._dispatcher = Dispatcher(self._client, self._metrics)
+        attention = Attention(self._client, self._reader, self._dead_letters, self._metrics)
+        self._ledger = LedgerReader(settings, self._client, self._intake, attention)
+        self._snapshot_turn = Every(settings.consumer_snapshot_interval_ms / 1000)
+        self._status_turn = Every(settings.consumer_status_interval_seconds)
+
+    def stop(self) -> None:
+        """Finish the turn, commit, leave. Safe from a signal handler."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Work until stopped.
+
+        Raises:
+            ConfigurationError: another consumer has this one's instance id, another cluster these keys, or Kafka
+                refuses access.
+            FerryError: Kafka's client can't go on.
+        """
+        server = self._serve_health()
+        try:
+            self._create_topics()
+            while not self._stopping:
+                self._turn()
+            self._finish()
+        finally:
+            # The order matters: commits first (done above), then leave the group, then let go of the rest.
+            self._intake.close()
+            self._reader.close()
+            if server:
+                server.close()
+
+    def _serve_health(self) -> HealthServer | None:
+        if not self._settings.consumer_http_port:
+            return None
+        host, port = self._settings.consumer_http_host, self._settings.consumer_http_port
+        return HealthServer(host, port, self._health, self._metrics)
+
+    def _create_topics(self) -> None:
+        while not self._stopping:
+            self._health.last_turn = time.monotonic()
+            if self._trouble.waiting:
+                time.sleep(BLOCKED_POLL_SECONDS)
+                continue
+            try:
+                self._topics.create_missing(list(self._routes))
+            except KafkaUnavailable as error:
+                self._trouble.met(error)
+            else:
+                self._trouble.over()
+                return
+
+    def _turn(self) -> None:
+        self._health.last_turn = time.monotonic()
+        timeout = BLOCKED_POLL_SECONDS if self._trouble.waiting else self._snapshot_turn.seconds_left
+        messages = self._intake.take(timeout)
+        self._follow_rebalance()
+        self._dispatcher.accept(messages, self._partitions, blocked=self._trouble.waiting)
+        if self._trouble.waiting:
+            return
+        try:
+            self._work()
+        except TransientError as error:
+            self._trouble.met(error)
+            self._intake.pause(self._partitions)
+        else:
+            if self._trouble.over():
+                self._go_on()
+        self._tell_status()
+
+    def _work(self) -> None:
+        """Everything that needs Redis or Kafka to answer. What fails is tried again at a later turn."""
+        self._dispatcher.send(self._partitions.values())
+        if self._snapshot_turn.is_due():
+            self._ledger.note_committed(self._partitions)
+            self._ledger.read(self._partitions)
+        if lost := [partition for partition in self._partitions.values() if partition.tenure is None]:
+            self._intake.pause([partition.topic_partition for partition in lost])
+            self._recovery.take_up(lost)
+        self._ledger.apply_limits(self._partitions.values())
+
+    def _follow_rebalance(self) -> None:
+        for place in self._intake.take_gone():
+            self._partitions.pop(place, None)
+        for place in self._intake.take_newly_assigned():
+            self._partitions[place] = Partition(self._place(place))
+        self._health.assigned = self._intake.joined
+
+    def _place(self, place: TopicPartition) -> Place:
+        route, adapter = self._routes[place.topic]
+        prefix = self._settings.ferry_key_prefix
+        keys = LedgerKeys.of(prefix, self._settings.consumer_group, place)
+        return Place(place, route, adapter, keys, queue_key(prefix, route.queue))
+
+    def _go_on(self) -> None:
+        """After trouble: fetch again, from where the ledger says."""
+        for partition in self._partitions.values():
+            if partition.tenure and not partition.paused_by_limit:
+                if partition.passed_over:
+                    self._intake.seek(partition.topic_partition, partition.expected)
+                    partition.passed_over = False
+                self._intake.resume([partition.topic_partition])
+
+    def _tell_status(self) -> None:
+        if not self._status_turn.is_due():
+            return
+        self._health.redis = self._health.kafka = False
+        try:
+            log_ends = {place: self._intake.log_range(place)[1] for place in self._partitions}
+            self._health.kafka = bool(log_ends) or self._intake.reachable()
+            statuses = [
+                status.status_of(partition, log_ends[place], self._name)
+                for place, partition in self._partitions.items()
+            ]
+            self._metrics.show(statuses)
+            status.publish(self._client, self._settings.ferry_key_prefix, self._settings.consumer_group, statuses)
+            self._health.redis = True
+        except TransientError as error:
+            self._trouble.met(error)
+        for server, up in (("kafka", self._health.kafka), ("redis", self._health.redis)):
+            self._metrics.up.labels(server).set(up)
+
+    def _finish(self) -> None:
+        """Intake has stopped: settle what is open, commit what is done."""
+        log.info("stopping: committing and leaving the group")
+        try:
+            self._dispatcher.send(self._partitions.values())
+            self._dead_letters.close()
+            self._ledger.read(self._partitions, wait_for_commit=True)
+            self._ledger.note_committed(self._partitions)
+        except TransientError as error:
+            log.warning("%s: what is not committed now is found in the ledger at the next start", error)

@@ -1,0 +1,97 @@
+"""Topics: create the missing ones at start, and tell one topic from its successor of the same name."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from ferry_consumer.client_log import LOG_LEVEL_CRITICAL
+from ferry_shared.errors import KafkaUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ferry_shared.settings import ConsumerSettings
+
+log = logging.getLogger("ferry.consumer")
+
+REQUEST_TIMEOUT_SECONDS = 5.0
+#: A dead letter is its record plus headers; Kafka's default limit (1,048,588) would refuse that of a full record.
+DEAD_LETTER_MAX_BYTES = 2_097_152
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which cluster, and which topic of that name: Kafka gives a topic that is created anew a new id."""
+
+    cluster_id: str
+    topic_id: str
+
+
+class Topics:
+    """Asks Kafka about topics, and creates them."""
+
+    def __init__(self, settings: ConsumerSettings) -> None:
+        self._settings = settings
+        self._admin = AdminClient(
+            settings.client_properties() | {"client.id": "ferry-consumer-admin", "log_level": LOG_LEVEL_CRITICAL}
+        )
+
+    def create_missing(self, topics: Sequence[str]) -> None:
+        """Create topics and their dead-letter topics. librdkafka looks for a missing topic only every 5 minutes.
+
+        Raises:
+            KafkaUnavailable: Kafka did not answer.
+        """
+        try:
+            present = set(self._admin.list_topics(timeout=REQUEST_TIMEOUT_SECONDS).topics)
+            wanted = [self._source(topic) for topic in topics] + [self._dead_letter(topic) for topic in topics]
+            self._create([topic for topic in wanted if topic.topic not in present])
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Kafka: {error.args[0]}") from error
+
+    def _source(self, topic: str) -> NewTopic:
+        return NewTopic(
+            topic, self._settings.consumer_topic_partitions, self._settings.consumer_topic_replication_factor
+        )
+
+    def _dead_letter(self, topic: str) -> NewTopic:
+        return NewTopic(
+            topic + self._settings.consumer_dead_letter_suffix,
+            1,
+            self._settings.consumer_topic_replication_factor,
+            config={"max.message.bytes": str(DEAD_LETTER_MAX_BYTES), "retention.ms": "-1"},
+        )
+
+    def _create(self, missing: Iterable[NewTopic]) -> None:
+        new = list(missing)
+        if not new:
+            return
+        for name, future in self._admin.create_topics(new, request_timeout=REQUEST_TIMEOUT_SECONDS).items():
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
+            else:
+                log.info("created the topic %s", name)
+
+    def identity(self, topic: str) -> Identity:
+        """Return the ids of the cluster and of a topic.
+
+        Raises:
+            KafkaUnavailable: Kafka did not answer.
+        """
+        try:
+            described = self._admin.describe_topics(TopicCollection([topic]), request_timeout=REQUEST_TIMEOUT_SECONDS)[
+                topic
+            ].result()
+            cluster = self._admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_SECONDS).result()
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Kafka: describing {topic}: {error.args[0]}") from error
+        return Identity(str(cluster.cluster_id or ""), str(described.topic_id or ""))
