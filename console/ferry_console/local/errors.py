@@ -1,0 +1,5 @@
+"""What can go wrong with the local system."""
+
+
+class LocalSystemError(Exception):
+    """A part of the local system cannot start, or ended; the message says which, why, and what to do."""

@@ -1,0 +1,109 @@
+"""Fixtures of all tests: a real Kafka and a real Valkey for the session, fresh names and processes for each test."""
+
+import itertools
+import os
+import secrets
+from collections.abc import Generator, Iterator
+from typing import TypeVar
+
+import pytest
+
+from ferry_console.local.errors import LocalSystemError
+from ferry_console.local.kafka import LocalKafka
+from ferry_console.local.valkey import LocalValkey
+from tests.support.clean_environment import clean_environment
+from tests.support.ferry_processes import FerryProcesses
+
+_DATABASES = 2_000
+_PROCESSES = pytest.StashKey[FerryProcesses]()
+_Server = TypeVar("_Server", LocalKafka, LocalValkey)
+_next_database = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    """A real Kafka, started once for all tests."""
+    yield from _started(LocalKafka(tmp_path_factory.mktemp("kafka")))
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalValkey]:
+    """A real Valkey, started once for all tests."""
+    yield from _started(LocalValkey(tmp_path_factory.mktemp("valkey"), databases=_DATABASES))
+
+
+@pytest.fixture
+def redis_url(valkey: LocalValkey) -> str:
+    """The address of an empty Valkey database of this test's own: broker and ledger."""
+    return valkey.database_url(next(_next_database))
+
+
+@pytest.fixture
+def topic() -> str:
+    """A topic name nobody has used; the topic doesn't exist."""
+    return f"topic-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def group() -> str:
+    """A consumer group name nobody has used."""
+    return f"group-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def settings(kafka: LocalKafka, redis_url: str, topic: str, group: str) -> dict[str, str]:
+    """The environment variables that lead every part of Ferry to this test's servers and names."""
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "CELERY_BROKER_URL": redis_url,
+        "FERRY_TOPIC": topic,
+        "CONSUMER_GROUP": group,
+        "CONSUMER_HTTP_PORT": "0",
+    }
+
+
+@pytest.fixture
+def ferry(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, settings: dict[str, str]
+) -> Iterator[FerryProcesses]:
+    """Starts Ferry's programs with `settings`; stops them, and shows their output if the test fails."""
+    processes = FerryProcesses(tmp_path_factory.mktemp("ferry"), settings)
+    request.node.stash[_PROCESSES] = processes
+    try:
+        yield processes
+    finally:
+        processes.stop_all()
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests see no setting of the machine they run on, also not through a `.env` file."""
+    for name in os.environ.keys() - clean_environment().keys():
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("FERRY_ENV_FILE", os.devnull)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the output of the test's processes to the report of a failed test."""
+    report = yield
+    processes = item.stash.get(_PROCESSES, None)
+    if report.failed and processes is not None:
+        report.sections.extend(processes.reports())
+    return report
+
+
+def _started(server: _Server) -> Iterator[_Server]:
+    """A server that is ready, and stopped afterwards; a missing one fails the tests unless skipping is allowed."""
+    try:
+        server.start()
+        server.wait_ready()
+    except LocalSystemError as error:
+        server.kill()
+        if os.environ.get("FERRY_ALLOW_SKIP") == "1":
+            pytest.skip(str(error))
+        raise
+    try:
+        yield server
+    finally:
+        server.stop()

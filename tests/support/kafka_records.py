@@ -1,0 +1,119 @@
+"""Write and read Kafka records as a test does it: raw, and complete."""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+_ADMIN_TIMEOUT_SECONDS = 15.0
+
+
+class RawRecord(NamedTuple):
+    """A record as it is in Kafka."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, str | bytes | None]]
+
+
+def create_topic(bootstrap_servers: str, topic: str, partitions: int = 1) -> None:
+    """Create a topic; returns once the broker serves it."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(_ADMIN_TIMEOUT_SECONDS)
+
+
+def produce(
+    bootstrap_servers: str,
+    topic: str,
+    values: Sequence[bytes | None],
+    *,
+    key: bytes | None = None,
+    headers: list[tuple[str, bytes | None]] | None = None,
+    partition: int = -1,
+) -> None:
+    """Write raw values and wait for their acknowledgement; fails if one is not acknowledged."""
+    producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 5})
+    failed: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            failed.append(error)
+
+    for value in values:
+        producer.produce(topic, value, key, partition, delivered, headers=list(headers or []))
+        producer.poll(0)
+    assert producer.flush(30.0) == 0
+    assert not failed, failed[0]
+
+
+def end_offsets(bootstrap_servers: str, topic: str) -> dict[int, int]:
+    """The next offset of each partition; empty if the topic doesn't exist."""
+    reader = _reader(bootstrap_servers)
+    try:
+        partitions = reader.list_topics(topic, _ADMIN_TIMEOUT_SECONDS).topics[topic].partitions
+        return {
+            partition: reader.get_watermark_offsets(TopicPartition(topic, partition), _ADMIN_TIMEOUT_SECONDS)[1]
+            for partition in partitions
+        }
+    finally:
+        reader.close()
+
+
+def committed_offsets(bootstrap_servers: str, group: str, topic: str) -> dict[int, int]:
+    """What the group has committed for each partition; only partitions with a commit."""
+    reader = _reader(bootstrap_servers, group)
+    try:
+        partitions = reader.list_topics(topic, _ADMIN_TIMEOUT_SECONDS).topics[topic].partitions
+        answers = reader.committed([TopicPartition(topic, number) for number in partitions], _ADMIN_TIMEOUT_SECONDS)
+        return {answer.partition: answer.offset for answer in answers if answer.offset >= 0}
+    finally:
+        reader.close()
+
+
+def read_all(bootstrap_servers: str, topic: str, timeout_seconds: float = 30.0) -> list[RawRecord]:
+    """Every record of the topic from its beginning to its present end; none if the topic doesn't exist."""
+    ends = {number: end for number, end in end_offsets(bootstrap_servers, topic).items() if end > 0}
+    reader = _reader(bootstrap_servers)
+    records: list[RawRecord] = []
+    try:
+        reader.assign([TopicPartition(topic, number, 0) for number in ends])
+        deadline = time.monotonic() + timeout_seconds
+        while ends and time.monotonic() < deadline:
+            for message in reader.consume(1_000, 0.1):
+                error = message.error()
+                if error is not None and error.code() == KafkaError._PARTITION_EOF:
+                    ends.pop(message.partition() or 0, None)
+                elif error is not None:
+                    raise KafkaException(error)
+                else:
+                    records.append(_raw_record(message))
+        assert not ends, f"partitions {sorted(ends)} of {topic} were not read to their end"
+        return records
+    finally:
+        reader.close()
+
+
+def _reader(bootstrap_servers: str, group: str = "tests") -> Consumer:
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+        }
+    )
+
+
+def _raw_record(message: Message) -> RawRecord:
+    partition, offset = message.partition(), message.offset()
+    assert partition is not None
+    assert offset is not None
+    headers = message.headers() or []
+    assert isinstance(headers, list)
+    return RawRecord(partition, offset, message.key(), message.value(), headers)
