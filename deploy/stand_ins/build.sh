@@ -24,11 +24,14 @@ ca_bundle=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
 ca_path=/etc/ssl/certs/ca-certificates.crt
 pip_variables=(PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_DEFAULT_TIMEOUT PIP_FIND_LINKS)
 
+say() { echo "stand-ins: $*"; }
+
+docker info >/dev/null 2>&1 || { say "no Docker daemon answers"; exit 1; }
+command -v debootstrap >/dev/null || { say "debootstrap is needed: apt-get install debootstrap"; exit 1; }
+
 work=$(mktemp -d)
 root() { if [[ $EUID -eq 0 ]]; then "$@"; else sudo "$@"; fi; }
 trap 'root rm -rf "$work"' EXIT
-
-say() { echo "stand-ins: $*"; }
 
 recipe() { # the fingerprint of everything an image is made from
     local name

@@ -47,21 +47,19 @@ def public_images() -> list[str]:
 
 def provide_images(images: Sequence[str]) -> None:
     """Have the public images here: those that are, those that can be pulled, else stand-ins of the same names."""
-    if all(_is_here(image) or _is_pulled(image) for image in images):
-        return
-    subprocess.run([str(STAND_INS)], check=True)
+    if not all(_is_here(image) or _is_pulled(image) for image in images):
+        subprocess.run([str(STAND_INS)], check=True)
 
 
 def _is_here(image: str) -> bool:
-    return _succeeds("docker", "image", "inspect", image)
+    """Is it here, and not only a stand-in, whose recipe may have changed since?"""
+    label = '{{index .Config.Labels "ferry.stand-in"}}'
+    asked = subprocess.run(["docker", "image", "inspect", "--format", label, image], capture_output=True, check=False)
+    return asked.returncode == 0 and not asked.stdout.strip()
 
 
 def _is_pulled(image: str) -> bool:
-    return _succeeds("docker", "pull", "--quiet", image)
-
-
-def _succeeds(*command: str) -> bool:
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    return subprocess.run(["docker", "pull", "--quiet", image], capture_output=True, check=False).returncode == 0
 
 
 def wait_until(
