@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from confluent_kafka import KafkaError
 from redis.exceptions import RedisError
 
 from ferry_consumer.dispatch import dispatches_of, still_unanswered
@@ -51,6 +52,9 @@ class Dispatcher:
             partition = partitions.get(place)
             if partition is None:
                 continue
+            if any(map(_out_of_range, batch)):
+                # Retention or a truncation has taken the position away: where to go on is for recovery to decide.
+                partition.lose()
             if partition.tenure is None or partition.unanswered or blocked:
                 partition.passed_over = True
                 continue
@@ -112,6 +116,11 @@ def _settle(partition: Partition, call: Dispatch, reply: Dispatched | Refused | 
         log.error("%s: the ledger is damaged: %s", partition.topic_partition, reply)
         partition.lose()
     return False
+
+
+def _out_of_range(message: Message) -> bool:
+    error = message.error()
+    return error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET
 
 
 def _by_partition(messages: Sequence[Message]) -> dict[TopicPartition, list[Message]]:

@@ -6,6 +6,7 @@ One thread: librdkafka runs the rebalance callbacks inside `poll` and `consume`,
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 import confluent_kafka
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message
 
+    from ferry_consumer.partition import Partition
     from ferry_shared.settings import ConsumerSettings
 
 log = logging.getLogger("ferry.consumer")
 
 REQUEST_TIMEOUT_SECONDS = 5.0
+#: A commit without an answer for this long no longer keeps the next one from being sent.
+COMMIT_TIMEOUT_SECONDS = 30.0
 _REPORTED_ELSEWHERE = frozenset({KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET})
 
 
@@ -37,7 +41,7 @@ class Intake:
         self._gone: list[TopicPartition] = []
         self.joined = False
         self._max_messages = settings.consumer_intake_max_messages
-        self._commit_outstanding = False
+        self._commit_sent_at = -COMMIT_TIMEOUT_SECONDS
         self._committed: dict[TopicPartition, int] = {}
         self.client_log = ClientLog()
         callbacks = {"on_commit": self._on_commit, "error_cb": self.client_log.note}
@@ -74,6 +78,17 @@ class Intake:
         """Fetch again."""
         self._consumer.resume(_kafka(places))
 
+    def go_on(self, partition: Partition) -> None:
+        """Fetch a partition again; from its expected position if records were passed over meanwhile.
+
+        Raises:
+            KafkaUnavailable: it stays as it is, to be tried again.
+        """
+        if partition.passed_over:
+            self.seek(partition.topic_partition, partition.expected)
+            partition.passed_over = False
+        self.resume([partition.topic_partition])
+
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Continue a partition at `offset`."""
         try:
@@ -93,41 +108,20 @@ class Intake:
             raise KafkaUnavailable(f"Kafka: reading committed offsets: {error.args[0]}") from error
         return {_ours(item): Committed(item.offset, item.metadata) if item.offset >= 0 else None for item in found}
 
-    def log_range(self, place: TopicPartition) -> tuple[int, int]:
-        """First offset that Kafka still has, and the one after its last."""
-        try:
-            return self._consumer.get_watermark_offsets(_kafka([place])[0], timeout=REQUEST_TIMEOUT_SECONDS)
-        except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: reading the log range of {place}: {error.args[0]}") from error
-
-    def partition_count(self, topic: str) -> int:
-        """How many partitions a topic has."""
-        try:
-            return len(self._consumer.list_topics(topic, timeout=REQUEST_TIMEOUT_SECONDS).topics[topic].partitions)
-        except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: reading {topic}: {error.args[0]}") from error
-
-    def reachable(self) -> bool:
-        """Tell whether a broker answers."""
-        try:
-            return bool(self._consumer.list_topics(timeout=REQUEST_TIMEOUT_SECONDS).brokers)
-        except KafkaException:
-            return False
-
     def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]], *, wait: bool = False) -> None:
         """Commit offsets with their metadata; without `wait` at most one commit is under way.
 
         Raises:
             KafkaUnavailable: only with `wait`: Kafka did not confirm.
         """
-        if not offsets or (self._commit_outstanding and not wait):
+        if not offsets or (not wait and time.monotonic() - self._commit_sent_at < COMMIT_TIMEOUT_SECONDS):
             return
         commits = [
             confluent_kafka.TopicPartition(place.topic, place.partition, offset, metadata)
             for place, (offset, metadata) in offsets.items()
         ]
         if not wait:
-            self._commit_outstanding = True
+            self._commit_sent_at = time.monotonic()
             self._consumer.commit(offsets=commits, asynchronous=True)
             return
         try:
@@ -161,7 +155,7 @@ class Intake:
         consumer.incremental_unassign(partitions)
 
     def _on_commit(self, error: KafkaError | None, partitions: list[confluent_kafka.TopicPartition]) -> None:
-        self._commit_outstanding = False
+        self._commit_sent_at = -COMMIT_TIMEOUT_SECONDS
         if error:
             log.warning("Kafka did not take a commit, trying again: %s", error.str())
             return

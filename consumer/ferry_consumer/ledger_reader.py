@@ -97,7 +97,7 @@ class LedgerReader:
                 partition.paused_by_limit = True
                 log.info("%s: %d in flight, pausing", partition.topic_partition, partition.in_flight)
             elif partition.paused_by_limit and fullness < RESUME_SHARE:
-                self._intake.resume([partition.topic_partition])
+                self._intake.go_on(partition)
                 partition.paused_by_limit = False
                 log.info("%s: %d in flight, going on", partition.topic_partition, partition.in_flight)
 

@@ -42,17 +42,21 @@ class Recovery:
             KafkaUnavailable, RedisUnavailable: to be tried again.
             ConfigurationError: another Kafka cluster uses the same keys.
         """
-        commits = self._intake.committed([partition.topic_partition for partition in partitions])
+        places = [partition.topic_partition for partition in partitions]
+        commits, ranges = self._intake.committed(places), self._topics.log_ranges(places)
         identities: dict[str, Identity] = {}
         for partition in partitions:
             topic = partition.topic_partition.topic
             if topic not in identities:
                 identities[topic] = self._topics.identity(topic)
-            self._take_up(partition, commits[partition.topic_partition], identities[topic])
+            place = partition.topic_partition
+            self._take_up(partition, commits[place], ranges[place], identities[topic])
 
-    def _take_up(self, partition: Partition, committed: Committed | None, identity: Identity) -> None:
+    def _take_up(
+        self, partition: Partition, committed: Committed | None, log_range: tuple[int, int], identity: Identity
+    ) -> None:
         seen = inspect(self._client, partition.place.keys)
-        wanted = plan(self._facts(partition, committed, seen, identity))
+        wanted = plan(self._facts(partition, committed, seen, identity, log_range))
         acquired = acquire(
             self._client,
             partition.place.keys,
@@ -72,16 +76,21 @@ class Recovery:
         self._sign(partition, wanted, acquired, committed, identity)
         self._begin(partition, wanted, acquired, identity)
 
-    def _facts(self, partition: Partition, committed: Committed | None, seen: Inspection, identity: Identity) -> Facts:
-        log_start, log_end = self._intake.log_range(partition.topic_partition)
+    def _facts(
+        self,
+        partition: Partition,
+        committed: Committed | None,
+        seen: Inspection,
+        identity: Identity,
+        log_range: tuple[int, int],
+    ) -> Facts:
         new_here = committed is None and seen.head is None
         return Facts(
             committed,
             seen,
             identity.cluster_id,
             identity.topic_id,
-            log_start,
-            log_end,
+            *log_range,
             self._settings.consumer_offset_reset,
             new_here and self._topic_known(partition),
             partition.highest_epoch,
@@ -92,7 +101,7 @@ class Recovery:
         topic, own = partition.topic_partition
         others = [
             partition.topic_partition._replace(partition=number)
-            for number in range(self._intake.partition_count(topic))
+            for number in range(self._topics.partition_count(topic))
             if number != own
         ]
         return any(self._intake.committed(others).values()) if others else False

@@ -7,12 +7,9 @@ Everything runs in this one thread, rebalance callbacks included, so nothing her
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import time
 from typing import TYPE_CHECKING
 
-from ferry_consumer import status
 from ferry_consumer.attention import Attention
 from ferry_consumer.dead_letters import DeadLetters
 from ferry_consumer.dispatcher import Dispatcher
@@ -23,6 +20,7 @@ from ferry_consumer.metrics import Metrics
 from ferry_consumer.partition import Partition, Place
 from ferry_consumer.record_reader import RecordReader
 from ferry_consumer.recovery import Recovery
+from ferry_consumer.status import StatusWriter
 from ferry_consumer.topics import Topics
 from ferry_consumer.trouble import Trouble
 from ferry_consumer.turns import Every
@@ -51,7 +49,6 @@ class Consumer:
         self._routes = {route.topic: (route, route.adapter) for route in routes}
         self._stopping = False
         self._partitions: dict[TopicPartition, Partition] = {}
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._metrics = Metrics()
         self._health = Health()
         self._trouble = Trouble(settings.consumer_max_backoff_seconds)
@@ -64,6 +61,7 @@ class Consumer:
         self._dispatcher = Dispatcher(self._client, self._metrics)
         attention = Attention(self._client, self._reader, self._dead_letters, self._metrics)
         self._ledger = LedgerReader(settings, self._client, self._intake, attention)
+        self._status = StatusWriter(settings, self._client, self._topics, self._metrics, self._health)
         self._snapshot_turn = Every(settings.consumer_snapshot_interval_ms / 1000)
         self._status_turn = Every(settings.consumer_status_interval_seconds)
 
@@ -128,7 +126,6 @@ class Consumer:
         else:
             if self._trouble.over():
                 self._go_on()
-        self._tell_status()
 
     def _work(self) -> None:
         """Everything that needs Redis or Kafka to answer. What fails is tried again at a later turn."""
@@ -140,6 +137,8 @@ class Consumer:
             self._intake.pause([partition.topic_partition for partition in lost])
             self._recovery.take_up(lost)
         self._ledger.apply_limits(self._partitions.values())
+        if self._status_turn.is_due():
+            self._status.write(self._partitions)
 
     def _follow_rebalance(self) -> None:
         for place in self._intake.take_gone():
@@ -158,29 +157,7 @@ class Consumer:
         """After trouble: fetch again, from where the ledger says."""
         for partition in self._partitions.values():
             if partition.tenure and not partition.paused_by_limit:
-                if partition.passed_over:
-                    self._intake.seek(partition.topic_partition, partition.expected)
-                    partition.passed_over = False
-                self._intake.resume([partition.topic_partition])
-
-    def _tell_status(self) -> None:
-        if not self._status_turn.is_due():
-            return
-        self._health.redis = self._health.kafka = False
-        try:
-            log_ends = {place: self._intake.log_range(place)[1] for place in self._partitions}
-            self._health.kafka = bool(log_ends) or self._intake.reachable()
-            statuses = [
-                status.status_of(partition, log_ends[place], self._name)
-                for place, partition in self._partitions.items()
-            ]
-            self._metrics.show(statuses)
-            status.publish(self._client, self._settings.ferry_key_prefix, self._settings.consumer_group, statuses)
-            self._health.redis = True
-        except TransientError as error:
-            self._trouble.met(error)
-        for server, up in (("kafka", self._health.kafka), ("redis", self._health.redis)):
-            self._metrics.up.labels(server).set(up)
+                self._intake.go_on(partition)
 
     def _finish(self) -> None:
         """Intake has stopped: settle what is open, commit what is done."""

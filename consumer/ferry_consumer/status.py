@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import socket
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import orjson
 
+from ferry_shared.errors import TransientError
 from ferry_shared.ledger.client import translated
 from ferry_shared.ledger.keys import status_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import redis
 
+    from ferry_consumer.health import Health
+    from ferry_consumer.metrics import Metrics
     from ferry_consumer.partition import Partition
+    from ferry_consumer.topics import Topics
+    from ferry_shared.record import TopicPartition
+    from ferry_shared.settings import ConsumerSettings
+
+log = logging.getLogger("ferry.consumer")
 
 #: A reader takes older entries for silence.
 EXPIRES_AFTER_SECONDS = 120
@@ -65,18 +76,47 @@ def status_of(partition: Partition, log_end: int, consumer: str) -> PartitionSta
     )
 
 
-def publish(client: redis.Redis, prefix: str, group: str, statuses: Sequence[PartitionStatus]) -> None:
-    """Write the status where others read it.
+class StatusWriter:
+    """Finds out how far each partition is, and tells it: to Redis, to the gauges, to `/readyz`."""
 
-    Raises:
-        RedisUnavailable: nobody sees it this time.
-    """
-    if not statuses:
-        return
-    key = status_key(prefix, group)
-    with translated():
-        pipeline = client.pipeline(transaction=False)
-        for status in statuses:
-            pipeline.hset(key, f"{status.topic}:{status.partition}", orjson.dumps(asdict(status)).decode())
-        pipeline.expire(key, EXPIRES_AFTER_SECONDS)
-        pipeline.execute()
+    def __init__(
+        self, settings: ConsumerSettings, client: redis.Redis, topics: Topics, metrics: Metrics, health: Health
+    ) -> None:
+        self._key = status_key(settings.ferry_key_prefix, settings.consumer_group)
+        self._consumer = f"{socket.gethostname()}:{os.getpid()}"
+        self._client = client
+        self._topics = topics
+        self._metrics = metrics
+        self._health = health
+
+    def write(self, partitions: Mapping[TopicPartition, Partition]) -> None:
+        """Write the status of these partitions; when a server is away `/readyz` says which, and the work goes on."""
+        reached = set[str]()
+        try:
+            statuses = self._statuses(partitions)
+            reached.add("kafka")
+            self._publish(statuses)
+            reached.add("redis")
+        except TransientError as error:
+            log.debug("no status this time: %s", error)
+        self._health.kafka, self._health.redis = "kafka" in reached, "redis" in reached
+        for server in ("kafka", "redis"):
+            self._metrics.up.labels(server).set(server in reached)
+
+    def _statuses(self, partitions: Mapping[TopicPartition, Partition]) -> list[PartitionStatus]:
+        ranges = self._topics.log_ranges(list(partitions))
+        if not partitions:
+            self._topics.ping()
+        statuses = [status_of(partition, ranges[place][1], self._consumer) for place, partition in partitions.items()]
+        self._metrics.show(statuses)
+        return statuses
+
+    def _publish(self, statuses: Sequence[PartitionStatus]) -> None:
+        with translated():
+            pipeline = self._client.pipeline(transaction=False)
+            pipeline.ping()
+            for status in statuses:
+                field = f"{status.topic}:{status.partition}"
+                pipeline.hset(self._key, field, orjson.dumps(asdict(status)).decode())
+            pipeline.expire(self._key, EXPIRES_AFTER_SECONDS)
+            pipeline.execute()

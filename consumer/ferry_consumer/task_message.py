@@ -17,7 +17,7 @@ from uuid import uuid4
 import orjson
 
 from ferry_shared.ledger.worker_ledger import HEADER, HEADER_VERSION
-from ferry_shared.record import TaskId, group_suffix
+from ferry_shared.record import group_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,9 +154,3 @@ def _with_slots(message: Mapping[str, Any]) -> tuple[bytes, list[str]]:
         marker = f"{mark}{name}{mark}"
         text = text.replace(f'"{marker}"' if name in _NUMBERS else marker, "%b")
     return text.encode(), slots
-
-
-def task_id_of(group: str, place: TopicPartition, member: str) -> TaskId:
-    """The task id that stands for a single member."""
-    offset = int(member)
-    return TaskId(group, place.topic, place.partition, offset, offset)

@@ -6,12 +6,13 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from ferry_consumer.client_log import LOG_LEVEL_CRITICAL
 from ferry_shared.errors import KafkaUnavailable
+from ferry_shared.record import TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -80,6 +81,49 @@ class Topics:
                     raise
             else:
                 log.info("created the topic %s", name)
+
+    def log_ranges(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+        """For each partition the first offset that Kafka still has, and the one after its last.
+
+        Asked over this client's own connection: on the consumer's, the answer waits behind a fetch (500 ms).
+
+        Raises:
+            KafkaUnavailable: Kafka did not answer.
+        """
+        starts, ends = self._offsets(places, OffsetSpec.earliest()), self._offsets(places, OffsetSpec.latest())
+        return {place: (starts[place], ends[place]) for place in places}
+
+    def _offsets(self, places: Sequence[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
+        if not places:
+            return {}
+        wanted = {confluent_kafka.TopicPartition(place.topic, place.partition): which for place in places}
+        try:
+            futures = self._admin.list_offsets(wanted, request_timeout=REQUEST_TIMEOUT_SECONDS)
+            return {TopicPartition(at.topic, at.partition): future.result().offset for at, future in futures.items()}
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Kafka: reading the log range of {places[0]}: {error.args[0]}") from error
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions a topic has.
+
+        Raises:
+            KafkaUnavailable: Kafka did not answer.
+        """
+        try:
+            return len(self._admin.list_topics(topic, timeout=REQUEST_TIMEOUT_SECONDS).topics[topic].partitions)
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Kafka: reading {topic}: {error.args[0]}") from error
+
+    def ping(self) -> None:
+        """Ask for anything.
+
+        Raises:
+            KafkaUnavailable: Kafka did not answer.
+        """
+        try:
+            self._admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_SECONDS).result()
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Kafka: {error.args[0]}") from error
 
     def identity(self, topic: str) -> Identity:
         """Return the ids of the cluster and of a topic.
