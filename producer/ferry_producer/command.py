@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ferry_producer import sources
 from ferry_producer.connection import TopicRefused
 from ferry_producer.publisher import Publisher
-from ferry_producer.report import CONFIGURATION, INVALID_INPUT, NOT_ACKNOWLEDGED
+from ferry_producer.report import BAD_INPUT, CONFIGURATION, NOT_ACKNOWLEDGED
 from ferry_producer.sending import Job, run
 from ferry_shared import logs
 from ferry_shared.errors import ConfigurationError, KafkaUnavailable
@@ -28,15 +28,17 @@ def execute(arguments: Arguments) -> int:
     except (KafkaUnavailable, TopicRefused) as error:
         return _fail(error, NOT_ACKNOWLEDGED)
     except sources.UnreadableInput as error:
-        return _fail(error, INVALID_INPUT)
+        return _fail(error, BAD_INPUT)
 
 
 def _send(arguments: Arguments) -> int:
     settings = _settings(arguments)
     logs.configure("producer", settings)
     texts = sources.checked_arguments(arguments.texts)
+    descriptor = sources.standard_input() if sources.STANDARD_INPUT in arguments.texts else None
     publisher = Publisher(settings, topic=arguments.topic)
-    return asyncio.run(run(Job(texts, arguments.key, arguments.forever), settings, publisher))
+    job = Job(texts, arguments.key, arguments.forever, descriptor)
+    return asyncio.run(run(job, settings, publisher))
 
 
 def _settings(arguments: Arguments) -> ProducerSettings:

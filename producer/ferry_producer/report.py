@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ferry_producer.delivery import Outcome
 
 OK = 0
-INVALID_INPUT = 1
+BAD_INPUT = 1
 CONFIGURATION = 2
 NOT_ACKNOWLEDGED = 3
 #: What a shell gives a process ended by a signal: 130 for Ctrl-C, 143 for SIGTERM.
@@ -47,7 +47,7 @@ class Tally:
 
 
 def exit_code(tally: Tally, stopped_by: signal.Signals | None, *, finished: bool) -> int:
-    """0: all that was given is acknowledged. 3: something is not. 130, 143: a signal came first. 1: invalid input.
+    """0: all that was given is acknowledged. 3: something is not. 130, 143: a signal came first. 1: bad input.
 
     `finished` says that the input was read to its end; with `--forever` a signal is the end.
     """
@@ -55,7 +55,7 @@ def exit_code(tally: Tally, stopped_by: signal.Signals | None, *, finished: bool
         return NOT_ACKNOWLEDGED
     if stopped_by is not None and not finished:
         return SIGNAL_BASE + stopped_by
-    return INVALID_INPUT if tally.invalid else OK
+    return OK if finished and not tally.invalid else BAD_INPUT
 
 
 def sentence(tally: Tally, seconds: float, *, confirmed: bool) -> str:

@@ -27,12 +27,15 @@ logger = logging.getLogger("ferry.producer")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one run sends: `texts` (none: the default texts), each with `key`; in turn for ever if `forever`."""
+    """What one run sends: `texts` (none: the default texts), each with `key`; in turn for ever if `forever`.
+
+    `-` among the texts stands for the lines of `descriptor`.
+    """
 
     texts: Sequence[Line]
     key: str | None
     forever: bool
-    descriptor: int = 0
+    descriptor: int | None = None
 
 
 async def run(job: Job, settings: ProducerSettings, publisher: Publisher) -> int:
@@ -63,8 +66,9 @@ async def _send_all(job: Job, settings: ProducerSettings, publisher: Publisher, 
     finished = False
     try:
         finished = await stop.unless_urged(_feed(job, settings, publisher, tally, stop))
-        await stop.unless_urged(publisher.flush())
-    except Stopped:
+        async with asyncio.timeout(STOP_FLUSH_SECONDS if _hopeless(job, tally) else None):
+            await stop.unless_urged(publisher.flush())
+    except (Stopped, TimeoutError):
         logger.warning("giving up on what Kafka has not acknowledged")
     finally:
         progress.cancel()
@@ -86,6 +90,10 @@ async def _feed(job: Job, settings: ProducerSettings, publisher: Publisher, tall
             # Signals, delivery reports and the progress line get their turn even if nothing ever waits.
             await asyncio.sleep(0)
     except Stopped:
+        return False
+    except sources.UnreadableInput as error:
+        # What was read before still counts and is flushed.
+        logger.error("%s", error)  # noqa: TRY400 - the sentence says it all, a traceback would hide it
         return False
     return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import orjson
@@ -78,7 +79,18 @@ def checked_arguments(texts: Sequence[str]) -> list[Line]:
     return lines
 
 
-async def once(arguments: Sequence[Line], descriptor: int, stop: Stop) -> AsyncIterator[list[Line]]:
+def standard_input() -> int:
+    """Return its file descriptor.
+
+    Raises:
+        UnreadableInput: it is closed (then number 0 is soon some other file of this process).
+    """
+    if sys.stdin is None:
+        raise UnreadableInput("standard input can't be read: it is closed")
+    return sys.stdin.fileno()
+
+
+async def once(arguments: Sequence[Line], descriptor: int | None, stop: Stop) -> AsyncIterator[list[Line]]:
     """Yield the arguments in their order, and for `-` the lines of the descriptor.
 
     Raises:
@@ -86,7 +98,7 @@ async def once(arguments: Sequence[Line], descriptor: int, stop: Stop) -> AsyncI
         UnreadableInput: the descriptor can't be read.
     """
     for argument in arguments:
-        if argument.content != STANDARD_INPUT.encode():
+        if descriptor is None or argument.content != STANDARD_INPUT.encode():
             yield [argument]
         else:
             async for lines in _read(descriptor, stop):

@@ -1,0 +1,150 @@
+"""The command line: what it accepts, refuses, and how soon it answers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferry_producer.cli import Arguments, main
+from ferry_shared.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+#: Measured at 0.03 s; loading the settings alone takes longer than this limit.
+HELP_SECONDS = 0.35
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[Arguments]:
+    """The arguments with which the command would run."""
+    arguments = list[Arguments]()
+
+    def execute(given: Arguments) -> int:
+        arguments.append(given)
+        return 0
+
+    monkeypatch.setattr("ferry_producer.command.execute", execute)
+    return arguments
+
+
+def test_options(taken: list[Arguments]) -> None:
+    """Every option reaches the command, parsed."""
+    line = ["a", "b", "--forever", "--interval", "0.5", "--topic", "t", "--key", "k", "--acks", "1", "--retries", "3"]
+    assert main(line) == 0
+    [given] = taken
+    expected = {"texts": ["a", "b"], "forever": True, "interval": 0.5, "topic": "t", "key": "k"}
+    assert vars(given) == expected | {"acks": "1", "retries": 3}
+
+
+def test_defaults_are_left_to_the_settings(taken: list[Arguments]) -> None:
+    """What isn't given is None: the environment decides."""
+    assert main([]) == 0
+    empty = dict.fromkeys(("interval", "topic", "key", "acks", "retries"))
+    assert vars(taken[0]) == empty | {"texts": [], "forever": False}
+
+
+def test_a_text_may_begin_with_a_hyphen(taken: list[Arguments]) -> None:
+    """`-` alone is standard input, and after `--` anything is a text."""
+    assert main(["a", "-"]) == 0
+    assert main(["--", "--forever"]) == 0
+    assert [given.texts for given in taken] == [["a", "-"], ["--forever"]]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (["--interval", "1"], "--interval needs --forever"),
+        (["--forever", "-"], "standard input (-) can't be repeated"),
+        (["-", "-"], "standard input (-) can be read only once"),
+        (["--acks", "2"], "argument --acks: invalid choice"),
+        (["--retries", "-1"], "argument --retries: expected a number from 0"),
+        (["--retries", "x"], "argument --retries: expected a number"),
+        (["--forever", "--interval", "nan"], "argument --interval: expected seconds from 0"),
+        (["--forever", "--interval", "-1"], "argument --interval: expected seconds from 0"),
+        (["--for"], "unrecognized arguments: --for"),
+    ],
+)
+def test_wrong_usage(
+    line: Sequence[str], expected: str, taken: list[Arguments], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2 and a sentence on stderr."""
+    with pytest.raises(SystemExit) as error:
+        main(line)
+    assert error.value.code == 2
+    assert expected in capsys.readouterr().err
+    assert taken == []
+
+
+@pytest.mark.parametrize(
+    ("line", "environment", "expected"),
+    [
+        (["a"], {"PRODUCER_ACKS": "some"}, "PRODUCER_ACKS"),
+        (["a"], {"KAFKA_CLIENT_PROPERTIES": '{"acks": 1}'}, "use PRODUCER_ACKS"),
+        (["a"], {"KAFKA_CLIENT_PROPERTIES": '{"no.such": 1}'}, 'No such configuration property: "no.such"'),
+        (["a"], {"FERRY_TOPIC": "a b"}, "FERRY_TOPIC: expected a topic name"),
+        (["a", "--topic", ""], {}, "--topic: expected a topic name"),
+        (["a", ""], {}, "argument 2: text: String should have at least 1 character"),
+    ],
+)
+def test_wrong_settings(
+    line: Sequence[str],
+    environment: dict[str, str],
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A setting or text that is wrong is told before anything is sent: exit code 2."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert main(line) == 2
+    captured = capsys.readouterr()
+    assert expected in captured.err
+    assert captured.out == ""
+
+
+def test_ctrl_c_before_the_loop_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while modules are loaded ends without a traceback."""
+
+    def interrupted(_: Arguments) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ferry_producer.command.execute", interrupted)
+    assert main([]) == 130
+
+
+def test_a_configuration_error_of_the_logs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Any configuration error ends in exit code 2."""
+
+    def refuse(*_: object) -> None:
+        raise ConfigurationError("FERRY_LOG_CONFIG: no")
+
+    monkeypatch.setattr("ferry_shared.logs.configure", refuse)
+    assert main(["a"]) == 2
+    assert capsys.readouterr().err == "ferry-producer: FERRY_LOG_CONFIG: no\n"
+
+
+def test_help_is_quick() -> None:
+    """--help shows examples and exit codes and doesn't wait for Kafka's client or pydantic (best of three)."""
+    seconds = []
+    for _ in range(3):
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "ferry_producer", "--help"], capture_output=True, text=True, check=True
+        )
+        seconds.append(time.monotonic() - started)
+    assert "examples:" in done.stdout
+    assert "exit codes:" in done.stdout
+    assert min(seconds) < HELP_SECONDS
+
+
+def test_a_reader_who_leaves_is_no_error() -> None:
+    """`ferry-producer --help | head -1` ends without a traceback."""
+    command = f"{sys.executable} -m ferry_producer --help | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

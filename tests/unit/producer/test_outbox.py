@@ -1,0 +1,162 @@
+"""The outbox: never above its limit, no message lost, each settled once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Message
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ferry_producer.delivery import Delivered, Outcome, Undelivered
+from ferry_producer.outbox import Outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    OnDelivery = Callable[[KafkaError | None, Message], None]
+
+
+class FakeClient:
+    """Acknowledges as many messages at each poll as the plan says, then all."""
+
+    def __init__(self, plan: Iterable[int] = (), queue_size: int = 1_000_000) -> None:
+        self.plan = deque(plan)
+        self.queue_size = queue_size
+        self.waiting: deque[tuple[bytes, OnDelivery]] = deque()
+        self.produced: list[bytes] = []
+        self.most_waiting = 0
+        self.error: KafkaError | None = None
+        self.refusal: KafkaError | None = None
+
+    def produce(self, topic: str, value: bytes, key: bytes | None, *, on_delivery: OnDelivery) -> None:
+        if self.refusal:
+            raise KafkaException(self.refusal)
+        if len(self.waiting) >= self.queue_size:
+            raise BufferError
+        self.waiting.append((value, on_delivery))
+        self.produced.append(value)
+        self.most_waiting = max(self.most_waiting, len(self.waiting))
+
+    def poll(self, timeout: float) -> int:
+        count = min(self.plan.popleft() if self.plan else len(self.waiting), len(self.waiting))
+        for _ in range(count):
+            _, on_delivery = self.waiting.popleft()
+            on_delivery(self.error, Message(topic="t", partition=0, offset=len(self.produced)))
+        return count
+
+    def purge(self) -> None:
+        self.plan.clear()
+        self.error = KafkaError(KafkaError._PURGE_QUEUE)
+
+
+async def send_all(client: FakeClient, values: list[bytes], max_pending: int, senders: int) -> list[list[Outcome]]:
+    """Put every value from several tasks at once and wait; the outcomes of each."""
+    outbox = Outbox(client, max_pending, lambda: None)
+    outcomes: list[list[Outcome]] = [[] for _ in values]
+    numbers = iter(range(len(values)))
+
+    async def sender() -> None:
+        for number in numbers:
+            await outbox.put("t", values[number], None, outcomes[number].append)
+
+    await asyncio.gather(*(sender() for _ in range(senders)))
+    await outbox.emptied()
+    assert outbox.pending == 0
+    outbox.abandon()
+    return outcomes
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    plan=st.lists(st.integers(0, 5), max_size=20),
+    count=st.integers(0, 40),
+    max_pending=st.integers(1, 8),
+    queue_size=st.integers(1, 8),
+    senders=st.integers(1, 4),
+)
+def test_every_message_is_settled_once(
+    plan: list[int], count: int, max_pending: int, queue_size: int, senders: int
+) -> None:
+    """Whatever the pace of the acknowledgements and however small librdkafka's queue, nothing is lost or repeated."""
+    client = FakeClient(plan, queue_size)
+    values = [str(number).encode() for number in range(count)]
+    outcomes = asyncio.run(send_all(client, values, max_pending, senders))
+    assert sorted(client.produced) == sorted(values)
+    assert all(len(each) == 1 and isinstance(each[0], Delivered) for each in outcomes)
+    assert client.most_waiting <= max_pending
+
+
+async def test_one_sender_keeps_the_order() -> None:
+    """Messages are produced in the order they were handed over, also through a full queue."""
+    client = FakeClient([0, 1, 0, 2] * 5, queue_size=2)
+    values = [str(number).encode() for number in range(50)]
+    await send_all(client, values, 10, 1)
+    assert client.produced == values
+
+
+async def put_one(client: FakeClient) -> list[Outcome]:
+    """The outcomes of one message."""
+    return (await send_all(client, [b"x"], 1, 1))[0]
+
+
+async def test_a_refused_message_is_undelivered() -> None:
+    """librdkafka refuses a message at once: that is its outcome, not an exception."""
+    client = FakeClient()
+    client.refusal = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+    assert await put_one(client) == [Undelivered("Broker: Message size too large", refused=True)]
+
+
+async def test_a_message_larger_than_the_queue_does_not_wait_for_ever() -> None:
+    """With nothing pending a full queue will never have room."""
+    [outcome] = await put_one(FakeClient(queue_size=0))
+    assert outcome == Undelivered("larger than queue.buffering.max.kbytes", refused=True)
+
+
+@pytest.mark.parametrize(("code", "refused"), [(KafkaError._MSG_TIMED_OUT, False), (KafkaError.INVALID_RECORD, True)])
+async def test_a_failed_delivery_says_whether_the_message_is_to_blame(code: int, refused: bool) -> None:
+    """No answer is Kafka's silence; an invalid record is refused for what it is."""
+    client = FakeClient()
+    client.error = KafkaError(code)
+    [outcome] = await put_one(client)
+    assert isinstance(outcome, Undelivered)
+    assert outcome.refused is refused
+
+
+@pytest.mark.parametrize(("offset", "expected"), [(7, 7), (-1001, None)])
+async def test_no_offset_without_acknowledgement(offset: int, expected: int | None) -> None:
+    """With acks=0 librdkafka reports an invalid offset; it isn't passed on."""
+    client, outcomes = FakeClient(), list[Outcome]()
+    outbox = Outbox(client, 1, lambda: None)
+    await outbox.put("t", b"x", None, outcomes.append)
+    client.waiting.popleft()[1](None, Message(topic="t", partition=3, offset=offset))
+    outbox.abandon()
+    assert outcomes == [Delivered("t", 3, expected)]
+
+
+async def test_abandoned_messages_are_settled() -> None:
+    """Giving up still tells each message's outcome."""
+    client, outcomes = FakeClient([0] * 100), list[Outcome]()
+    outbox = Outbox(client, 10, lambda: None)
+    for _ in range(3):
+        await outbox.put("t", b"x", None, outcomes.append)
+    outbox.abandon()
+    assert outcomes == [Undelivered("given up before it was sent", refused=False)] * 3
+    assert outbox.pending == 0
+
+
+async def test_an_acknowledgement_is_told() -> None:
+    """The end of an outage is noticed by an answer, not by an error."""
+    answers = list[bool]()
+    client = FakeClient()
+    outbox = Outbox(client, 1, lambda: answers.append(True))
+    await outbox.put("t", b"x", None, lambda _: None)
+    await outbox.emptied()
+    client.error = KafkaError(KafkaError._MSG_TIMED_OUT)
+    await outbox.put("t", b"x", None, lambda _: None)
+    await outbox.emptied()
+    outbox.abandon()
+    assert answers == [True]
