@@ -1,0 +1,147 @@
+"""From fetched records to dispatch calls, and what a refusal means."""
+
+import base64
+import json
+from typing import cast
+
+import pytest
+from confluent_kafka import KafkaError, Message
+
+from ferry_consumer import dispatch
+from ferry_consumer.dispatch import dispatches_of, still_unanswered
+from ferry_consumer.partition import Partition, Place, Tenure
+from ferry_consumer.task_message import TaskTemplate
+from ferry_shared.ledger.consumer_ledger import Dispatch, Ownership, Refused
+from ferry_shared.ledger.keys import LedgerKeys
+from ferry_shared.message import Message as Text
+from ferry_shared.record import TopicPartition
+from ferry_shared.routes import Route
+
+PLACE = TopicPartition("t", 0)
+OWNER = Ownership("ledger", 5)
+
+
+class FakeRecord:
+    """As much of a confluent_kafka.Message as the dispatch reads."""
+
+    def __init__(self, offset: int, value: bytes | None = b'{"text": "x"}', error: int | None = None) -> None:
+        self._offset, self._value, self._error = offset, value, error
+
+    def offset(self) -> int:
+        return self._offset
+
+    def value(self) -> bytes | None:
+        return self._value
+
+    def error(self) -> KafkaError | None:
+        return None if self._error is None else KafkaError(self._error)
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 1234
+
+    def topic(self) -> str:
+        return "t"
+
+    def partition(self) -> int:
+        return 0
+
+    def key(self) -> bytes | None:
+        return b"key"
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return [("a", b"1"), ("a", b"2")]
+
+
+def messages(*records: FakeRecord) -> list[Message]:
+    """Pass fakes where records are expected."""
+    return cast("list[Message]", list(records))
+
+
+def partition(expected: int = 10) -> Partition:
+    """A partition whose tenure has just begun."""
+    route = Route("t", Text, "task")
+    owned = Partition(Place(PLACE, route, route.adapter, LedgerKeys.of("", "ferry", PLACE), "celery"))
+    owned.start(Tenure(OWNER, "topic-id", TaskTemplate(route, "ferry", PLACE, "ledger")), expected, expected, 0)
+    return owned
+
+
+def test_records_in_a_row_become_one_call() -> None:
+    """From the expected position to the one after the last."""
+    (call,) = dispatches_of(partition(), messages(FakeRecord(10), FakeRecord(11), FakeRecord(12)), 0)
+    assert (call.expected, call.next, call.last) == (10, 13, 12)
+    assert [entry.member for entry in call.queued] == ["10", "11", "12"]
+
+
+def test_gaps_are_fine_and_known_offsets_are_passed_over() -> None:
+    """Transactions and compaction leave gaps; what lies below the position was dispatched before."""
+    (call,) = dispatches_of(partition(), messages(FakeRecord(8), FakeRecord(15), FakeRecord(15), FakeRecord(21)), 0)
+    assert (call.expected, call.next) == (10, 22)
+    assert [entry.member for entry in call.queued] == ["15", "21"]
+
+
+def test_the_end_of_the_log_moves_the_position() -> None:
+    """Behind the last record may lie transaction markers: a commit below them would show lag for ever."""
+    end = FakeRecord(14, None, KafkaError._PARTITION_EOF)
+    (call,) = dispatches_of(partition(), messages(FakeRecord(10), end), 0)
+    assert (call.next, len(call.queued)) == (14, 1)
+    (call,) = dispatches_of(partition(), messages(end), 0)
+    assert (call.expected, call.next, call.queued) == (10, 14, [])
+
+
+def test_nothing_new_makes_no_call() -> None:
+    """A quiet partition says only that its end was reached again."""
+    end = FakeRecord(10, None, KafkaError._PARTITION_EOF)
+    assert dispatches_of(partition(), messages(end), 0) == []
+
+
+def test_an_invalid_record_becomes_an_entry_with_its_reason_and_is_kept_whole() -> None:
+    """It is not queued, and its bytes wait for the dead letter."""
+    owned = partition()
+    (call,) = dispatches_of(owned, messages(FakeRecord(10), FakeRecord(11, b"{")), 0)
+    assert [entry.member for entry in call.invalid] == ["11"]
+    assert call.invalid[0].error.startswith("not-json: ")
+    assert (owned.invalid[11].value, owned.invalid[11].key) == (b"{", b"key")
+    assert owned.invalid[11].headers == (("a", b"1"), ("a", b"2"))
+
+
+def test_a_call_is_cut_before_it_holds_the_server_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next call expects the position that the one before leaves behind."""
+    monkeypatch.setattr(dispatch, "MAX_CALL_BYTES", 1)
+    calls = dispatches_of(partition(), messages(FakeRecord(10), FakeRecord(12)), 0)
+    assert [(call.expected, call.next, len(call.queued)) for call in calls] == [(10, 11, 1), (11, 13, 1)]
+
+
+def test_the_payload_travels_as_one_text() -> None:
+    """Kombu must not find anything to interpret inside."""
+    value = b'{"text": "x", "n": 18446744073709551617, "__type__": "date", "__value__": "1"}'
+    (call,) = dispatches_of(partition(), messages(FakeRecord(10, value)), 0)
+    body = json.loads(base64.b64decode(json.loads(call.queued[0].celery_message)["body"]))
+    assert body[0] == [value.decode()]
+
+
+def unanswered(*spans: tuple[int, int]) -> list[Dispatch]:
+    """Calls whose reply was lost."""
+    keys = LedgerKeys.of("", "ferry", PLACE)
+    return [Dispatch(PLACE, keys, "celery", OWNER, first, end, end - 1, (), ()) for first, end in spans]
+
+
+def test_a_refusal_at_the_end_of_a_call_is_our_own_success() -> None:
+    """The reply was lost, not the call."""
+    calls = unanswered((10, 20), (20, 30))
+    assert still_unanswered(calls, Refused("ledger", 5, 30)) == []
+    assert still_unanswered(calls, Refused("ledger", 5, 20)) == calls[1:]
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        Refused(None, None, None),
+        Refused("other", 5, 30),
+        Refused("ledger", 6, 30),
+        Refused("ledger", 5, 15),
+        Refused("ledger", 5, 40),
+    ],
+)
+def test_any_other_refusal_is_for_recovery(refused: Refused) -> None:
+    """No ledger, another owner, a position that none of our calls could have left."""
+    assert still_unanswered(unanswered((10, 20), (20, 30)), refused) is None

@@ -1,0 +1,60 @@
+"""When work is due, and how long trouble makes it wait."""
+
+import logging
+
+import pytest
+
+from ferry_consumer.trouble import REPEAT_AFTER_SECONDS, Trouble
+from ferry_consumer.turns import Backoff, Every
+from ferry_shared.errors import RedisUnavailable
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_due_at_once_and_then_once_per_interval() -> None:
+    """Also when it was asked for late."""
+    clock = Clock()
+    every = Every(5, clock)
+    assert (every.is_due(), every.is_due(), every.seconds_left) == (True, False, 5)
+    clock.now = 12
+    assert (every.is_due(), every.seconds_left) == (True, 5)
+
+
+def test_the_wait_doubles_up_to_its_longest_and_starts_anew() -> None:
+    """And success ends it, telling how long the trouble lasted."""
+    clock = Clock()
+    backoff = Backoff(1.0, 0.25, clock)
+    waits = []
+    for _ in range(4):
+        backoff.failed()
+        start = clock.now
+        while backoff.blocked:
+            clock.now += 0.125
+        waits.append(clock.now - start)
+    assert waits == [0.25, 0.5, 1.0, 1.0]
+    assert backoff.worked() == pytest.approx(clock.now)
+    assert (backoff.worked(), backoff.blocked) == (None, False)
+
+
+def test_trouble_is_told_once_a_while_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Not at every try."""
+    logging.getLogger("ferry.consumer").propagate = True
+    caplog.set_level(logging.INFO, "ferry.consumer")
+    clock = Clock()
+    trouble = Trouble(1.0, clock)
+    for _ in range(10):
+        trouble.met(RedisUnavailable("Redis: connection refused"))
+    assert len(caplog.records) == 1
+    clock.now += REPEAT_AFTER_SECONDS
+    trouble.met(RedisUnavailable("Redis: connection refused"))
+    assert len(caplog.records) == 2
+    assert (trouble.over(), trouble.over()) == (True, False)
+    assert caplog.messages[-1] == "going on after 30.0 s of trouble"
