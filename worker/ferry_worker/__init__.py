@@ -1,1 +1,9 @@
-"""Ferry's worker: the Celery app that runs the tasks and records their outcome in the ledger."""
+"""The worker: Celery tasks that complete Ferry's ledger.
+
+`celery -A ferry_worker worker` runs Ferry's own app; `track(app)` does the same for an app that already exists.
+"""
+
+from ferry_worker.tracked_task import TrackedTask
+from ferry_worker.tracking import track
+
+__all__ = ["TrackedTask", "track"]

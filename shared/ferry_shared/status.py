@@ -1,0 +1,132 @@
+"""The consumers' status in Redis: what each partition's owner wrote last, and the sums of it.
+
+A hash per consumer group (`keys.status_key`), one field per partition (`topic:partition`), so that beat's status line
+and `ferry status` need no Kafka. An entry that is older than two minutes counts as silent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import orjson
+
+from ferry_shared.ledger.client import translated
+from ferry_shared.ledger.keys import status_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import redis
+
+SILENT_AFTER_MS = 120_000
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """One partition as its consumer saw it at `at_ms`.
+
+    `log_end`, `committed` and `position` are offsets (the next one to come), negative where unknown.
+    `oldest_ms` is when the oldest message in flight was dispatched, 0 when nothing is in flight.
+    """
+
+    at_ms: int
+    topic: str
+    partition: int
+    consumer: str
+    log_end: int
+    committed: int
+    position: int
+    in_flight: int
+    oldest_ms: int
+    dead_letters: int
+    paused: str | None
+
+    @property
+    def field(self) -> str:
+        """Its field in the hash."""
+        return f"{self.topic}:{self.partition}"
+
+    def to_json(self) -> bytes:
+        """What the consumer writes."""
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def of_json(cls, text: bytes) -> Self:
+        """Read what a consumer wrote. Raises ValueError when it is something else."""
+        fields: Any = orjson.loads(text)
+        try:
+            return cls(**{name: fields[name] for name in cls.__slots__})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no status of a partition: {error!r}") from error
+
+    @property
+    def lag(self) -> int:
+        """Messages that Kafka holds and that are not committed: an upper bound of the work left."""
+        return max(0, self.log_end - max(0, self.committed))
+
+    @property
+    def backlog(self) -> int:
+        """Messages not yet done: those not yet dispatched and those in flight. Autoscale on this one."""
+        return max(0, self.log_end - max(0, self.position)) + self.in_flight
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The sums over a group's partitions; `silent` ones have had no news for two minutes and count with their last."""
+
+    partitions: int
+    silent: int
+    paused: int
+    lag: int
+    backlog: int
+    in_flight: int
+    oldest_seconds: float
+    dead_letters: int
+
+
+def summed(partitions: Sequence[PartitionStatus], now_ms: int) -> Totals:
+    """Add up a group's partitions as of `now_ms`."""
+    dispatched = [partition.oldest_ms for partition in partitions if partition.oldest_ms > 0]
+    return Totals(
+        partitions=len(partitions),
+        silent=sum(now_ms - partition.at_ms > SILENT_AFTER_MS for partition in partitions),
+        paused=sum(partition.paused is not None for partition in partitions),
+        lag=sum(partition.lag for partition in partitions),
+        backlog=sum(partition.backlog for partition in partitions),
+        in_flight=sum(partition.in_flight for partition in partitions),
+        oldest_seconds=max(0, now_ms - min(dispatched)) / 1000 if dispatched else 0.0,
+        dead_letters=sum(partition.dead_letters for partition in partitions),
+    )
+
+
+def status_line(group: str, totals: Totals) -> str:
+    """One line for people: everything that says whether the group keeps up."""
+    if totals.partitions == totals.silent:
+        return f"group {group}: consumer silent, no news of any partition for two minutes or more"
+    exceptions = [f"{totals.silent} silent"] if totals.silent else []
+    exceptions += [f"{totals.paused} paused"] if totals.paused else []
+    partitions = f"{totals.partitions} partitions" + (f" ({', '.join(exceptions)})" if exceptions else "")
+    return (
+        f"group {group}: {partitions}, lag {totals.lag}, backlog {totals.backlog}, in flight {totals.in_flight}, "
+        f"oldest {totals.oldest_seconds:.1f} s, dead letters {totals.dead_letters}"
+    )
+
+
+def read_status(client: redis.Redis, key_prefix: str, group: str) -> tuple[PartitionStatus, ...]:
+    """Read a group's partitions, in order; a field that this version cannot read is left out.
+
+    Raises:
+        RedisUnavailable: Redis could not be reached.
+    """
+    with translated():
+        fields: Any = client.hgetall(status_key(key_prefix, group))
+    return tuple(sorted(_readable(fields.values()), key=lambda status: (status.topic, status.partition)))
+
+
+def _readable(texts: Iterable[bytes]) -> Iterable[PartitionStatus]:
+    for text in texts:
+        try:
+            yield PartitionStatus.of_json(text)
+        except ValueError:
+            continue

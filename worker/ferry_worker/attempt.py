@@ -1,0 +1,167 @@
+"""One attempt to run a task: what this worker asks of the ledger, and what it records."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from celery.exceptions import Ignore, SoftTimeLimitExceeded
+from redis.exceptions import RedisError
+
+from ferry_shared.errors import FerryError, RedisUnavailable
+from ferry_shared.ledger.worker_ledger import HEADER, Claimed, Recorded, TaskHeader, Verdict, WorkerLedger
+from ferry_shared.record import Origin
+from ferry_worker.ledger_access import Answer, patiently
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ferry_worker.tracking import Tracking
+
+log = logging.getLogger("ferry.worker")
+
+#: The request's field with the owner: a random id, made by the parent at each receipt.
+OWNER_FIELD = "ferry_owner"
+#: Before a message goes back to the queue, so that it doesn't circle as fast as Redis can.
+HAND_BACK_DELAY_SECONDS = 1.0
+MAX_ERROR_CHARACTERS = 2_000
+
+NOT_RUN = {
+    Verdict.GONE: "it is done, failed or cleared already",
+    Verdict.BUSY: "another worker is running it",
+    Verdict.STALE: "a later copy or attempt stands for it",
+    Verdict.NO_LEDGER: "its ledger is gone, the consumer dispatches it again",
+}
+NOT_RECORDED = {
+    Recorded.GONE: "somebody else ended it",
+    Recorded.STALE: "a later attempt stands for it",
+    Recorded.NOT_OWNER: "the claim has passed to another worker",
+    Recorded.NO_LEDGER: "its ledger is gone, the consumer dispatches it again",
+}
+
+#: Groups of which this process has seen a ledger: only then does a missing one mean that Redis lost it.
+_seen_groups: set[str] = set()
+
+ReplyT = TypeVar("ReplyT")
+
+
+class HandedBack(FerryError):
+    """The task can't be run or recorded now: its message goes back to the queue."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A task message in the hands of one owner. `recorded` once an outcome was accepted or overtaken."""
+
+    header: TaskHeader
+    owner: str
+    ledger: WorkerLedger
+    max_claims: int
+    wait_seconds: float
+    sleep: Callable[[float], None] = time.sleep
+    recorded: bool = False
+
+    @classmethod
+    def of(cls, fields: Any, owner: str, tracking: Tracking) -> Attempt:
+        """Read the `ferry` header.
+
+        Raises:
+            HandedBack: another version of Ferry wrote it; a worker of that version has to run it.
+        """
+        settings = tracking.settings
+        try:
+            header = TaskHeader.of(fields)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _handed_back(f"the header {HEADER!r} can't be read: {error!r}") from error
+        return cls(header, owner, tracking.pool_ledger, settings.worker_max_claims, settings.worker_redis_wait_seconds)
+
+    @property
+    def origin(self) -> Origin:
+        """Where the message comes from, for the model that is built from it."""
+        return Origin(self.header.task_id, self.header.timestamp_ms)
+
+    def claim(self, lease_ms: int, payload: bytes, *, restored: bool) -> None:
+        """Return when the task is to be run.
+
+        Raises:
+            Ignore: it is not, and its message has served.
+            HandedBack: that can't be told now.
+        """
+
+        def ask() -> Claimed:
+            return self.ledger.claim(
+                self.header, self.owner, lease_ms=lease_ms, max_claims=self.max_claims, restored=restored
+            )
+
+        claimed = self._answer("its claim", ask).reply
+        if claimed.verdict is not Verdict.NO_LEDGER:
+            _seen_groups.add(self.header.group)
+        match claimed.verdict:
+            case Verdict.RUN:
+                return
+            case Verdict.POISON:
+                error = f"poison: started {claimed.claims - 1} times, each time its worker was lost before the end"
+                log.error("not run: %s; it becomes a dead letter", error)
+                self.fail(error, payload)
+            case Verdict.NO_LEDGER if self.header.group not in _seen_groups:
+                raise _handed_back(
+                    f"the Redis that FERRY_LEDGER_URL names has no ledger of group {self.header.group} for "
+                    f"{self.header.topic}; is it the consumer's?",
+                    self.sleep,
+                )
+            case verdict:
+                log.info("not run: %s", NOT_RUN[verdict])
+        raise Ignore
+
+    def done(self) -> None:
+        """Record that it ran."""
+        self._record("its end", lambda: self.ledger.done(self.header, self.owner))
+
+    def fail(self, error: str, payload: bytes) -> None:
+        """Record that it failed for good."""
+        self._record("its failure", lambda: self.ledger.fail(self.header, self.owner, error, payload))
+
+    def retry(self, delay_ms: int, message: bytes) -> None:
+        """Record that it is to run again after `delay_ms`."""
+        self._record("its retry", lambda: self.ledger.retry(self.header, self.owner, delay_ms, message))
+
+    def _record(self, what: str, call: Callable[[], Recorded]) -> None:
+        try:
+            answer = self._answer(what, call)
+        except SoftTimeLimitExceeded:
+            # The limit struck after the task's own end. It comes once, so the second call is left alone.
+            answer = Answer(self._answer(what, call).reply, repeated=True)
+        self.recorded = True
+        overtaken = answer.repeated and answer.reply in {Recorded.GONE, Recorded.STALE}
+        if answer.reply is not Recorded.RECORDED and not overtaken:
+            log.warning("%s was not recorded: %s", what, NOT_RECORDED[answer.reply])
+
+    def _answer(self, what: str, call: Callable[[], ReplyT]) -> Answer[ReplyT]:
+        try:
+            return patiently(call, self.wait_seconds, sleep=self.sleep)
+        except (RedisUnavailable, RedisError) as error:
+            raise _handed_back(f"no answer from the ledger to {what}: {error}", self.sleep) from error
+
+
+def _handed_back(problem: str, sleep: Callable[[float], None] = time.sleep) -> HandedBack:
+    log.error("the message goes back to the queue: %s", problem)
+    sleep(HAND_BACK_DELAY_SECONDS)
+    return HandedBack(problem)
+
+
+def payload_bytes(payload: Any) -> bytes:
+    """Return what `fail` stores of a message's payload."""
+    return payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else b""
+
+
+def error_text(error: BaseException) -> str:
+    """Name an error as a dead letter tells it: `ValueError: text`."""
+    try:
+        text = str(error)
+    except Exception as unprintable:  # noqa: BLE001 - a user's exception: its __str__ can raise anything
+        text = f"(its text can't be read: {type(unprintable).__name__})"
+    name = type(error).__name__
+    line = f"{name}: {text}" if text else name
+    return line[:MAX_ERROR_CHARACTERS].encode("utf-8", "backslashreplace").decode()

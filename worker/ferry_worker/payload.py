@@ -1,0 +1,79 @@
+"""A task's first parameter: the Kafka record's value, as the type that the function's annotation names."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from ferry_shared.errors import ConfigurationError, FerryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ferry_shared.record import Origin
+
+_POSITIONAL = frozenset({inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD})
+_SHOWN_PROBLEMS = 5
+
+
+class InvalidPayload(FerryError):
+    """The payload does not fit the task's first parameter. It becomes a dead letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageParameter:
+    """The parameter that takes the message; `name` is None when it has none that can be passed by name."""
+
+    name: str | None
+    adapter: TypeAdapter[Any]
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> MessageParameter:
+        """Look at a task's function, once per task.
+
+        Raises:
+            ConfigurationError: its annotation can't be resolved, or pydantic can't validate it.
+        """
+        function = inspect.unwrap(function)
+        parameter = next(iter(inspect.signature(function).parameters.values()), None)
+        if parameter is None or parameter.kind not in _POSITIONAL:
+            return cls(None, TypeAdapter(Any))
+        try:
+            annotation = get_type_hints(function, include_extras=True).get(parameter.name, Any)
+            adapter = TypeAdapter[Any](annotation)
+        except Exception as error:
+            # Annotations are a user's code: anything can come out of them.
+            raise ConfigurationError(
+                f"{function.__module__}.{function.__qualname__}: the type of {parameter.name!r} can't be used: {error}"
+            ) from error
+        return cls(parameter.name if parameter.kind is parameter.POSITIONAL_OR_KEYWORD else None, adapter)
+
+    def decode(self, payload: Any, origin: Origin) -> Any:
+        """Build the argument; what isn't annotated is the plain JSON value, integers exact.
+
+        Raises:
+            InvalidPayload: naming each place and problem, never the value.
+        """
+        if not isinstance(payload, str):
+            raise InvalidPayload(f"expected the record's JSON text, found {type(payload).__name__}")
+        try:
+            return self.adapter.validate_json(payload, context=origin)
+        except ValidationError as error:
+            # Not chained: pydantic's message quotes the value.
+            problems = _problems(error)
+        raise InvalidPayload(problems)
+
+    def encode(self, value: Any) -> str:
+        """Turn an argument that `self.retry(args=…)` changed back into JSON text. Raises ValueError if it can't be."""
+        text = self.adapter.dump_json(value, by_alias=True, round_trip=True, warnings="none")
+        return text.decode("utf-8", "surrogatepass")
+
+
+def _problems(error: ValidationError) -> str:
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    shown = [f"{'.'.join(str(part) for part in detail['loc']) or 'message'}: {detail['msg']}" for detail in details]
+    more = len(shown) - _SHOWN_PROBLEMS
+    return "; ".join(shown[:_SHOWN_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,79 @@
+"""A received task, as the worker's parent process holds it: it names the owner, and records what the child can't."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from billiard.einfo import ExceptionWithTraceback
+from celery.exceptions import InvalidTaskError, Reject, Terminated, TimeLimitExceeded, WorkerLostError
+from celery.worker import state
+from celery.worker.request import Request
+from kombu.exceptions import DecodeError
+
+from ferry_shared import logs
+from ferry_shared.ledger.worker_ledger import HEADER
+from ferry_worker.attempt import OWNER_FIELD
+from ferry_worker.unreached import Delivery
+
+if TYPE_CHECKING:
+    from billiard.einfo import ExceptionInfo
+
+log = logging.getLogger("ferry.worker")
+
+
+class TrackedRequest(Request):
+    """Celery's request; without a `ferry` header it is nothing more."""
+
+    delivery: Delivery | None = None
+
+    def __init__(self, message: Any, **options: Any) -> None:
+        try:
+            super().__init__(message, **options)
+        except DecodeError as error:
+            # Celery acknowledges what it can't decode without telling anybody; an invalid task has a signal.
+            raise InvalidTaskError(f"its body can't be decoded: {error}") from error
+        self._request_dict.pop(OWNER_FIELD, None)
+        fields = self._request_dict.get(HEADER)
+        if fields is not None:
+            owner = secrets.token_hex(8)
+            self._request_dict[OWNER_FIELD] = owner
+            self.delivery = Delivery(self._app, fields, owner, self._args)
+
+    def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+        """Record what the child had no chance to, before Celery acknowledges or requeues."""
+        if self.delivery is None:
+            return super().on_failure(exc_info, send_failed_event, return_ok)
+        with logs.task_context(self.id):
+            self._record(self.delivery, exc_info.exception)
+            return super().on_failure(exc_info, send_failed_event, return_ok)
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """At the hard limit the task has failed."""
+        with logs.task_context(self.id):
+            if self.delivery is not None and not soft:
+                self._time_is_up(self.delivery, timeout)
+            super().on_timeout(soft, timeout)
+
+    def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
+        if self.delivery is not None and not state.should_terminate:
+            with logs.task_context(self.id):
+                self.delivery.fail_unclaimed(f"TaskRevokedError: {reason}")
+        super()._announce_revoked(reason, terminated, signum, expired)
+
+    def _record(self, delivery: Delivery, error: BaseException) -> None:
+        match error.exc if isinstance(error, ExceptionWithTraceback) else error:
+            case TimeLimitExceeded() as limit:
+                self._time_is_up(delivery, limit.args[0] if limit.args else None)
+            case WorkerLostError() | SystemExit() | KeyboardInterrupt() | Reject(requeue=True):
+                delivery.release()
+            case Terminated() if self._already_cancelled:
+                delivery.release()
+
+    def _time_is_up(self, delivery: Delivery, limit_seconds: float | None) -> None:
+        if state.should_terminate:
+            # A cold shutdown ends tasks in the same way; they are to run again.
+            delivery.release()
+        else:
+            delivery.fail(f"TimeLimitExceeded: it ran longer than its hard limit of {limit_seconds} s")

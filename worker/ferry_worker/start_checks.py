@@ -1,0 +1,100 @@
+"""What must be true before a worker takes its first message; each refusal is one sentence and exit code 2."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from celery import signals
+
+from ferry_shared.errors import ConfigurationError
+from ferry_worker.configuration import exit_for, worker_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ferry_shared.routes import Route
+    from ferry_shared.settings import WorkerSettings
+
+log = logging.getLogger("ferry.worker")
+
+
+def check_when_worker_starts(app: Any, routes: Any = None) -> None:
+    """Have a worker of `app` checked at its start; `routes` returns the routes whose tasks it should know."""
+
+    def refuse(sender: Any, **_: Any) -> None:
+        if sender.app is not app:
+            return
+        try:
+            check(app, worker_settings(), routes() if routes else ())
+        except ConfigurationError as error:
+            exit_for(error)
+
+    def warn(instance: Any, **_: Any) -> None:
+        if instance.app is app:
+            for warning in warnings(app, instance, routes() if routes else ()):
+                log.warning(warning)
+
+    signals.worker_init.connect(refuse, weak=False)
+    signals.celeryd_after_setup.connect(warn, weak=False)
+
+
+def check(app: Any, settings: WorkerSettings, routes: Sequence[Route]) -> None:
+    """Check limits, timeouts and annotations.
+
+    Raises:
+        ConfigurationError: naming what is wrong.
+    """
+    for task in _tracked_tasks(app):
+        _check_limit(task, settings)
+    _check_visibility(app, settings)
+    for route in routes:
+        task = app.tasks.get(route.task)
+        if task is not None and not hasattr(task, "message_parameter"):
+            raise ConfigurationError(
+                f"the task {route.task!r} of topic {route.topic} would never complete the ledger: "
+                "its base class must be ferry_worker.TrackedTask"
+            )
+
+
+def warnings(app: Any, worker: Any, routes: Sequence[Route]) -> Iterable[str]:
+    """Tell what is probably not meant."""
+    if "prefork" not in str(worker.pool_cls):
+        yield "this pool can't enforce hard time limits: a task that runs longer than its lease is started again"
+    consumed = set(app.amqp.queues.consume_from)
+    for route in routes:
+        if route.queue in consumed and route.task not in app.tasks:
+            yield (
+                f"this worker takes from the queue {route.queue} and doesn't know the task {route.task} of topic "
+                f"{route.topic}: is its module missing in FERRY_IMPORTS?"
+            )
+
+
+def _tracked_tasks(app: Any) -> list[Any]:
+    return [task for name, task in app.tasks.items() if hasattr(task, "message_parameter") and name != "celery"]
+
+
+def _check_limit(task: Any, settings: WorkerSettings) -> None:
+    limit = settings.worker_task_time_limit_seconds
+    if task.time_limit is None:
+        raise ConfigurationError(f"the task {task.name!r} has no hard time limit: its claim could never end")
+    if task.time_limit > limit:
+        raise ConfigurationError(
+            f"the task {task.name!r} has a hard time limit of {task.time_limit} s: expected at most "
+            f"WORKER_TASK_TIME_LIMIT_SECONDS ({limit}), from which the visibility timeout is derived"
+        )
+
+
+def _check_visibility(app: Any, settings: WorkerSettings) -> None:
+    conf = app.conf
+    places = {
+        "broker_transport_options": (conf.broker_transport_options or {}).get("visibility_timeout"),
+        "result_backend_transport_options": (conf.result_backend_transport_options or {}).get("visibility_timeout"),
+        "visibility_timeout": conf.get("visibility_timeout"),
+    }
+    for place, seconds in places.items():
+        if seconds is None or seconds * 1000 <= settings.lease_ms:
+            raise ConfigurationError(
+                f"visibility_timeout in {place} is {seconds}: expected {settings.visibility_timeout_seconds} s, "
+                "longer than a claim can last"
+            )

@@ -1,0 +1,118 @@
+"""The task class that completes the ledger: claim, run, then done, fail or retry.
+
+What becomes of a message, by how its task ends:
+
+| the task                                      | the ledger                | the message                   |
+|-----------------------------------------------|---------------------------|-------------------------------|
+| returns; raises Ignore; replaces itself       | done                      | acknowledged                  |
+| raises; rejects without requeueing            | failed                    | acknowledged                  |
+| `self.retry()`, `autoretry_for`               | due later                 | acknowledged                  |
+| rejects with requeueing                       | released, the start counts| back to the queue             |
+| takes a payload that doesn't fit              | failed                    | acknowledged                  |
+| has an outcome that Redis can't take          | claimed until the lease   | back to the queue             |
+
+Outcomes that never reach this class are recorded by the parent (`request`, `unreached`).
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from typing import Any
+
+from celery import Task
+from celery.exceptions import Ignore, Reject, Retry
+
+from ferry_shared import logs
+from ferry_shared.ledger.worker_ledger import HEADER
+from ferry_worker.attempt import OWNER_FIELD, Attempt, HandedBack, error_text, payload_bytes
+from ferry_worker.payload import InvalidPayload, MessageParameter
+from ferry_worker.retries import LedgerRetry
+from ferry_worker.tracking import tracking_of
+
+log = logging.getLogger("ferry.worker")
+
+
+class TrackedTask(Task):
+    """A task whose Kafka messages are accounted for; called in any other way it is a plain Celery task."""
+
+    Request = "ferry_worker.request:TrackedRequest"
+
+    @cached_property
+    def message_parameter(self) -> MessageParameter:
+        """The parameter that takes the message. Raises ConfigurationError when its annotation can't be used."""
+        return MessageParameter.of(self.run)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task as Celery does, or, with a `ferry` header, by the ledger's rules."""
+        request = self.request
+        fields = request.get(HEADER)
+        # A task that calls itself as a function is inside its own request: that call is plain.
+        if fields is None or request.called_directly or request._protected:
+            return super().__call__(*args, **kwargs)
+        request._protected = 1
+        with logs.task_context(request.id):
+            try:
+                attempt = Attempt.of(fields, request.get(OWNER_FIELD), tracking_of(self.app))
+                request.ferry_attempt = attempt
+                return self._run_claimed(attempt, args, kwargs)
+            except HandedBack as reason:
+                raise Reject(str(reason), requeue=True) from reason
+
+    def _run_claimed(self, attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        payload = payload_bytes(args[0] if args else None)
+        attempt.claim(self._lease_ms(), payload, restored=self._restored())
+        try:
+            result = self.run(*self._arguments(attempt, args), **kwargs)
+        except Exception as outcome:
+            self._record(attempt, outcome, payload)
+            raise
+        if not attempt.recorded:
+            attempt.done()
+        return result
+
+    def _record(self, attempt: Attempt, outcome: Exception, payload: bytes) -> None:
+        match outcome:
+            case HandedBack() | Reject(requeue=True):
+                return
+            case Reject(reason=HandedBack() as reason):
+                # Celery's retry() puts what its publishing raised into a Reject.
+                raise reason
+            case Reject(reason=Exception() as reason):
+                attempt.fail(error_text(reason), payload)
+            case _ if attempt.recorded:
+                # After retry(throw=False), or retry()'s own exception: the retry is what counts.
+                return
+            case Retry():
+                attempt.fail("Retry: raised without self.retry(), nothing would run it again", payload)
+            case Ignore():
+                attempt.done()
+            case InvalidPayload():
+                log.error("not run, it becomes a dead letter: %s", error_text(outcome))
+                attempt.fail(error_text(outcome), payload)
+            case _:
+                attempt.fail(error_text(outcome), payload)
+
+    def _arguments(self, attempt: Attempt, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (self.message_parameter.decode(args[0], attempt.origin), *args[1:]) if args else args
+
+    def _lease_ms(self) -> int:
+        settings = tracking_of(self.app).settings
+        limit_seconds = self.request.time_limit or self.time_limit or settings.worker_task_time_limit_seconds
+        return int((limit_seconds + settings.worker_lease_margin_seconds) * 1000)
+
+    def _restored(self) -> bool:
+        return bool((self.request.delivery_info or {}).get("redelivered"))
+
+    def signature_from_request(
+        self, request: Any = None, args: Any = None, kwargs: Any = None, queue: Any = None, **options: Any
+    ) -> Any:
+        """Return what `retry()` sends: for a tracked message, the record of a retry in the ledger.
+
+        Everything else about `retry()` and `autoretry_for` (counting, delays, exceptions, `throw`) is Celery's own.
+        The queue, priority and expiry of a tracked retry stay those of its route.
+        """
+        request = self.request if request is None else request
+        if request.get("ferry_attempt") is None:
+            return super().signature_from_request(request, args, kwargs, queue, **options)
+        return LedgerRetry.of(self, request, args=args, kwargs=kwargs, options=options)
