@@ -4,6 +4,7 @@ import itertools
 import os
 import secrets
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -76,11 +77,11 @@ def ferry(
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests see no setting of the machine they run on, also not through a `.env` file."""
+def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Tests see no setting of the machine they run on: no variable, and no `.env` in the working directory."""
     for name in os.environ.keys() - clean_environment().keys():
         monkeypatch.delenv(name)
-    monkeypatch.setenv("FERRY_ENV_FILE", os.devnull)
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.hookimpl(wrapper=True)

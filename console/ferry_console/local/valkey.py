@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import redis
@@ -18,11 +19,14 @@ _POLL_SECONDS = 0.02
 class LocalValkey:
     """A Valkey on the loopback interface that keeps its data (append-only file) in `data_directory`."""
 
-    def __init__(self, data_directory: Path, port: int | None = None, *, databases: int = 16) -> None:
-        """`port` defaults to a free one and stays the same over restarts of this object."""
+    def __init__(
+        self, data_directory: Path, port: int | None = None, *, databases: int = 16, inherited: Sequence[int] = ()
+    ) -> None:
+        """`port` defaults to a free one and stays the same over restarts; `inherited`: see `ServiceProcess`."""
         self.port = port if port is not None else free_port()
         self._data_directory = data_directory.absolute()
         self._databases = databases
+        self._inherited = inherited
         self.process: ServiceProcess | None = None
 
     @property
@@ -39,7 +43,7 @@ class LocalValkey:
         if self.process is None:
             self._data_directory.mkdir(parents=True, exist_ok=True)
             log_path = self._data_directory / "valkey.log"
-            self.process = ServiceProcess("valkey", self._command(), log_path)
+            self.process = ServiceProcess("valkey", self._command(), log_path, inherited=self._inherited)
         self.process.start()
 
     def wait_ready(self, timeout_seconds: float = 15.0) -> None:

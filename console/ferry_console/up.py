@@ -1,0 +1,94 @@
+"""`ferry up`: the whole system on this machine, with one log, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ferry_console.local import commands
+from ferry_console.local.errors import LocalSystemError
+from ferry_console.local.kafka_jars import KAFKA_VERSION
+from ferry_console.local.ports import LOOPBACK
+from ferry_console.local.running import Folder, Running
+from ferry_console.local.start import SystemLog, planned, started
+from ferry_shared.settings import RoutingSettings, load
+
+if TYPE_CHECKING:
+    from ferry_console.cli import Arguments
+    from ferry_console.local.system import LocalSystem
+
+_POLL_SECONDS = 0.05
+
+
+def main(arguments: Arguments) -> int:
+    """Run the system until a signal (exit code 0) or until a part of it ends (1)."""
+    folder = Folder(arguments.data)
+    routing = load(RoutingSettings)
+    try:
+        with folder.claimed() as lock:
+            if lock is None:
+                return _already(folder)
+            return _up(folder, planned("up", routing.ferry_topic, routing.consumer_group), lock)
+    except LocalSystemError as error:
+        print(f"ferry: {error}", file=sys.stderr)
+        return 1
+
+
+def _up(folder: Folder, running: Running, lock: int) -> int:
+    log = None
+    with suppress(KeyboardInterrupt):
+        try:
+            with started(folder, running, os.environ, lock) as system:
+                log = SystemLog(system)
+                print(introduction(running, folder), flush=True)
+                return _follow(system, log)
+        finally:
+            if log is not None:
+                log.show_new()
+    print("everything is stopped, its data is kept", flush=True)
+    return 0
+
+
+def _follow(system: LocalSystem, log: SystemLog) -> int:
+    """Show the log until a process ends that should not."""
+    while True:
+        ended = system.ended()
+        log.show_new()
+        if ended is not None:
+            log.show("ferry", f"{ended.name} ended with {exit_reason(ended.exit_code)}; stopping everything")
+            return 1
+        time.sleep(_POLL_SECONDS)
+
+
+def exit_reason(code: int | None) -> str:
+    """An exit code in words; a negative one is the number of the signal that ended the process."""
+    if code is not None and code < 0:
+        return f"signal {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+def introduction(running: Running, folder: Folder) -> str:
+    """What runs where, and what to do with it."""
+    return f"""
+Ferry is running. Ctrl-C stops it; data and logs are kept in {folder.path}
+  Kafka {KAFKA_VERSION}   {running.bootstrap_servers}   topic {running.topic}, group {running.group}
+  Valkey        {running.broker_url}
+  consumer      http://{LOOPBACK}:{running.http_port}/readyz and /metrics
+  worker, beat
+
+Paste into another terminal:
+  {commands.to_kafka(running, "ferry-producer", "hello")}
+  {commands.to_kafka(running, "ferry-producer", "--forever", "--interval", "0.2")}
+  {commands.to_all(running, "ferry", "trace", f"{running.topic}-0-0")}
+"""
+
+
+def _already(folder: Folder) -> int:
+    running = folder.running()
+    owner = f"`ferry {running.command}` (process {running.pid})" if running else "another system"
+    print(f"ferry: {owner} already runs in {folder.path}", file=sys.stderr)
+    return 1
