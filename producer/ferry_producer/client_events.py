@@ -66,8 +66,11 @@ class Outage:
         if error.fatal():
             logger.error("Kafka refuses this producer for good: %s", error.str())
             return
-        if error.name() != "_ALL_BROKERS_DOWN" or not self.reason:
-            self.reason = readable(error.str())
+        if error.name() == "_ALL_BROKERS_DOWN":
+            # It comes beside the error of each broker, which says why.
+            self.reason = self.reason or error.str()
+            return
+        self.reason = readable(error.str())
         now = self._clock()
         if not self.quiet and (self._told_at is None or now - self._told_at >= REPEAT_AFTER_SECONDS):
             self._told_at = now

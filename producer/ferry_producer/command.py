@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,8 @@ from ferry_shared.settings import ProducerSettings, load
 
 if TYPE_CHECKING:
     from ferry_producer.cli import Arguments
+
+logger = logging.getLogger("ferry.producer")
 
 
 def execute(arguments: Arguments) -> int:
@@ -37,6 +41,8 @@ def _send(arguments: Arguments) -> int:
     texts = sources.checked_arguments(arguments.texts)
     descriptor = sources.standard_input() if sources.STANDARD_INPUT in arguments.texts else None
     publisher = Publisher(settings, topic=arguments.topic)
+    if descriptor is not None and os.isatty(descriptor):
+        logger.info("reading the terminal: one message a line, Ctrl-D ends")
     job = Job(texts, arguments.key, arguments.forever, descriptor)
     return asyncio.run(run(job, settings, publisher))
 

@@ -145,4 +145,7 @@ def _delivered(message: KafkaMessage) -> Outcome:
 
 
 def _undelivered(error: KafkaError) -> Undelivered:
-    return Undelivered(_REASONS.get(error.code(), error.str()), refused=error.code() in _REFUSED)
+    return Undelivered(
+        _REASONS.get(error.code()) or error.str().removeprefix("Unable to produce message: "),
+        refused=error.code() in _REFUSED,
+    )

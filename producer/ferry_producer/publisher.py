@@ -40,7 +40,9 @@ class Publisher:
         """
         self._settings = settings
         self._properties = producer_properties(settings)
-        self._topic = checked_topic(topic or settings.ferry_topic, "--topic" if topic else "FERRY_TOPIC")
+        self._topic = (
+            checked_topic(settings.ferry_topic, "FERRY_TOPIC") if topic is None else checked_topic(topic, "topic")
+        )
         self._outbox: Outbox | None = None
 
     async def __aenter__(self) -> Self:

@@ -88,7 +88,7 @@ def test_wrong_usage(
         (["a"], {"KAFKA_CLIENT_PROPERTIES": '{"acks": 1}'}, "use PRODUCER_ACKS"),
         (["a"], {"KAFKA_CLIENT_PROPERTIES": '{"no.such": 1}'}, 'No such configuration property: "no.such"'),
         (["a"], {"FERRY_TOPIC": "a b"}, "FERRY_TOPIC: expected a topic name"),
-        (["a", "--topic", ""], {}, "--topic: expected a topic name"),
+        (["a", "--topic", ""], {}, "topic: expected a topic name"),
         (["a", ""], {}, "argument 2: text: String should have at least 1 character"),
     ],
 )
@@ -100,6 +100,7 @@ def test_wrong_settings(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A setting or text that is wrong is told before anything is sent: exit code 2."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "nowhere.invalid:1")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert main(line) == 2
