@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,5 +58,13 @@ def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield system
     finally:
         if not is_up or request.session.testsfailed > failed_before:
-            print(system.compose("ps", check=False), system.compose("logs", "--no-color", "--tail=200", check=False))
+            _show(request.config, system)
         system.compose("down", "--volumes", "--timeout", "10")
+
+
+def _show(config: pytest.Config, system: ComposeSystem) -> None:
+    """Print states and logs past pytest's capture, which drops what a session's end prints."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else nullcontext():
+        for question in (("ps",), ("logs", "--no-color", "--tail=60")):
+            print(f"\n{system.compose(*question, check=False)}")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PROJECT_DIRECTORY = Path(__file__).parents[2]
 STAND_INS = PROJECT_DIRECTORY / "deploy" / "stand_ins" / "build.sh"
 
+#: What the worker prints when beat asks for the status.
+STATUS = re.compile(r"ferry\.worker \[-\] group \S+: \d+ partitions, lag \d+")
 #: What the worker prints of a message: its logger, the task id and the text.
 PRINTED = re.compile(r"ferry\.worker \[(?P<task_id>\S+-\d+-\d+)\] (?P<text>.*)")
 
@@ -124,6 +126,10 @@ class ComposeSystem:
     def has_printed(self, text: str) -> bool:
         """Did the worker print this message?"""
         return any(text in printed for _, printed in self.printed())
+
+    def status_lines(self) -> int:
+        """How often the worker printed the status so far."""
+        return len(STATUS.findall(self.logs("worker")))
 
     def send(self, text: str) -> None:
         """Send one message the way the documentation tells."""
