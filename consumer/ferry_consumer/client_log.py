@@ -18,15 +18,24 @@ LOG_LEVEL_CRITICAL = 2
 REPEAT_AFTER_SECONDS = 30.0
 
 
+def is_fatal(error: KafkaError) -> bool:
+    """Tell whether the client is beyond help (librdkafka marks some of these errors only by their code)."""
+    return error.fatal() or error.code() in {KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID}
+
+
 class ClientLog:
     """An `error_cb`: says what is wrong with the connection, the same thing at most every 30 s."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._told: dict[int, float] = {}
+        self.fatal: KafkaError | None = None
 
     def note(self, error: KafkaError) -> None:
-        """Log an error unless it was logged lately."""
+        """Log an error unless it was logged lately; keep a fatal one for the loop, which ends over it."""
+        if is_fatal(error):
+            self.fatal = error
+            return
         code, now = error.code(), self._clock()
         if now - self._told.get(code, -REPEAT_AFTER_SECONDS) < REPEAT_AFTER_SECONDS:
             return

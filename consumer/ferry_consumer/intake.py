@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
-from ferry_consumer.client_log import LOG_LEVEL_CRITICAL, ClientLog
+from ferry_consumer.client_log import LOG_LEVEL_CRITICAL, ClientLog, is_fatal
 from ferry_consumer.resume import Committed
 from ferry_shared.errors import ConfigurationError, FerryError, KafkaUnavailable
 from ferry_shared.record import TopicPartition
@@ -54,8 +54,13 @@ class Intake:
         """Wait for a record, then drain what has arrived with it; rebalance and commit callbacks run in here.
 
         `consume(n, t)` alone would wait for n records or the whole t.
+
+        Raises:
+            ConfigurationError, FerryError: the client has met an error that no waiting mends.
         """
         first = self._consumer.poll(timeout_seconds)
+        if self.client_log.fatal:
+            raise_if_serious(self.client_log.fatal)
         if first is None:
             return []
         return [first, *self._consumer.consume(self._max_messages - 1, 0)] if self._max_messages > 1 else [first]
@@ -127,8 +132,21 @@ class Intake:
         try:
             confirmed = self._consumer.commit(offsets=commits, asynchronous=False)
         except KafkaException as error:
+            if is_fatal(error.args[0]):
+                raise_if_serious(error.args[0])
             raise KafkaUnavailable(f"Kafka: committing: {error.args[0]}") from error
         self._note(confirmed or [])
+
+    def prove_membership(self, commits: Mapping[TopicPartition, Committed | None]) -> None:
+        """Commit again what was read, unchanged: Kafka takes it only from a member of the group's present generation.
+
+        A consumer that was thought dead must not take a ledger from its successor before it learns of its loss.
+
+        Raises:
+            KafkaUnavailable: it isn't one, or Kafka did not answer.
+        """
+        known = {place: (item.offset, item.metadata or "") for place, item in commits.items() if item is not None}
+        self.commit(known, wait=True)
 
     def take_committed(self) -> dict[TopicPartition, int]:
         """Offsets that Kafka has confirmed since the last call."""
@@ -187,14 +205,14 @@ def raise_if_serious(error: KafkaError) -> None:
     code = error.code()
     if code in _REPORTED_ELSEWHERE:
         return
-    if code == KafkaError.FENCED_INSTANCE_ID or "FENCED" in error.name():
+    if is_fatal(error) and "fenced" in error.str():
         raise ConfigurationError(
             "CONSUMER_INSTANCE_ID: another consumer of this group has started with the same value; "
             "expected one of its own for each consumer"
         )
     if code in {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}:
         raise ConfigurationError(f"Kafka refuses access: {error.str()}; expected the right to read topic and group")
-    if error.fatal():
+    if is_fatal(error):
         raise FerryError(f"Kafka's client has stopped: {error.str()}")
     log.warning("Kafka: %s", error.str())
 

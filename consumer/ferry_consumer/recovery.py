@@ -44,6 +44,7 @@ class Recovery:
         """
         places = [partition.topic_partition for partition in partitions]
         commits, ranges = self._intake.committed(places), self._topics.log_ranges(places)
+        self._intake.prove_membership(commits)
         identities: dict[str, Identity] = {}
         for partition in partitions:
             topic = partition.topic_partition.topic
