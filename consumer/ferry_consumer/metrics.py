@@ -11,7 +11,7 @@ from ferry_shared import metric_names as names
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferry_consumer.status import PartitionStatus
+    from ferry_shared.status import PartitionStatus
 
 _SCRIPT_BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 
@@ -59,7 +59,7 @@ class Metrics:
             gauge.clear()
         for status in statuses:
             values = (
-                status.log_end, status.position, status.committed, status.in_flight, status.oldest_seconds,
+                status.log_end, status.position, status.committed, status.in_flight, _oldest_seconds(status),
                 status.backlog, status.paused is not None,
             )  # fmt: skip
             for gauge, value in zip(gauges, values, strict=True):
@@ -68,3 +68,7 @@ class Metrics:
     def text(self) -> bytes:
         """What /metrics answers."""
         return generate_latest(self.registry)
+
+
+def _oldest_seconds(status: PartitionStatus) -> float:
+    return max(0, status.at_ms - status.oldest_ms) / 1000 if status.oldest_ms else 0.0

@@ -6,14 +6,12 @@ import logging
 import os
 import socket
 import time
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
-
-import orjson
 
 from ferry_shared.errors import TransientError
 from ferry_shared.ledger.client import translated
 from ferry_shared.ledger.keys import status_key
+from ferry_shared.status import PartitionStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,35 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ferry.consumer")
 
-#: A reader takes older entries for silence.
-EXPIRES_AFTER_SECONDS = 120
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionStatus:
-    """One partition at one moment; times in milliseconds since 1970, `oldest_ms` 0 when nothing is in flight."""
-
-    at_ms: int
-    topic: str
-    partition: int
-    consumer: str
-    log_end: int
-    committed: int
-    position: int
-    in_flight: int
-    oldest_ms: int
-    dead_letters: int
-    paused: str | None
-
-    @property
-    def backlog(self) -> int:
-        """What is still to be done."""
-        return max(0, self.log_end - self.position) + self.in_flight
-
-    @property
-    def oldest_seconds(self) -> float:
-        """Age of the oldest message in flight."""
-        return max(0, self.at_ms - self.oldest_ms) / 1000 if self.oldest_ms else 0.0
+#: Longer than a reader's patience: until then it tells which partitions are silent, afterwards that all are.
+EXPIRES_AFTER_SECONDS = 600
 
 
 def status_of(partition: Partition, log_end: int, consumer: str) -> PartitionStatus:
@@ -116,7 +87,6 @@ class StatusWriter:
             pipeline = self._client.pipeline(transaction=False)
             pipeline.ping()
             for status in statuses:
-                field = f"{status.topic}:{status.partition}"
-                pipeline.hset(self._key, field, orjson.dumps(asdict(status)).decode())
+                pipeline.hset(self._key, status.field, status.to_json().decode())
             pipeline.expire(self._key, EXPIRES_AFTER_SECONDS)
             pipeline.execute()
