@@ -52,7 +52,7 @@ def _run(arguments: Arguments) -> int:
 
             return up.main(arguments)
         if arguments.command == "demo":
-            from ferry_console import demo  # noqa: PLC0415
+            from ferry_console.demo import command as demo  # noqa: PLC0415
 
             return demo.main(arguments)
         from ferry_console import trace  # noqa: PLC0415

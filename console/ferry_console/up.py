@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from contextlib import suppress
@@ -14,8 +13,9 @@ from ferry_console.local.errors import LocalSystemError
 from ferry_console.local.kafka_jars import KAFKA_VERSION
 from ferry_console.local.ports import LOOPBACK
 from ferry_console.local.running import Folder, Running
-from ferry_console.local.start import SystemLog, planned, started
-from ferry_shared.settings import RoutingSettings, load
+from ferry_console.local.service_process import exit_reason
+from ferry_console.local.start import ConsumerNames, SystemLog, planned, started
+from ferry_shared.settings import load
 
 if TYPE_CHECKING:
     from ferry_console.cli import Arguments
@@ -27,12 +27,12 @@ _POLL_SECONDS = 0.05
 def main(arguments: Arguments) -> int:
     """Run the system until a signal (exit code 0) or until a part of it ends (1)."""
     folder = Folder(arguments.data)
-    routing = load(RoutingSettings)
+    names = load(ConsumerNames)
     try:
         with folder.claimed() as lock:
             if lock is None:
                 return _already(folder)
-            return _up(folder, planned("up", routing.ferry_topic, routing.consumer_group), lock)
+            return _up(folder, planned("up", names), lock)
     except LocalSystemError as error:
         print(f"ferry: {error}", file=sys.stderr)
         return 1
@@ -62,13 +62,6 @@ def _follow(system: LocalSystem, log: SystemLog) -> int:
             log.show("ferry", f"{ended.name} ended with {exit_reason(ended.exit_code)}; stopping everything")
             return 1
         time.sleep(_POLL_SECONDS)
-
-
-def exit_reason(code: int | None) -> str:
-    """An exit code in words; a negative one is the number of the signal that ended the process."""
-    if code is not None and code < 0:
-        return f"signal {signal.Signals(-code).name}"
-    return f"exit code {code}"
 
 
 def introduction(running: Running, folder: Folder) -> str:

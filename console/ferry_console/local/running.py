@@ -24,15 +24,16 @@ DEFAULT_KAFKA_PORT, DEFAULT_VALKEY_PORT, DEFAULT_HTTP_PORT = 9092, 6379, 8080
 
 @dataclass(frozen=True)
 class Running:
-    """A system that runs: who supervises it, its ports, and the topic and group of its consumer."""
+    """A system that runs: who supervises it, its ports, and what its consumer reads and writes."""
 
     pid: int
     command: str
     kafka_port: int
     valkey_port: int
     http_port: int
-    topic: str = "messages"
-    group: str = "ferry"
+    topic: str
+    dead_letter_topic: str
+    group: str
 
     @property
     def bootstrap_servers(self) -> str:

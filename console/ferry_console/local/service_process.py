@@ -107,3 +107,10 @@ class ServiceProcess:
         with self.log_path.open("rb") as log:
             log.seek(max(0, self.log_path.stat().st_size - _TAIL_BYTES))
             return log.read().decode(errors="replace")
+
+
+def exit_reason(code: int | None) -> str:
+    """An exit code in words; a negative one is the number of the signal that ended the process."""
+    if code is not None and code < 0:
+        return f"signal {signal.Signals(-code).name}"
+    return f"exit code {code}"

@@ -12,9 +12,16 @@ from ferry_console.local.progress import progress
 from ferry_console.local.running import DEFAULT_HTTP_PORT, DEFAULT_KAFKA_PORT, DEFAULT_VALKEY_PORT, Folder, Running
 from ferry_console.local.stop_signals import stop_signals
 from ferry_console.local.system import COMPONENTS, LocalSystem
+from ferry_shared.settings import ConsumerSettings, RoutingSettings
 
 
-def planned(command: str, topic: str, group: str) -> Running:
+class ConsumerNames(RoutingSettings):
+    """The settings that say what the consumer reads and writes."""
+
+    consumer_dead_letter_suffix: str = ConsumerSettings.model_fields["consumer_dead_letter_suffix"].default
+
+
+def planned(command: str, names: ConsumerNames) -> Running:
     """The system to start: the usual ports where they are free, others where not."""
     return Running(
         pid=os.getpid(),
@@ -22,8 +29,9 @@ def planned(command: str, topic: str, group: str) -> Running:
         kafka_port=preferred_port(DEFAULT_KAFKA_PORT),
         valkey_port=preferred_port(DEFAULT_VALKEY_PORT),
         http_port=preferred_port(DEFAULT_HTTP_PORT),
-        topic=topic,
-        group=group,
+        topic=names.ferry_topic,
+        dead_letter_topic=names.ferry_topic + names.consumer_dead_letter_suffix,
+        group=names.consumer_group,
     )
 
 

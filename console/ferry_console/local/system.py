@@ -20,8 +20,8 @@ _STOP_GRACE_SECONDS = 20.0
 _WORKER_READY = " ready."  # the end of the line with which Celery says that its worker takes tasks
 COMPONENTS: Mapping[str, Sequence[str]] = {
     "consumer": ("-m", "ferry_consumer", "run"),
-    "worker": ("-m", "celery", "-A", "ferry_worker", "worker", "--without-mingle", "--without-gossip"),
-    "beat": ("-m", "celery", "-A", "ferry_worker", "beat", "--pidfile="),
+    "worker": ("-m", "celery", "-q", "-A", "ferry_worker", "worker", "--without-mingle", "--without-gossip"),
+    "beat": ("-m", "celery", "-q", "-A", "ferry_worker", "beat", "--pidfile="),
 }
 #: The consumer first, so that nothing new is queued; then who adds tasks, then who runs them.
 STOP_ORDER = ("consumer", "beat", "worker")
@@ -129,6 +129,8 @@ def local_environment(environment: Mapping[str, str], running: Running) -> dict[
         "CONSUMER_HTTP_PORT": str(running.http_port),
         "CONSUMER_INSTANCE_ID": "",
         "PYTHONUNBUFFERED": "1",
+        # Six lines at every start as root; here the worker runs nobody's tasks but the developer's own.
+        "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
     }
 
 

@@ -1,0 +1,1 @@
+"""`ferry demo`: messages through the whole system, each accounted for."""
