@@ -1,0 +1,59 @@
+# Ferry needs make, Python 3.11 or later and a network; everything else is installed into .venv.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+TESTS := $(wildcard tests/unit tests/contract tests/integration)
+# As it was typed: neither make nor the shell reads anything into the words.
+override export MESSAGE := $(value MESSAGE)
+
+.PHONY: help install demo up test test-compose lint lock clean
+
+help: ## this list
+	@echo 'make TARGET'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+install: $(INSTALLED) ## what all others need, into .venv; done again only when the requirements have changed
+
+demo: $(INSTALLED) ## messages through the whole system, every one accounted for; make demo MESSAGE="hello"
+	@$(BIN)/ferry demo -- $${MESSAGE:+"$$MESSAGE"}
+
+up: $(INSTALLED) ## Kafka, Valkey, consumer, worker and beat on this machine, until Ctrl-C
+	@$(BIN)/ferry up
+
+test: $(INSTALLED) ## unit, contract and integration tests, on a real Kafka and a real Valkey
+	@$(BIN)/pytest $(TESTS)
+
+test-compose: $(INSTALLED) ## the containers, with Docker; the images are built first
+	@$(BIN)/pytest tests/compose
+
+lint: $(INSTALLED) ## format, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+lock: $(INSTALLED) ## the newest versions of all requirements, with hashes; needs uv, which it installs
+	@$(PIP) install uv
+	@for part in producer consumer worker; do $(LOCK) --extra $$part -o requirements/$$part.txt || exit 1; done
+	@$(LOCK) --extra local --group dev -o requirements/dev.txt
+	@! grep -nE '://|file:|^-' requirements/*.txt || { echo 'a requirements file names a place' >&2; exit 1; }
+
+LOCK = UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --no-config --upgrade --universal \
+	--python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+
+clean: ## remove .venv and the data of make demo and make up
+	rm -rf $(VENV) .ferry
+
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Ferry needs Python 3.11 or later, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || true)." >&2; \
+		echo "Install one, or name one that is there: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments; on Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo 'installing Ferry and what it needs into $(VENV) (once) ...' >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
