@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
 import orjson
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from ferry_consumer.metrics import Metrics
     from ferry_consumer.partition import Partition, Tenure
     from ferry_consumer.record_reader import RecordReader
+    from ferry_consumer.server_clock import ServerClock
     from ferry_shared.ledger.consumer_ledger import Due, Snapshot
     from ferry_shared.record import TopicPartition
 
@@ -33,11 +33,19 @@ READ_TIMEOUT_SECONDS = 1.0
 class Attention:
     """Acts on what a snapshot says is due; whatever does not get done now is due again at the next one."""
 
-    def __init__(self, client: redis.Redis, reader: RecordReader, dead_letters: DeadLetters, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        reader: RecordReader,
+        dead_letters: DeadLetters,
+        metrics: Metrics,
+        server_clock: ServerClock,
+    ) -> None:
         self._client = client
         self._reader = reader
         self._dead_letters = dead_letters
         self._metrics = metrics
+        self._server_clock = server_clock
 
     def give(self, partition: Partition, snapshot: Snapshot) -> None:
         """Work through the entries that are due in a partition.
@@ -87,7 +95,12 @@ class Attention:
     def _enqueue_retry(self, partition: Partition, tenure: Tenure, due: Due) -> None:
         stored = orjson.loads(due.payload)
         copy = Copy(
-            due.member, due.token, due.copy + 1, stored.get("timestamp_ms"), int(time.time() * 1000), stored["retries"]
+            due.member,
+            due.token,
+            due.copy + 1,
+            stored.get("timestamp_ms"),
+            self._server_clock.now_ms(),
+            stored["retries"],
         )
         message = tenure.template.fill(copy, stored["body"].encode())
         place = partition.place

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ferry_consumer.metrics import Metrics
     from ferry_consumer.partition import Partition
+    from ferry_consumer.server_clock import ServerClock
     from ferry_consumer.task_message import TaskTemplate
     from ferry_shared.ledger.consumer_ledger import Dispatch
 
@@ -35,9 +36,10 @@ log = logging.getLogger("ferry.consumer")
 class Dispatcher:
     """Takes fetched records in, and sends what they became."""
 
-    def __init__(self, client: redis.Redis, metrics: Metrics) -> None:
+    def __init__(self, client: redis.Redis, metrics: Metrics, server_clock: ServerClock) -> None:
         self._client = client
         self._metrics = metrics
+        self._server_clock = server_clock
 
     def accept(
         self, messages: Sequence[Message], partitions: Mapping[TopicPartition, Partition], *, blocked: bool
@@ -47,7 +49,7 @@ class Dispatcher:
         Raises:
             ConfigurationError, FerryError: an error came in a record's place that no waiting mends.
         """
-        now_ms = int(time.time() * 1000)
+        now_ms = self._server_clock.now_ms()
         for place, batch in _by_partition(messages).items():
             partition = partitions.get(place)
             if partition is None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ferry_consumer.attention import Attention
     from ferry_consumer.intake import Intake
     from ferry_consumer.partition import Partition, Tenure
+    from ferry_consumer.server_clock import ServerClock
     from ferry_shared.record import TopicPartition
     from ferry_shared.settings import ConsumerSettings
 
@@ -35,11 +36,19 @@ RESUME_SHARE = 0.8
 class LedgerReader:
     """Takes snapshots; commits are computed from them and from nothing else."""
 
-    def __init__(self, settings: ConsumerSettings, client: redis.Redis, intake: Intake, attention: Attention) -> None:
+    def __init__(
+        self,
+        settings: ConsumerSettings,
+        client: redis.Redis,
+        intake: Intake,
+        attention: Attention,
+        server_clock: ServerClock,
+    ) -> None:
         self._settings = settings
         self._client = client
         self._intake = intake
         self._attention = attention
+        self._server_clock = server_clock
 
     def read(self, partitions: Mapping[TopicPartition, Partition], *, wait_for_commit: bool = False) -> None:
         """Read every ledger in one round trip, then act on it.
@@ -65,6 +74,7 @@ class LedgerReader:
                 _lose(partition, reply)
         self._commit(sound, wait_for_commit)
         for partition, _, snapshot in sound:
+            self._server_clock.set(snapshot.now_ms)
             self._attention.give(partition, snapshot)
 
     def _commit(self, sound: list[tuple[Partition, Tenure, Snapshot]], wait: bool) -> None:

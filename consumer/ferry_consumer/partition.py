@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ferry_consumer.task_message import TaskTemplate
     from ferry_shared.ledger.consumer_ledger import Dispatch, Ownership, Snapshot
     from ferry_shared.ledger.keys import LedgerKeys
+    from ferry_shared.ledger.redelivery import Transport
     from ferry_shared.record import Record, TopicPartition
     from ferry_shared.routes import Route
 
@@ -28,11 +29,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Tenure:
-    """A ledger that was acquired: the proof, the identity that signs commits, and the template of its tasks."""
+    """A ledger that was acquired: the proof, the identity that signs commits, and how its tasks look on the way."""
 
     ownership: Ownership
     topic_id: str
     template: TaskTemplate
+    transport: Transport
 
 
 @dataclass(slots=True)

@@ -11,6 +11,8 @@ from ferry_consumer.partition import Partition, Tenure
 from ferry_consumer.resume import Committed, Facts, Plan, Reason, plan
 from ferry_consumer.task_message import TaskTemplate
 from ferry_shared.ledger.consumer_ledger import Acquired, Inspection, acquire, inspect
+from ferry_shared.ledger.keys import unacked_key
+from ferry_shared.ledger.redelivery import Transport
 
 if TYPE_CHECKING:
     import redis
@@ -122,7 +124,9 @@ class Recovery:
         template = TaskTemplate(
             place.route, self._settings.consumer_group, place.topic_partition, acquired.ownership.ledger
         )
-        tenure = Tenure(acquired.ownership, identity.topic_id, template)
+        unacked = unacked_key(self._settings.ferry_key_prefix)
+        transport = Transport(place.queue_key, unacked, template.stem, template.suffix)
+        tenure = Tenure(acquired.ownership, identity.topic_id, template, transport)
         self._intake.seek(place.topic_partition, acquired.position)
         partition.start(tenure, acquired.position, acquired.committed, acquired.entries)
         self._intake.resume([place.topic_partition])

@@ -20,6 +20,8 @@ from ferry_consumer.metrics import Metrics
 from ferry_consumer.partition import Partition, Place
 from ferry_consumer.record_reader import RecordReader
 from ferry_consumer.recovery import Recovery
+from ferry_consumer.redelivery import Redelivery
+from ferry_consumer.server_clock import ServerClock
 from ferry_consumer.status import StatusWriter
 from ferry_consumer.topics import Topics
 from ferry_consumer.trouble import Trouble
@@ -58,9 +60,11 @@ class Consumer:
         self._reader = RecordReader(settings)
         self._dead_letters = DeadLetters(settings)
         self._recovery = Recovery(settings, self._client, self._intake, self._topics, self._metrics)
-        self._dispatcher = Dispatcher(self._client, self._metrics)
-        attention = Attention(self._client, self._reader, self._dead_letters, self._metrics)
-        self._ledger = LedgerReader(settings, self._client, self._intake, attention)
+        clock = ServerClock()
+        self._dispatcher = Dispatcher(self._client, self._metrics, clock)
+        attention = Attention(self._client, self._reader, self._dead_letters, self._metrics, clock)
+        self._ledger = LedgerReader(settings, self._client, self._intake, attention, clock)
+        self._redelivery = Redelivery(settings, self._client, self._reader, self._metrics, clock)
         self._status = StatusWriter(settings, self._client, self._topics, self._metrics, self._health)
         self._snapshot_turn = Every(settings.consumer_snapshot_interval_ms / 1000)
         self._status_turn = Every(settings.consumer_status_interval_seconds)
@@ -133,6 +137,7 @@ class Consumer:
         if self._snapshot_turn.is_due():
             self._ledger.note_committed(self._partitions)
             self._ledger.read(self._partitions)
+            self._redelivery.look(self._partitions.values())
         if lost := [partition for partition in self._partitions.values() if partition.tenure is None]:
             self._intake.pause([partition.topic_partition for partition in lost])
             self._recovery.take_up(lost)

@@ -49,17 +49,20 @@ class Copy:
 
 
 class TaskTemplate:
-    """The message of one route and partition under one ledger, with slots for what changes from task to task."""
+    """The message of one route and partition under one ledger, with slots for what changes from task to task.
+
+    A task id is `stem`, the entry's member, `suffix`.
+    """
 
     def __init__(self, route: Route, group: str, place: TopicPartition, ledger: str) -> None:
-        self._stem = f"{place.topic}-{place.partition}-"
-        self._suffix = group_suffix(group)
+        self.stem = f"{place.topic}-{place.partition}-"
+        self.suffix = group_suffix(group)
         self._ledger = ledger
         self._pattern, self._slots = _with_slots(_message(route, group, place, ledger))
 
     def task_id(self, member: str) -> str:
         """The task id of a member."""
-        return f"{self._stem}{member}{self._suffix}"
+        return f"{self.stem}{member}{self.suffix}"
 
     def fill(self, copy: Copy, body: bytes) -> bytes:
         """Return the finished message, ready for LPUSH."""

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 import urllib.request
 from urllib.error import HTTPError
 
@@ -17,7 +18,7 @@ from ferry_shared.record import TopicPartition as Place
 from tests.support.eventually import eventually
 from tests.support.ferry_processes import FerryProcesses
 from tests.support.kafka_records import committed_offsets, create_topic, end_offsets, produce, read_all
-from tests.support.queue_reader import QueueReader
+from tests.support.queue_reader import QueueReader, task_of
 
 
 @pytest.fixture
@@ -249,3 +250,72 @@ def test_a_wrong_setting_is_told_by_name(ferry: FerryProcesses) -> None:
     assert done.returncode == 2
     assert "CONSUMER_HTTP_PORT" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_message_that_vanished_is_queued_again_and_no_other(
+    kafka: LocalKafka, ferry: FerryProcesses, queue: QueueReader, topic: str, group: str
+) -> None:
+    """Age alone is no reason: what waits in a long queue, or is held by a worker, is left alone."""
+    create_topic(kafka.bootstrap_servers, topic)
+    produce(kafka.bootstrap_servers, topic, texts(0, 1, 2))
+    consumer = ferry.consumer(CONSUMER_REDELIVER_AFTER_SECONDS="5")
+    eventually(lambda: len(queue.peek_ids()), 3)
+    # The queue is in order: only what is clearly older than the oldest waiting message can have vanished.
+    time.sleep(1.5)
+    produce(kafka.bootstrap_servers, topic, texts(3, 4))
+    eventually(lambda: len(queue.peek_ids()), 5)
+    vanished, held, claimed = (queue.client.rpop("celery") for _ in range(3))
+    assert isinstance(vanished, bytes)
+    assert isinstance(held, bytes)
+    assert isinstance(claimed, bytes)
+    queue.client.hset("unacked", json.loads(held)["properties"]["delivery_tag"], held.decode())
+    queue.ledger.claim(task_of(claimed).header, "alive", lease_ms=60_000, max_claims=3)
+    consumer.wait_for_text("had vanished from the queue: queued again", timeout_seconds=30)
+    eventually(queue.peek_ids, [f"{topic}-0-{offset}@{group}" for offset in (3, 4, 0)])
+    again = list(queue.take_all())[-1]
+    first = task_of(vanished)
+    assert (again.payload, again.header.token) == (first.payload, first.header.token)
+    assert (first.header.copy, again.header.copy) == (1, 2)
+    queue.finish(again)
+    assert consumer.output().count("had vanished") == 1
+
+
+def test_a_retry_is_queued_when_it_is_due_with_its_changed_arguments(
+    kafka: LocalKafka, ferry: FerryProcesses, queue: QueueReader, topic: str
+) -> None:
+    """Under the next token, so that the old message is stale."""
+    create_topic(kafka.bootstrap_servers, topic)
+    produce(kafka.bootstrap_servers, topic, texts(0))
+    ferry.consumer()
+    eventually(lambda: len(queue.peek_ids()), 1)
+    first = queue.take()
+    assert first is not None
+    queue.ledger.claim(first.header, "owner", lease_ms=60_000, max_claims=3)
+    stored = {"body": json.dumps([["changed"], {}, {}]), "retries": 2, "timestamp_ms": 7}
+    queue.ledger.retry(first.header, "owner", 1500, json.dumps(stored).encode())
+    assert queue.peek_ids() == []
+    eventually(lambda: len(queue.peek_ids()), 1)
+    second = queue.take()
+    assert second is not None
+    assert (second.payload, second.retries, second.header.timestamp_ms) == ("changed", 2, 7)
+    assert queue.ledger.claim(first.header, "late", lease_ms=1000, max_claims=3).verdict == "stale"
+    queue.finish(second)
+
+
+def test_a_failed_task_becomes_a_dead_letter_with_its_original_record(
+    kafka: LocalKafka, ferry: FerryProcesses, queue: QueueReader, topic: str, group: str
+) -> None:
+    """Key, value and headers are read again from Kafka."""
+    create_topic(kafka.bootstrap_servers, topic)
+    produce(kafka.bootstrap_servers, topic, texts(0), key=b"key", headers=[("trace", b"1")])
+    ferry.consumer()
+    eventually(lambda: len(queue.peek_ids()), 1)
+    task = queue.take()
+    assert task is not None
+    queue.ledger.claim(task.header, "owner", lease_ms=60_000, max_claims=3)
+    queue.ledger.fail(task.header, "owner", "ValueError: no", task.payload.encode())
+    eventually(lambda: committed_offsets(kafka.bootstrap_servers, group, topic), {0: 1})
+    (letter,) = read_all(kafka.bootstrap_servers, f"{topic}.dlq")
+    assert (letter.key, letter.value, letter.headers[0]) == (b"key", texts(0)[0], ("trace", b"1"))
+    assert dict(letter.headers)["__dlq.errors.message"] == b"ValueError: no"
+    assert dict(letter.headers)["__dlq.errors.delivery.count"] == b"1"

@@ -50,6 +50,11 @@ def queue_key(prefix: str, queue: str) -> str:
     return f"{prefix}{queue}"
 
 
+def unacked_key(prefix: str) -> str:
+    """Name the hash in which kombu keeps what workers have taken and not acknowledged."""
+    return f"{prefix}unacked"
+
+
 def member_span(member: str) -> tuple[int, int]:
     """First and last offset of an entry: `4711` is one message, `4711-4810-97` a batch of 97."""
     first, _, rest = member.partition("-")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 Argument = str | bytes | int
 
 #: Only these add to what Redis holds; the others must work on a full one, or its queue could never drain.
-_REFUSED_WHEN_FULL = frozenset({"dispatch", "enqueue"})
+_REFUSED_WHEN_FULL = frozenset({"dispatch", "enqueue", "redeliver"})
+_LOOKS_INTO_TRANSPORT = frozenset({"stranded", "redeliver"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,11 @@ class Script:
 
 @cache
 def script(name: str) -> Script:
-    """Return the script in `lua/<name>.lua` behind the prelude."""
+    """Return the script in `lua/<name>.lua` behind what it shares with others."""
     folder = files("ferry_shared.ledger") / "lua"
     flags = "#!lua" if name in _REFUSED_WHEN_FULL else "#!lua flags=allow-oom"
-    parts = (flags, (folder / "prelude.lua").read_text(), (folder / f"{name}.lua").read_text())
-    return Script("\n".join(parts))
+    names = ("prelude", "transport", name) if name in _LOOKS_INTO_TRANSPORT else ("prelude", name)
+    return Script("\n".join([flags, *((folder / f"{part}.lua").read_text() for part in names)]))
 
 
 @dataclass(frozen=True, slots=True)

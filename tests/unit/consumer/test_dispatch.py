@@ -13,6 +13,7 @@ from ferry_consumer.partition import Partition, Place, Tenure
 from ferry_consumer.task_message import TaskTemplate
 from ferry_shared.ledger.consumer_ledger import Dispatch, Ownership, Refused
 from ferry_shared.ledger.keys import LedgerKeys
+from ferry_shared.ledger.redelivery import Transport
 from ferry_shared.message import Message as Text
 from ferry_shared.record import TopicPartition
 from ferry_shared.routes import Route
@@ -61,7 +62,10 @@ def partition(expected: int = 10) -> Partition:
     """A partition whose tenure has just begun."""
     route = Route("t", Text, "task")
     owned = Partition(Place(PLACE, route, route.adapter, LedgerKeys.of("", "ferry", PLACE), "celery"))
-    owned.start(Tenure(OWNER, "topic-id", TaskTemplate(route, "ferry", PLACE, "ledger")), expected, expected, 0)
+    transport = Transport("celery", "unacked", "t-0-", "")
+    owned.start(
+        Tenure(OWNER, "topic-id", TaskTemplate(route, "ferry", PLACE, "ledger"), transport), expected, expected, 0
+    )
     return owned
 
 

@@ -1,4 +1,5 @@
 -- ARGV: 1 ledger, 2 epoch, 3 how many members that need attention to return at most.
+local LEASE_RECHECK_MS = 5000
 local refusal = refused_by_head(ARGV[1], ARGV[2])
 if refusal then
   return refusal
@@ -11,10 +12,16 @@ if lowest[2] then
   oldest_ms = tonumber(string.match(call or '', '^%d+:(%d+):') or 0)
 end
 local now = now_ms()
-local members = redis.call('ZRANGEBYSCORE', ATTENTION, '-inf', int(now), 'LIMIT', 0, ARGV[3])
 local due = {}
-for index, member in ipairs(members) do
-  due[index] = {member, redis.call('HGET', STATE, member) or '', redis.call('HGET', STATE, member .. ':payload') or ''}
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', ATTENTION, '-inf', int(now), 'LIMIT', 0, ARGV[3])) do
+  local state = redis.call('HGET', STATE, member)
+  local fields = state and cjson.decode(state) or {}
+  if fields.error or fields.due then
+    due[#due + 1] = {member, state, redis.call('HGET', STATE, member .. ':payload') or ''}
+  else
+    -- A lease has ended: whether its message is lost, `stranded` finds out; failures must not wait behind it.
+    redis.call('ZADD', ATTENTION, int(now + LEASE_RECHECK_MS), member)
+  end
 end
 return {'snapshot', head[1], head[2], head[3], head[4], head[5] or '0', redis.call('ZCARD', INFLIGHT),
   lowest[2] or '', int(oldest_ms), int(now), due}

@@ -1,0 +1,141 @@
+"""Queue a task again whose message has vanished: looked for twice, 5 s apart, and never by age alone.
+
+A long queue ages every message in it; only one that neither waits nor is held by a worker, and whose entry has no
+live claim, is replaced. kombu's own worker has such a gap between BRPOP and `unacked`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import orjson
+
+from ferry_consumer.task_message import Copy, body_of
+from ferry_consumer.turns import Every
+from ferry_shared.ledger.redelivery import Redelivered, redeliver, stranded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import redis
+
+    from ferry_consumer.metrics import Metrics
+    from ferry_consumer.partition import Partition, Tenure
+    from ferry_consumer.record_reader import RecordReader
+    from ferry_consumer.server_clock import ServerClock
+    from ferry_shared.ledger.redelivery import Stranded
+    from ferry_shared.record import Record, TopicPartition
+    from ferry_shared.settings import ConsumerSettings
+
+log = logging.getLogger("ferry.consumer")
+
+LOOK_EVERY_SECONDS = 1.0
+#: kombu's worker needs a moment between taking a message and recording that it did.
+SECOND_LOOK_AFTER_SECONDS = 5.0
+#: Stranded entries of a partition that are followed at once: their records are read again from Kafka.
+LIMIT = 100
+READ_TIMEOUT_SECONDS = 1.0
+
+VANISHED = "never-acknowledged: each time it was queued, its message vanished before a worker claimed it"
+RECORD_GONE = "record-gone: its message vanished from the queue, and Kafka no longer has the record"
+
+Suspect = tuple["TopicPartition", str, str, int]
+
+
+class Redelivery:
+    """Remembers what was missing at the first look."""
+
+    def __init__(
+        self,
+        settings: ConsumerSettings,
+        client: redis.Redis,
+        reader: RecordReader,
+        metrics: Metrics,
+        server_clock: ServerClock,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._age_ms = int(settings.consumer_redeliver_after_seconds * 1000)
+        self._max_deliveries = settings.consumer_max_deliveries
+        self._client = client
+        self._reader = reader
+        self._metrics = metrics
+        self._server_clock = server_clock
+        self._clock = clock
+        self._turn = Every(LOOK_EVERY_SECONDS, clock)
+        self._first_seen: dict[Suspect, float] = {}
+
+    def look(self, partitions: Iterable[Partition]) -> None:
+        """Look for what is missing, and replace what was missing at the last look already.
+
+        Raises:
+            KafkaUnavailable, RedisUnavailable: the rest is found again.
+        """
+        if not self._turn.is_due():
+            return
+        still_missing: dict[Suspect, float] = {}
+        for partition in partitions:
+            tenure = partition.tenure
+            if tenure is None or not self._can_have_stranded(partition):
+                continue
+            found = stranded(
+                self._client, partition.place.keys, tenure.transport, tenure.ownership, age_ms=self._age_ms, limit=LIMIT
+            )
+            for entry in found:
+                suspect = (partition.topic_partition, entry.member, entry.token, entry.copy)
+                still_missing[suspect] = self._first_seen.get(suspect, self._clock())
+            due = self._clock() - SECOND_LOOK_AFTER_SECONDS
+            ripe = [
+                entry
+                for entry in found
+                if still_missing[(partition.topic_partition, entry.member, entry.token, entry.copy)] <= due
+            ]
+            self._replace(partition, tenure, ripe)
+        self._first_seen = still_missing
+
+    def _can_have_stranded(self, partition: Partition) -> bool:
+        return 0 < partition.oldest_ms <= self._server_clock.now_ms() - self._age_ms
+
+    def _replace(self, partition: Partition, tenure: Tenure, ripe: list[Stranded]) -> None:
+        unknown = [int(entry.member) for entry in ripe if not entry.payload]
+        records: dict[int, Record | None] = {}
+        if unknown:
+            records = self._reader.read(partition.topic_partition, unknown, READ_TIMEOUT_SECONDS)
+        for entry in ripe:
+            if entry.payload or int(entry.member) in records:
+                self._redeliver(partition, tenure, entry, self._message(tenure, entry, records))
+
+    def _message(self, tenure: Tenure, entry: Stranded, records: dict[int, Record | None]) -> bytes | None:
+        """The next copy's message: from what `retry` stored, else from Kafka; None if Kafka has the record no more."""
+        if entry.payload:
+            stored = orjson.loads(entry.payload)
+            body, timestamp_ms, retries = stored["body"].encode(), stored["timestamp_ms"], stored["retries"]
+        else:
+            record = records.get(int(entry.member))
+            if record is None or record.value is None:
+                return None
+            body, timestamp_ms, retries = body_of(record.value), record.timestamp_ms, 0
+        now_ms = self._server_clock.now_ms()
+        return tenure.template.fill(
+            Copy(entry.member, entry.token, entry.copy + 1, timestamp_ms, now_ms, retries), body
+        )
+
+    def _redeliver(self, partition: Partition, tenure: Tenure, entry: Stranded, message: bytes | None) -> None:
+        outcome = redeliver(
+            self._client,
+            partition.place.keys,
+            tenure.transport,
+            tenure.ownership,
+            entry,
+            message=message or b"",
+            age_ms=self._age_ms,
+            max_deliveries=self._max_deliveries if message else 0,
+            error=VANISHED if message else RECORD_GONE,
+        )
+        task = {"task_id": tenure.template.task_id(entry.member)}
+        if outcome is Redelivered.ENQUEUED:
+            self._metrics.redelivered.labels(partition.topic_partition.topic).inc()
+            log.warning("its message had vanished from the queue: queued again", extra=task)
+        elif outcome is Redelivered.EXHAUSTED:
+            log.error("its message vanished too often: it becomes a dead letter", extra=task)

@@ -1,0 +1,39 @@
+-- What kombu's Redis transport still has of an entry's message: waiting in the queue, or taken by a worker (KEYS[7]).
+local UNACKED = KEYS[7]
+-- Workers put back what they had reserved, at a shutdown in the wrong order: the oldest is somewhere in the last few.
+local TAIL_MESSAGES = 50
+-- The message's time is the consumer's idea of this server's clock.
+local CLOCK_MARGIN_MS = 1000
+
+-- Every message queued before this is no longer waiting; 0 where nothing can be said.
+local function waiting_since_ms()
+  local tail = redis.call('LRANGE', QUEUE, -TAIL_MESSAGES, -1)
+  local oldest = math.huge
+  for index = #tail, 1, -1 do
+    local enqueued = tonumber(string.match(tail[index], '"enqueued_ms": ?(%d+)'))
+    if enqueued then
+      oldest = math.min(oldest, enqueued)
+    elseif index == #tail then
+      return 0
+    end
+  end
+  return oldest - CLOCK_MARGIN_MS
+end
+
+local function is_in_transport(ledger, member, state, stem, suffix, waiting_since)
+  if state.enqueued >= waiting_since then
+    return true
+  end
+  local tag = ledger .. '/' .. stem .. member .. suffix .. '/' .. state.token .. '.' .. int(state.copy)
+  return redis.call('HEXISTS', UNACKED, tag) == 1
+end
+
+-- The spacing doubles with every delivery that nobody claimed.
+local function is_old_enough(state, age_ms, now)
+  return now - state.enqueued >= age_ms * 2 ^ math.max(0, state.deliveries - 1)
+end
+
+-- Only an entry that nobody holds and that waits for nothing can be stranded.
+local function is_held(state, now)
+  return state.error or state.due or (state.owner and state.lease > now)
+end

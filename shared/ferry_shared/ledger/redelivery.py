@@ -1,0 +1,81 @@
+"""The scripts that find and replace messages which the transport has lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ferry_shared.ledger.scripts import Call, run
+
+if TYPE_CHECKING:
+    import redis
+
+    from ferry_shared.ledger.consumer_ledger import Ownership
+    from ferry_shared.ledger.keys import LedgerKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """Where kombu keeps a partition's messages, and how its task ids are made: `stem` + member + `suffix`."""
+
+    queue_key: str
+    unacked_key: str
+    stem: str
+    suffix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stranded:
+    """An entry that nobody holds and whose message is neither waiting nor taken. `payload` is what `retry` stored."""
+
+    member: str
+    token: str
+    copy: int
+    payload: bytes
+
+
+class Redelivered(StrEnum):
+    """What the second look says. `GONE` and `STALE`: it has ended or moved on; `REFUSED`: the ledger isn't ours."""
+
+    ENQUEUED = "enqueued"
+    EXHAUSTED = "exhausted"
+    STALE = "stale"
+    GONE = "gone"
+    REFUSED = "refused"
+    NO_LEDGER = "no-ledger"
+
+
+def stranded(
+    client: redis.Redis, keys: LedgerKeys, transport: Transport, owner: Ownership, *, age_ms: int, limit: int
+) -> list[Stranded]:
+    """The first look: entries last queued at least `age_ms` ago that the transport doesn't have, oldest first."""
+    arguments = (owner.ledger, owner.epoch, age_ms, limit, transport.stem, transport.suffix)
+    reply = run(client, Call("stranded", _keys(keys, transport), arguments))
+    if reply[0] != b"stranded":
+        return []
+    return [Stranded(member.decode(), token.decode(), copy, payload) for member, token, copy, payload in reply[1]]
+
+
+def redeliver(
+    client: redis.Redis,
+    keys: LedgerKeys,
+    transport: Transport,
+    owner: Ownership,
+    entry: Stranded,
+    *,
+    message: bytes,
+    age_ms: int,
+    max_deliveries: int,
+    error: str,
+) -> Redelivered:
+    """The second look, and in the same script the push of the next copy, or the end with `error` after too many."""
+    arguments = (
+        owner.ledger, owner.epoch, entry.member, entry.token, entry.copy, message, age_ms, max_deliveries,
+        transport.stem, transport.suffix, error,
+    )  # fmt: skip
+    return Redelivered(run(client, Call("redeliver", _keys(keys, transport), arguments))[0].decode())
+
+
+def _keys(keys: LedgerKeys, transport: Transport) -> tuple[str, ...]:
+    return (*keys.all, transport.queue_key, transport.unacked_key)
