@@ -7,10 +7,11 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python3 -m venv /opt/ferry
 WORKDIR /src
 
-# Ferry itself as a wheel. What builds it is locked too, so nothing unpinned runs here.
+# Ferry itself as a wheel, built by the locked hatchling of dev.txt; should hatchling need more than these, pip says so.
 FROM python AS project
-COPY deploy/build_requirements.txt ./
-RUN python3 -m venv /opt/build && /opt/build/bin/pip install --require-hashes -r build_requirements.txt
+COPY requirements/dev.txt ./
+RUN awk '/^[a-z]/ {chosen = /^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==/} chosen' dev.txt > build.txt \
+    && python3 -m venv /opt/build && /opt/build/bin/pip install --require-hashes -r build.txt
 COPY pyproject.toml README.md LICENSE logging_config.json ./
 COPY shared ./shared
 COPY producer ./producer
