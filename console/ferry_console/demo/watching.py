@@ -101,7 +101,5 @@ class Watch:
 
 
 def _dead_task_id(message: Message) -> str:
-    for name, value in message.headers() or []:
-        if name == _TASK_ID_HEADER and isinstance(value, bytes):
-            return value.decode(errors="replace")
-    return "unknown"
+    value = dict(message.headers() or []).get(_TASK_ID_HEADER)
+    return value.decode(errors="replace") if isinstance(value, bytes) else "unknown"

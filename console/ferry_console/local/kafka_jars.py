@@ -41,7 +41,7 @@ def _resolve(cache: Path) -> str:
     except Exception as error:
         raise LocalSystemError(
             f"Apache Kafka {KAFKA_VERSION} could not be downloaded from Maven Central ({type(error).__name__}: "
-            f"{error}); check the network and run it again: what was downloaded is kept"
+            f"{error}); check the network, and REQUESTS_CA_BUNDLE if a proxy has its own certificates, and run it again"
         ) from error
     log_binding = next(binding.rglob("log4j-slf4j-impl-*.jar"), None)
     if log_binding is None or not any((kafka / "modules").glob("kafka-clients-*.jar")):
