@@ -73,11 +73,9 @@ async def test_a_file_is_read(tmp_path: Path) -> None:
         assert await read_all(file.fileno()) == path.read_bytes()
 
 
-@pytest.mark.parametrize("blocking", [True, False])
-async def test_a_pipe_is_read(blocking: bool) -> None:
-    """A pipe is read to its end, also one that somebody made non-blocking."""
+async def test_a_pipe_is_read() -> None:
+    """A pipe is read to its end, as pieces come."""
     source, target = os.pipe()
-    os.set_blocking(source, blocking)
     reader = ChunkReader(source)
     os.write(target, b"one\n")
     assert await reader.next() == b"one\n"
@@ -85,6 +83,23 @@ async def test_a_pipe_is_read(blocking: bool) -> None:
     os.close(target)
     assert await reader.next() == b"two\n"
     assert await reader.next() == b""
+    os.close(source)
+
+
+async def test_an_empty_non_blocking_pipe_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever shares a pipe can make it non-blocking: then "nothing yet" is no end."""
+    source, target = os.pipe()
+    os.set_blocking(source, False)
+    waited_for: list[list[int]] = []
+
+    def wait(sources: list[int], *_: list[int]) -> None:
+        waited_for.append(sources)
+        os.write(target, b"late\n")
+
+    monkeypatch.setattr("select.select", wait)
+    assert await ChunkReader(source).next() == b"late\n"
+    assert waited_for == [[source]]
+    os.close(target)
     os.close(source)
 
 
