@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("ferry.consumer")
 
 CLOSE_TIMEOUT_SECONDS = 10.0
+#: By this header a dead letter is found again.
+TASK_ID_HEADER = "ferry.task-id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def headers(letter: DeadLetter, group: str) -> list[tuple[str, str | bytes | Non
         "x-original-offset": str(record.offset),
         "x-original-timestamp": "" if record.timestamp_ms is None else str(record.timestamp_ms),
         "ferry.reason": reason,
-        "ferry.task-id": letter.task_id,
+        TASK_ID_HEADER: letter.task_id,
     }
     if letter.reconstructed:
         ours["ferry.reconstructed"] = "true"

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import confluent_kafka
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException
 
 from ferry_consumer.client_log import LOG_LEVEL_CRITICAL
 from ferry_consumer.dispatch import record_of
 from ferry_shared.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ferry_shared.record import Record, TopicPartition
     from ferry_shared.settings import KafkaSettings
@@ -64,6 +64,32 @@ class RecordReader:
             if self._consumer is not None:
                 self._consumer.unassign()
         return found
+
+    def read_all(self, topic: str, timeout_seconds: float) -> Iterator[Record]:
+        """Read a whole topic up to its present end, as far as the time suffices; nothing where there is no such topic.
+
+        Raises:
+            KafkaUnavailable: Kafka did not answer.
+        """
+        consumer, deadline = self._open(), time.monotonic() + timeout_seconds
+        try:
+            partitions = consumer.list_topics(topic, timeout=timeout_seconds).topics[topic].partitions
+            left = set(partitions)
+            consumer.assign([confluent_kafka.TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
+            while left and (seconds := deadline - time.monotonic()) > 0:
+                message = consumer.poll(seconds)
+                if message is None:
+                    continue
+                if (error := message.error()) is None:
+                    yield record_of(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    left.discard(message.partition() or 0)
+                else:
+                    raise KafkaUnavailable(f"Kafka: reading {topic}: {error.str()}")
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Kafka: reading {topic}: {error.args[0]}") from error
+        finally:
+            consumer.unassign()
 
     def close(self) -> None:
         """Close the client."""
