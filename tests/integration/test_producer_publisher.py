@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from ferry_producer.delivery import Delivered, NotDelivered
 from ferry_producer.publisher import Publisher
@@ -18,6 +21,7 @@ from tests.support.kafka_records import create_topic, read_all
 
 if TYPE_CHECKING:
     from ferry_console.local.kafka import LocalKafka
+    from tests.support.ferry_processes import FerryProcesses
 
 #: Measured at 7 ms: 5 ms of linger and the broker's answer. AIOProducer needs 2 s.
 ONE_MESSAGE_SECONDS = 0.25
@@ -116,6 +120,27 @@ async def test_a_caller_who_leaves_harms_nobody(producer_settings: ProducerSetti
         await asyncio.sleep(0)
         leaving.cancel()
         assert isinstance(await staying, Delivered)
+
+
+async def test_opening_creates_the_topic(producer_settings: ProducerSettings, kafka: LocalKafka, topic: str) -> None:
+    """The topic is there before the first message, whether the broker creates topics by itself or not."""
+
+    def topics() -> set[str]:
+        return set(AdminClient({"bootstrap.servers": kafka.bootstrap_servers}).list_topics().topics)
+
+    assert topic not in topics()
+    async with Publisher(producer_settings):
+        assert topic in topics()
+
+
+def test_the_documented_example_runs(ferry: FerryProcesses, kafka: LocalKafka, topic: str) -> None:
+    """The Python example of docs/send_messages.md does what it says."""
+    page = (Path(__file__).parents[2] / "docs" / "send_messages.md").read_text()
+    [example] = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    done = ferry.run("-c", example)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{topic} ")
+    assert len(read_all(kafka.bootstrap_servers, topic)) == 1_001
 
 
 async def test_two_publishers_create_one_topic(producer_settings: ProducerSettings) -> None:
