@@ -1,6 +1,5 @@
-"""A ledger and task messages as the consumer makes them, without Kafka, and a worker that runs them."""
+"""A ledger and task messages as the consumer makes them, without Kafka, and workers that run them."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +12,15 @@ import redis
 from ferry_consumer.task_message import Copy, TaskTemplate, body_of
 from ferry_shared.ledger import consumer_ledger
 from ferry_shared.ledger.client import connect
-from ferry_shared.ledger.consumer_ledger import Acquired, Dispatch, Dispatched, Invalid, Ownership, Queued
+from ferry_shared.ledger.consumer_ledger import Acquired, Dispatch, Dispatched, Ownership, Queued
 from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.ledger.worker_ledger import TaskHeader, WorkerLedger
 from ferry_shared.record import TopicPartition
 from ferry_shared.routes import DEFAULT_QUEUE, Route
+from tests.support.ferry_processes import FerryProcess, FerryProcesses
 
+#: What a worker does at its start for others like it: a second each.
+QUICK_START = ("--without-mingle", "--without-gossip", "--without-heartbeat")
 GROUP = "ferry"
 LEDGER = "test-ledger"
 TIMESTAMP_MS = 1_700_000_000_000
@@ -52,17 +54,21 @@ class Partition:
         assert isinstance(acquired, Acquired)
         self.ownership = acquired.ownership
 
-    def dispatch(self, *payloads: bytes, invalid: Sequence[Invalid] = ()) -> None:
+    def record(self, *payloads: bytes) -> None:
+        """Record these payloads as the next offsets, in flight but in no queue that a worker reads."""
+        self._dispatch("parked", payloads)
+
+    def dispatch(self, *payloads: bytes) -> None:
         """Record and queue these payloads as the next offsets."""
+        self._dispatch(self.queue, payloads)
+
+    def _dispatch(self, queue_key: str, payloads: Sequence[bytes]) -> None:
         queued = [
             Queued(str(offset), self.message(str(offset), payload))
             for offset, payload in enumerate(payloads, self.position)
         ]
-        end = self.position + len(queued) + len(invalid)
-        queue_key = self.queue
-        dispatch = Dispatch(
-            self.place, self.keys, queue_key, self.ownership, self.position, end, end - 1, queued, invalid
-        )
+        end = self.position + len(queued)
+        dispatch = Dispatch(self.place, self.keys, queue_key, self.ownership, self.position, end, end - 1, queued, ())
         (reply,) = consumer_ledger.dispatch(self.client, [dispatch])
         assert isinstance(reply, Dispatched), reply
         self.position = end
@@ -114,25 +120,54 @@ class Partition:
         return queued, unacknowledged
 
 
-def events(path: Path) -> list[str]:
-    """Return what the tasks told so far."""
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+class WorkerBench:
+    """One empty database, the workers on it, and what their tasks told."""
+
+    def __init__(self, url: str, directory: Path, **settings: str) -> None:
+        self.url = url
+        self.client = connect(url)
+        self._events = directory / "events"
+        self._release = directory / "release"
+        self.processes = FerryProcesses(
+            directory,
+            {
+                "CELERY_BROKER_URL": url,
+                "FERRY_IMPORTS": "tests.integration.worker_tasks",
+                "FERRY_TEST_EVENTS": str(self._events),
+                "PYTHONPATH": str(Path(__file__).parents[2]),
+                **settings,
+            },
+        )
+
+    def worker(self, *arguments: str, **settings: str) -> FerryProcess:
+        """Start a worker and wait until it takes messages."""
+        worker = self.processes.worker("-c", "2", *QUICK_START, *arguments, **settings)
+        worker.wait_for_text("ready\\.", 60.0)
+        return worker
+
+    def partition(self, task: str, topic: str = "orders", **fields: Any) -> Partition:
+        """Create the ledger of a topic whose messages become `task`."""
+        partition = Partition(self.client, task, topic, **fields)
+        partition.acquire()
+        return partition
+
+    @property
+    def events(self) -> list[str]:
+        """What the tasks told so far."""
+        return self._events.read_text(encoding="utf-8").splitlines() if self._events.exists() else []
+
+    def wait_for_event(self, event: str, times: int = 1) -> None:
+        """Wait until a task has told this."""
+        wait_until(lambda: self.events.count(event) >= times)
+
+    def release(self) -> None:
+        """Let the waiting tasks end."""
+        self._release.touch()
 
 
-def wait_until(condition: Callable[[], bool], timeout_seconds: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], timeout_seconds: float = 30.0) -> None:
     """Wait until `condition` holds."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.02)
-
-
-def client_of(url: str) -> redis.Redis:
-    """Return a client of the test's database."""
-    return connect(url)
-
-
-def plain_message(app: Any, task: str, *arguments: Any) -> bytes:
-    """Return a task message without Ferry's header, as Celery builds it."""
-    message = app.amqp.as_task_v2("plain-id", task, arguments, {})
-    return json.dumps([message.headers, message.body]).encode()

@@ -17,7 +17,7 @@ from ferry_shared import logs
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.routes import Route, load_routes
 from ferry_worker.configuration import celery_configuration, exit_for, import_names, worker_settings
-from ferry_worker.log_lines import name_tasks_in_celery_lines
+from ferry_worker.log_lines import shape_celery_lines
 from ferry_worker.start_checks import check_when_worker_starts
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _set_up_logging(**_: Any) -> None:
         logs.configure("worker" if "worker" in _components else "beat", worker_settings())
     except ConfigurationError as error:
         exit_for(error)
-    name_tasks_in_celery_lines()
+    shape_celery_lines()
 
 
 @signals.import_modules.connect

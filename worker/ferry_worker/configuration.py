@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ferry_shared.routes import DEFAULT_QUEUE
 from ferry_shared.settings import WorkerSettings, load
 from ferry_worker.schedule import STATUS_QUEUE, STATUS_TASK, beat_schedule
+from ferry_worker.transport import register_transport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,7 @@ def celery_configuration(settings: WorkerSettings, routes: Sequence[Route]) -> d
     """Return the configuration of Ferry's own worker and beat."""
     return {
         "broker_url": redis_scheme(settings.celery_broker_url.get_secret_value()),
+        "broker_transport": register_transport(),
         **_results(settings),
         "imports": ("ferry_worker.tasks", *import_names(settings)),
         "task_queues": queues(routes),

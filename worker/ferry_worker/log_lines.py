@@ -1,4 +1,4 @@
-"""Celery's own log lines about a task, in Ferry's form."""
+"""Celery's own log lines, in Ferry's form."""
 
 from __future__ import annotations
 
@@ -23,9 +23,18 @@ class TaskLineFilter(logging.Filter):
         return data.get("description") != "rejected" and not isinstance(error, InvalidPayload)
 
 
-_FILTER = TaskLineFilter()
+class AdviceFilter(logging.Filter):
+    """Leaves out Celery's advice about settings that Ferry has chosen on purpose: a page at each lost connection."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Drop announcements of later defaults."""
+        return "CPendingDeprecationWarning" not in record.getMessage()
 
 
-def name_tasks_in_celery_lines() -> None:
-    """Attach the filter; once, however often it is called."""
-    logging.getLogger(TRACE_LOGGER).addFilter(_FILTER)
+_FILTERS = {TRACE_LOGGER: TaskLineFilter(), "py.warnings": AdviceFilter()}
+
+
+def shape_celery_lines() -> None:
+    """Attach the filters; once, however often it is called."""
+    for logger, line_filter in _FILTERS.items():
+        logging.getLogger(logger).addFilter(line_filter)

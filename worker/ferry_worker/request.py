@@ -10,6 +10,7 @@ from billiard.einfo import ExceptionWithTraceback
 from celery.exceptions import InvalidTaskError, Reject, Terminated, TimeLimitExceeded, WorkerLostError
 from celery.worker import state
 from celery.worker.request import Request
+from celery.worker.strategy import default
 from kombu.exceptions import DecodeError
 
 from ferry_shared import logs
@@ -18,9 +19,27 @@ from ferry_worker.attempt import OWNER_FIELD
 from ferry_worker.unreached import Delivery
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from billiard.einfo import ExceptionInfo
 
 log = logging.getLogger("ferry.worker")
+
+
+def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., Any]:
+    """Celery's own way to take a message, except that one that can't be decoded is an invalid task.
+
+    Celery acknowledges what it can't decode without telling anybody; for an invalid task it sends a signal.
+    """
+    take = default(task, app, consumer, **options)
+
+    def take_message(*arguments: Any) -> Any:
+        try:
+            return take(*arguments)
+        except DecodeError as error:
+            raise InvalidTaskError(f"its body can't be decoded: {error}") from error
+
+    return take_message
 
 
 class TrackedRequest(Request):
@@ -29,11 +48,7 @@ class TrackedRequest(Request):
     delivery: Delivery | None = None
 
     def __init__(self, message: Any, **options: Any) -> None:
-        try:
-            super().__init__(message, **options)
-        except DecodeError as error:
-            # Celery acknowledges what it can't decode without telling anybody; an invalid task has a signal.
-            raise InvalidTaskError(f"its body can't be decoded: {error}") from error
+        super().__init__(message, **options)
         self._request_dict.pop(OWNER_FIELD, None)
         fields = self._request_dict.get(HEADER)
         if fields is not None:

@@ -37,6 +37,7 @@ class TrackedTask(Task):
     """A task whose Kafka messages are accounted for; called in any other way it is a plain Celery task."""
 
     Request = "ferry_worker.request:TrackedRequest"
+    Strategy = "ferry_worker.request:strategy"
 
     @cached_property
     def message_parameter(self) -> MessageParameter:
