@@ -35,8 +35,18 @@ class Route:
 
     @property
     def adapter(self) -> TypeAdapter[Any]:
-        """The validator of this route's messages; build it once and keep it."""
-        return TypeAdapter(self.message)
+        """The validator of this route's messages; build it once and keep it.
+
+        Raises:
+            ConfigurationError: pydantic can't validate that type.
+        """
+        try:
+            return TypeAdapter(self.message)
+        except Exception as error:
+            # A type is a user's code: anything can come out of it.
+            raise ConfigurationError(
+                f"the message type of the route for {self.topic} can't be used: {error}"
+            ) from error
 
 
 def load_routes(settings: RoutingSettings) -> tuple[Route, ...]:

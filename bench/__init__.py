@@ -1,0 +1,1 @@
+"""Measurements against what people use today; peers and Ferry side by side in one run."""

@@ -1,0 +1,1 @@
+"""The usual way: a `poll` + `.delay()` loop with a stock Celery worker."""
