@@ -22,6 +22,7 @@ from ferry_consumer.record_reader import RecordReader
 from ferry_consumer.recovery import Recovery
 from ferry_consumer.redelivery import Redelivery
 from ferry_consumer.server_clock import ServerClock
+from ferry_consumer.server_watch import ServerWatch
 from ferry_consumer.status import StatusWriter
 from ferry_consumer.topics import Topics
 from ferry_consumer.trouble import Trouble
@@ -65,6 +66,7 @@ class Consumer:
         attention = Attention(self._client, self._reader, self._dead_letters, self._metrics, clock)
         self._ledger = LedgerReader(settings, self._client, self._intake, attention, clock)
         self._redelivery = Redelivery(settings, self._client, self._reader, self._metrics, clock)
+        self._server_watch = ServerWatch(self._client)
         self._status = StatusWriter(settings, self._client, self._topics, self._metrics, self._health)
         self._snapshot_turn = Every(settings.consumer_snapshot_interval_ms / 1000)
         self._status_turn = Every(settings.consumer_status_interval_seconds)
@@ -133,6 +135,7 @@ class Consumer:
 
     def _work(self) -> None:
         """Everything that needs Redis or Kafka to answer. What fails is tried again at a later turn."""
+        self._server_watch.check()
         self._dispatcher.send(self._partitions.values())
         if self._snapshot_turn.is_due():
             self._ledger.note_committed(self._partitions)

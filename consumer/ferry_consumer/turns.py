@@ -25,6 +25,10 @@ class Every:
         self._next = now + self._seconds
         return True
 
+    def again(self) -> None:
+        """Make it due at once: the work could not be done."""
+        self._next = self._clock()
+
     @property
     def seconds_left(self) -> float:
         """Until it is due again."""

@@ -4,6 +4,7 @@ import json
 import signal
 import time
 import urllib.request
+from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
@@ -13,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from ferry_console.local.kafka import LocalKafka
 from ferry_console.local.ports import free_port
+from ferry_console.local.valkey import LocalValkey
 from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.record import TopicPartition as Place
 from tests.support.eventually import eventually
@@ -319,3 +321,73 @@ def test_a_failed_task_becomes_a_dead_letter_with_its_original_record(
     assert (letter.key, letter.value, letter.headers[0]) == (b"key", texts(0)[0], ("trace", b"1"))
     assert dict(letter.headers)["__dlq.errors.message"] == b"ValueError: no"
     assert dict(letter.headers)["__dlq.errors.delivery.count"] == b"1"
+
+
+def test_a_redis_that_may_evict_is_refused(ferry: FerryProcesses, tmp_path: Path) -> None:
+    """Exit code 2 and a sentence: evicted tasks or entries would break every promise."""
+    evicting = LocalValkey(tmp_path / "valkey")
+    evicting.start()
+    try:
+        evicting.wait_ready()
+        client = redis.Redis.from_url(evicting.url)
+        client.config_set("maxmemory", "100mb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        consumer = ferry.consumer(CELERY_BROKER_URL=evicting.url)
+        assert consumer.wait() == 2
+        assert "expected noeviction" in consumer.output()
+    finally:
+        evicting.stop()
+
+
+def test_redis_away_is_waited_for_and_nothing_is_repeated(
+    kafka: LocalKafka, ferry: FerryProcesses, tmp_path: Path, topic: str
+) -> None:
+    """The consumer stays in its group, says so once, and goes on with the first record it could not dispatch."""
+    create_topic(kafka.bootstrap_servers, topic)
+    server = LocalValkey(tmp_path / "valkey")
+    server.start()
+    try:
+        server.wait_ready()
+        consumer = ferry.consumer(CELERY_BROKER_URL=server.url)
+        produce(kafka.bootstrap_servers, topic, texts(0, 1))
+        consumer.wait_for_text("dispatched 2")
+        server.stop()
+        produce(kafka.bootstrap_servers, topic, texts(2, 3))
+        consumer.wait_for_text("nothing is lost, trying again")
+        produce(kafka.bootstrap_servers, topic, texts(4))
+        time.sleep(3)
+        assert consumer.output().count("nothing is lost, trying again") == 1
+        server.start()
+        server.wait_ready()
+        consumer.wait_for_text("going on after", timeout_seconds=20)
+        queue = QueueReader(server.url)
+        eventually(lambda: len(queue.peek_ids()), 5)
+        assert [task.header.member for task in queue.take_all()] == ["0", "1", "2", "3", "4"]
+    finally:
+        server.stop()
+
+
+def test_kafka_away_is_waited_for(ferry: FerryProcesses, tmp_path: Path, topic: str, redis_url: str) -> None:
+    """Also at start; what was dispatched meanwhile is committed once Kafka is back."""
+    broker = LocalKafka(tmp_path / "kafka")
+    broker.start()
+    try:
+        broker.wait_ready()
+        create_topic(broker.bootstrap_servers, topic)
+        produce(broker.bootstrap_servers, topic, texts(0))
+        broker.stop()
+        consumer = ferry.consumer(KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap_servers)
+        consumer.wait_for_text("nothing is lost, trying again")
+        broker.start()
+        broker.wait_ready()
+        consumer.wait_for_text("dispatched 1", timeout_seconds=40)
+        task = QueueReader(redis_url).take()
+        assert task is not None
+        broker.kill()
+        QueueReader(redis_url).finish(task)
+        broker.start()
+        broker.wait_ready()
+        group = ferry.settings["CONSUMER_GROUP"]
+        eventually(lambda: committed_offsets(broker.bootstrap_servers, group, topic), {0: 1}, timeout_seconds=60)
+    finally:
+        broker.stop()
