@@ -28,7 +28,7 @@ from ferry_consumer.topics import Topics
 from ferry_consumer.trouble import Trouble
 from ferry_consumer.turns import Every
 from ferry_shared.errors import KafkaUnavailable, TransientError
-from ferry_shared.ledger.client import connect
+from ferry_shared.ledger.client import connect, ping
 from ferry_shared.ledger.keys import LedgerKeys, queue_key
 
 if TYPE_CHECKING:
@@ -135,6 +135,9 @@ class Consumer:
 
     def _work(self) -> None:
         """Everything that needs Redis or Kafka to answer. What fails is tried again at a later turn."""
+        if self._trouble.lasting:
+            # A turn that happens to need nothing from Redis would pass for its return.
+            ping(self._client)
         self._server_watch.check()
         self._dispatcher.send(self._partitions.values())
         if self._snapshot_turn.is_due():

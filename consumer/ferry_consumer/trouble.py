@@ -31,6 +31,11 @@ class Trouble:
         """Tell whether it is too early to try again."""
         return self._backoff.blocked
 
+    @property
+    def lasting(self) -> bool:
+        """Tell whether the last try failed."""
+        return self._backoff.since is not None
+
     def met(self, error: TransientError) -> None:
         """A try failed."""
         self._backoff.failed()

@@ -106,7 +106,9 @@ def status_line(group: str, totals: Totals) -> str:
         return f"group {group}: consumer silent, no news of any partition for two minutes or more"
     exceptions = [f"{totals.silent} silent"] if totals.silent else []
     exceptions += [f"{totals.paused} paused"] if totals.paused else []
-    partitions = f"{totals.partitions} partitions" + (f" ({', '.join(exceptions)})" if exceptions else "")
+    partitions = f"{totals.partitions} partition{'' if totals.partitions == 1 else 's'}" + (
+        f" ({', '.join(exceptions)})" if exceptions else ""
+    )
     return (
         f"group {group}: {partitions}, lag {totals.lag}, backlog {totals.backlog}, in flight {totals.in_flight}, "
         f"oldest {totals.oldest_seconds:.1f} s, dead letters {totals.dead_letters}"

@@ -50,6 +50,16 @@ def _plain_scheme(url: str) -> str:
     return url.replace("valkeys://", "rediss://", 1).replace("valkey://", "redis://", 1)
 
 
+def ping(client: redis.Redis) -> None:
+    """Find out whether the server answers.
+
+    Raises:
+        RedisUnavailable: it does not.
+    """
+    with translated():
+        client.ping()
+
+
 def is_passing(error: redis.RedisError) -> bool:
     """Tell whether trying again can help."""
     if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
