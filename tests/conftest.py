@@ -4,6 +4,7 @@ import itertools
 import os
 import secrets
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ import pytest
 
 from ferry_console.local.errors import LocalSystemError
 from ferry_console.local.kafka import LocalKafka
+from ferry_console.local.kafka_jars import class_path
 from ferry_console.local.valkey import LocalValkey
 from tests.support.clean_environment import clean_environment
 from tests.support.ferry_processes import FerryProcesses
@@ -19,6 +21,13 @@ _DATABASES = 2_000
 _PROCESSES = pytest.StashKey[FerryProcesses]()
 _Server = TypeVar("_Server", LocalKafka, LocalValkey)
 _next_database = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def kafka_jars() -> None:
+    """Kafka's artifacts are downloaded: for tests that start a Kafka of their own."""
+    with _skipped_if_allowed():
+        class_path()
 
 
 @pytest.fixture(scope="session")
@@ -102,17 +111,23 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _started(server: _Server) -> Iterator[_Server]:
-    """A server that is ready, and stopped afterwards; a missing one fails the tests unless skipping is allowed."""
+@contextmanager
+def _skipped_if_allowed() -> Iterator[None]:
+    """A part that is missing fails the test, unless FERRY_ALLOW_SKIP=1."""
     try:
-        server.start()
-        server.wait_ready()
+        yield
     except LocalSystemError as error:
-        server.kill()
         if os.environ.get("FERRY_ALLOW_SKIP") == "1":
             pytest.skip(str(error))
         raise
+
+
+def _started(server: _Server) -> Iterator[_Server]:
+    """A server that is ready; it is stopped afterwards, also when it did not become ready."""
     try:
+        with _skipped_if_allowed():
+            server.start()
+            server.wait_ready()
         yield server
     finally:
         server.stop()

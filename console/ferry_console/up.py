@@ -14,7 +14,8 @@ from ferry_console.local.kafka_jars import KAFKA_VERSION
 from ferry_console.local.ports import LOOPBACK
 from ferry_console.local.running import Folder, Running
 from ferry_console.local.service_process import exit_reason
-from ferry_console.local.start import ConsumerNames, SystemLog, planned, started
+from ferry_console.local.start import PlannedSettings, SystemLog, planned, started
+from ferry_console.local.system import local_environment
 from ferry_shared.settings import load
 
 if TYPE_CHECKING:
@@ -27,24 +28,28 @@ _POLL_SECONDS = 0.05
 def main(arguments: Arguments) -> int:
     """Run the system until a signal (exit code 0) or until a part of it ends (1)."""
     folder = Folder(arguments.data)
-    names = load(ConsumerNames)
+    settings = load(PlannedSettings)
     try:
         with folder.claimed() as lock:
-            if lock is None:
-                return _already(folder)
-            return _up(folder, planned("up", names), lock)
+            return _already(folder) if lock is None else _up(folder, settings, lock)
     except LocalSystemError as error:
         print(f"ferry: {error}", file=sys.stderr)
         return 1
 
 
-def _up(folder: Folder, running: Running, lock: int) -> int:
+def _up(folder: Folder, settings: PlannedSettings, lock: int) -> int:
+    results = bool(settings.celery_result_backend.get_secret_value())
     log = None
     with suppress(KeyboardInterrupt):
         try:
-            with started(folder, running, os.environ, lock) as system:
+            with started(
+                folder,
+                lambda: planned("up", settings),
+                lambda running: local_environment(os.environ, running, results=results),
+                lock,
+            ) as system:
                 log = SystemLog(system)
-                print(introduction(running, folder), flush=True)
+                print(introduction(system.running, folder), flush=True)
                 return _follow(system, log)
         finally:
             if log is not None:

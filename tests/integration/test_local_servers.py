@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import psutil
 import pytest
 import redis
 
-from ferry_console.local.errors import LocalSystemError
+from ferry_console.local.errors import LocalSystemError, PortTaken
 from ferry_console.local.kafka import LocalKafka
 from ferry_console.local.ports import free_port, is_listening
 from ferry_console.local.service_process import ServiceProcess
@@ -20,6 +19,7 @@ from ferry_console.local.valkey import LocalValkey
 from tests.support import kafka_records
 
 
+@pytest.mark.usefixtures("kafka_jars")
 def test_kafka_keeps_records_over_a_crash(tmp_path: Path) -> None:
     """A record that Kafka acknowledged is read again after a kill -9 and a restart on the same port."""
     server = LocalKafka(tmp_path)
@@ -39,14 +39,35 @@ def test_kafka_keeps_records_over_a_crash(tmp_path: Path) -> None:
         server.stop()
 
 
-def test_kafka_tells_why_it_cannot_start(tmp_path: Path) -> None:
-    """A Kafka whose port is taken ends, and the error names its log."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = LocalKafka(tmp_path, taken.getsockname()[1])
-        server.start()
-        with pytest.raises(LocalSystemError, match=r"kafka\.log"):
+def test_kafka_is_not_mistaken_for_another(kafka: LocalKafka, tmp_path: Path) -> None:
+    """A Kafka whose port another one has is not ready, though that other one answers."""
+    server = LocalKafka(tmp_path, kafka.port)
+    server.start()
+    try:
+        with pytest.raises(PortTaken, match=str(kafka.port)):
             server.wait_ready(30.0)
+    finally:
+        server.kill()
+
+
+def test_valkey_is_not_mistaken_for_another(valkey: LocalValkey, tmp_path: Path) -> None:
+    """The same for Valkey."""
+    server = LocalValkey(tmp_path, valkey.port)
+    server.start()
+    with pytest.raises(PortTaken, match=str(valkey.port)):
+        server.wait_ready()
+
+
+@pytest.mark.usefixtures("kafka_jars")
+def test_kafka_tells_why_it_cannot_start(tmp_path: Path) -> None:
+    """A Kafka that ends at its start is an error with its output and its log's name."""
+    server = LocalKafka(tmp_path)
+    server.start()
     server.kill()
+    (tmp_path / "server.properties").write_text("process.roles=neither\n")
+    server.start()
+    with pytest.raises(LocalSystemError, match=r"(?s)kafka\.log.*"):
+        server.wait_ready(30.0)
 
 
 def test_valkey_keeps_data_and_never_evicts(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from ferry_console.local import commands
 from ferry_console.local.errors import LocalSystemError
 from ferry_console.local.running import Folder, Running
 from ferry_console.local.service_process import exit_reason
-from ferry_console.local.start import ConsumerNames, planned, started
+from ferry_console.local.start import PlannedSettings, planned, started
 from ferry_console.local.system import local_environment
 from ferry_producer.sources import default_lines
 
@@ -51,10 +51,14 @@ def main(arguments: Arguments) -> int:
         with folder.claimed() as lock:
             if lock is None:
                 return _in_running_system(folder, arguments)
-            # Before the settings of a developer: the demo shows the built-in route, whatever `.env` says.
-            environment = _plain_environment(folder)
-            running = planned("demo", ConsumerNames.model_construct())
-            with started(folder, running, environment, lock) as system:
+            with started(
+                folder,
+                # The demo shows the built-in route, whatever a developer's settings say.
+                lambda: planned("demo", PlannedSettings.model_construct()),
+                lambda running: local_environment(_plain_environment(folder), running),
+                lock,
+            ) as system:
+                running = system.running
                 outcome = _demonstrate(folder, running, arguments, system)
             # Everything is stopped again: to look at what is kept, it must run.
             return _finish(outcome, running, [_line_up(arguments)])

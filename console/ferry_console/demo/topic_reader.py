@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 _TIMEOUT_SECONDS = 15.0
+_RETRY_SECONDS = 0.1
 _BATCH = 1_000
 
 
@@ -59,6 +60,17 @@ class TopicReader:
                     raise KafkaException(error)
 
     def _ends(self) -> dict[int, int]:
+        """The end of each partition; a topic that was created a moment ago is asked for until Kafka knows it."""
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        while True:
+            try:
+                return self._ends_now()
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_RETRY_SECONDS)
+
+    def _ends_now(self) -> dict[int, int]:
         found = self._consumer.list_topics(self._topic, _TIMEOUT_SECONDS).topics[self._topic]
         return {
             partition: self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), _TIMEOUT_SECONDS)[1]

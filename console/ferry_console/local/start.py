@@ -5,50 +5,64 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from ferry_console.local.kafka_jars import KAFKA_VERSION
+from pydantic import SecretStr
+
+from ferry_console.local import kafka_jars
+from ferry_console.local.errors import PortTaken
 from ferry_console.local.log_lines import FollowedLog, colour_wanted, prefixed
-from ferry_console.local.ports import preferred_port
+from ferry_console.local.ports import free_port, preferred_port
 from ferry_console.local.progress import progress
-from ferry_console.local.running import DEFAULT_HTTP_PORT, DEFAULT_KAFKA_PORT, DEFAULT_VALKEY_PORT, Folder, Running
+from ferry_console.local.running import DEFAULT_KAFKA_PORT, DEFAULT_VALKEY_PORT, Folder, Running
 from ferry_console.local.stop_signals import stop_signals
 from ferry_console.local.system import COMPONENTS, LocalSystem
 from ferry_shared.settings import ConsumerSettings, RoutingSettings
 
+#: Gives the environment of Ferry's processes for the ports of a plan.
+Environment = Callable[[Running], Mapping[str, str]]
+_DOWNLOAD = f"downloading Apache Kafka {kafka_jars.KAFKA_VERSION} (45 MB, the first time only)"
 
-class ConsumerNames(RoutingSettings):
-    """The settings that say what the consumer reads and writes."""
 
+class PlannedSettings(RoutingSettings):
+    """The settings that say what the local consumer reads and writes, and whether results are wanted."""
+
+    celery_result_backend: SecretStr = SecretStr("")
     consumer_dead_letter_suffix: str = ConsumerSettings.model_fields["consumer_dead_letter_suffix"].default
 
 
-def planned(command: str, names: ConsumerNames) -> Running:
+def planned(command: str, settings: PlannedSettings) -> Running:
     """The system to start: the usual ports where they are free, others where not."""
     return Running(
         pid=os.getpid(),
         command=command,
         kafka_port=preferred_port(DEFAULT_KAFKA_PORT),
         valkey_port=preferred_port(DEFAULT_VALKEY_PORT),
-        http_port=preferred_port(DEFAULT_HTTP_PORT),
-        topic=names.ferry_topic,
-        dead_letter_topic=names.ferry_topic + names.consumer_dead_letter_suffix,
-        group=names.consumer_group,
+        http_port=free_port(),
+        topic=settings.ferry_topic,
+        dead_letter_topic=settings.ferry_topic + settings.consumer_dead_letter_suffix,
+        group=settings.consumer_group,
     )
 
 
 @contextmanager
-def started(folder: Folder, running: Running, environment: Mapping[str, str], lock: int) -> Iterator[LocalSystem]:
+def started(folder: Folder, plan: Callable[[], Running], environment: Environment, lock: int) -> Iterator[LocalSystem]:
     """A system that is ready; stopped in order at the end, also after Ctrl-C, which raises `KeyboardInterrupt`.
 
-    Raises `LocalSystemError` if a part does not become ready.
+    It is planned again if another program takes a port while it starts. Raises `LocalSystemError` if a part does
+    not become ready.
     """
-    download = f"downloading Apache Kafka {KAFKA_VERSION} (45 MB, the first time only)"
-    step: Callable[[str], None] = print
-    system = LocalSystem(folder, running, environment, lock=lock, before_download=lambda: step(download))
-    with stop_signals(system.send_kill):
+    system = LocalSystem(folder, plan(), environment, lock=lock)
+    with stop_signals(lambda: system.send_kill()):  # noqa: PLW0108 - whichever system it is by then
         try:
             with progress("starting Kafka, Valkey, consumer, worker and beat") as step:
-                system.start()
-            folder.describe(running)
+                kafka_jars.class_path(before_download=lambda: step(_DOWNLOAD))
+                try:
+                    system.start()
+                except PortTaken as error:
+                    step(f"{error}: trying other ports")
+                    system.stop()
+                    system = LocalSystem(folder, plan(), environment, lock=lock)
+                    system.start()
+            folder.describe(system.running)
             yield system
         finally:
             system.stop()

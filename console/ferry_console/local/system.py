@@ -26,7 +26,7 @@ COMPONENTS: Mapping[str, Sequence[str]] = {
 #: The consumer first, so that nothing new is queued; then who adds tasks, then who runs them.
 STOP_ORDER = ("consumer", "beat", "worker")
 # What would lead Ferry's processes to other servers than the local ones.
-_FOREIGN = ("KAFKA_SASL_", "KAFKA_SSL_", "KAFKA_CLIENT_PROPERTIES", "CELERY_RESULT_BACKEND", "FERRY_LEDGER_URL")
+_FOREIGN = ("KAFKA_SASL_", "KAFKA_SSL_", "CELERY_RESULT_BACKEND")
 
 
 class LocalSystem:
@@ -36,24 +36,24 @@ class LocalSystem:
         self,
         folder: Folder,
         running: Running,
-        environment: Mapping[str, str],
+        environment: Callable[[Running], Mapping[str, str]],
         *,
         lock: int,
-        before_download: Callable[[], None] = lambda: None,
     ) -> None:
-        """`running` says which ports to use, `environment` is that of Ferry's processes, `lock` the folder's."""
-        self._running = running
+        """`running` says which ports to use; `environment` gives Ferry's processes theirs (see `local_environment`).
+
+        `lock` is the descriptor of the folder's lock.
+        """
+        self.running = running
         self._folder = folder
-        self.kafka = LocalKafka(
-            folder.path / "kafka", running.kafka_port, inherited=[lock], before_download=before_download
-        )
+        self.kafka = LocalKafka(folder.path / "kafka", running.kafka_port, inherited=[lock])
         self.valkey = LocalValkey(folder.path / "valkey", running.valkey_port, inherited=[lock])
         self.components = {
             name: ServiceProcess(
                 name,
                 [sys.executable, *arguments],
                 self.log_path(name),
-                environment=local_environment(environment, running),
+                environment=environment(running),
                 inherited=[lock],
             )
             for name, arguments in COMPONENTS.items()
@@ -75,7 +75,7 @@ class LocalSystem:
         self.kafka.wait_ready()
         self.components["beat"].start()
         self.components["consumer"].start()
-        self._wait_until("consumer", lambda: _answers(self._running.http_port))
+        self._wait_until("consumer", lambda: _answers(self.running.http_port))
         self._wait_until("worker", lambda: _WORKER_READY in self.log_path("worker").read_text(errors="replace"))
 
     def ended(self) -> ServiceProcess | None:
@@ -114,20 +114,22 @@ class LocalSystem:
             time.sleep(_POLL_SECONDS)
 
 
-def local_environment(environment: Mapping[str, str], running: Running) -> dict[str, str]:
-    """`environment`, led to the local servers: also a `.env` for a real cluster must not lead elsewhere.
+def local_environment(environment: Mapping[str, str], running: Running, *, results: bool = False) -> dict[str, str]:
+    """`environment`, led to the local servers; with `results`, Celery's results go to Valkey's second database.
 
-    A variable that is set wins over `.env`; connection settings without a local value are set to their defaults.
+    A variable that is set and not empty wins over `.env`, so a `.env` for a real cluster doesn't lead there either.
     """
     kept = {name: value for name, value in environment.items() if not name.upper().startswith(_FOREIGN)}
+    if results:
+        kept["CELERY_RESULT_BACKEND"] = running.database_url(1)
     return kept | {
         "KAFKA_BOOTSTRAP_SERVERS": running.bootstrap_servers,
         "KAFKA_SECURITY_PROTOCOL": "plaintext",
+        "KAFKA_CLIENT_PROPERTIES": "{}",
         "CELERY_BROKER_URL": running.broker_url,
         "FERRY_LEDGER_URL": running.broker_url,
         "CONSUMER_HTTP_HOST": LOOPBACK,
         "CONSUMER_HTTP_PORT": str(running.http_port),
-        "CONSUMER_INSTANCE_ID": "",
         "PYTHONUNBUFFERED": "1",
         # Six lines at every start as root; here the worker runs nobody's tasks but the developer's own.
         "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",

@@ -9,8 +9,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from ferry_console.local.errors import LocalSystemError
-from ferry_console.local.ports import LOOPBACK, free_port
+from ferry_console.local.errors import LocalSystemError, PortTaken
+from ferry_console.local.ports import LOOPBACK, free_port, is_listening
 from ferry_console.local.service_process import ServiceProcess
 
 _POLL_SECONDS = 0.02
@@ -47,16 +47,21 @@ class LocalValkey:
         self.process.start()
 
     def wait_ready(self, timeout_seconds: float = 15.0) -> None:
-        """Return once the server answers PING with its data loaded; raises `LocalSystemError` if it does not."""
+        """Return once this server, and not another on its port, answers with its data loaded.
+
+        Raises `PortTaken` if another program has the port, `LocalSystemError` if there is no answer.
+        """
         deadline = time.monotonic() + timeout_seconds
         with redis.Redis(host=LOOPBACK, port=self.port, retry=Retry(NoBackoff(), 0), socket_timeout=1.0) as client:
             while time.monotonic() < deadline and self.process is not None and self.process.running:
                 try:
-                    client.ping()
+                    if client.info("server")["process_id"] == self.process.pid and client.ping():
+                        return
                 except redis.RedisError:
-                    time.sleep(_POLL_SECONDS)
-                else:
-                    return
+                    pass
+                time.sleep(_POLL_SECONDS)
+        if not (self.process and self.process.running) and is_listening(self.port):
+            raise PortTaken(f"another program listens on port {self.port}, where Valkey should")
         tail = self.process.log_tail() if self.process else "it was never started"
         raise LocalSystemError(f"Valkey did not become ready within {timeout_seconds:.0f} s:\n{tail}")
 
