@@ -37,7 +37,7 @@ def test_a_killed_child_is_released_and_runs_again_until_it_is_poison(bench: Wor
     wait_until(lambda: "error" in orders.state("0") and orders.left_in_transport == (0, 0))
     assert time.monotonic() - started < 25.0, "the claims were not released"
     assert bench.events == ["killed 1"] * 3
-    assert orders.state("0")["error"] == "poison: started 3 times, each time its worker was lost before the end"
+    assert orders.state("0")["error"] == "poison: started 3 times and never ended"
     assert orders.payload("0") == b'{"number": 1}'
 
 

@@ -159,6 +159,15 @@ def test_reject_with_requeue_runs_again_until_it_is_poison(bench: WorkerBench, p
     assert ending.state("0")["error"].startswith("poison: started 3 times")
 
 
+def test_a_task_without_memory_has_failed(bench: WorkerBench, partition: NewPartition) -> None:
+    """MemoryError in a task is a failure like any other, and no reason for the worker to end."""
+    ending = partition("tests.ending")
+    ending.dispatch(b'"memory"', b'"ignore"')
+    wait_until(lambda: failed(ending) and ending.entries == ["0"])
+    assert ending.state("0")["error"] == "MemoryError"
+    assert bench.processes.started[0].running
+
+
 def test_a_task_that_ends_its_process_runs_again(bench: WorkerBench, partition: NewPartition) -> None:
     """SystemExit in a task is a lost process: released, requeued, and poison in the end."""
     ending = partition("tests.ending")

@@ -107,5 +107,7 @@ def end(how: str) -> None:
         raise Reject("no use", requeue=False)
     if how == "requeue":
         raise Reject("later", requeue=True)
+    if how == "memory":
+        raise MemoryError
     if how == "exit":
         raise SystemExit(3)

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from celery.exceptions import Ignore, SoftTimeLimitExceeded
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from redis.exceptions import RedisError
 
 from ferry_shared.errors import FerryError, RedisUnavailable
@@ -60,7 +60,6 @@ class Attempt:
     ledger: WorkerLedger
     max_claims: int
     wait_seconds: float
-    sleep: Callable[[float], None] = time.sleep
     recorded: bool = False
 
     @classmethod
@@ -74,7 +73,7 @@ class Attempt:
         try:
             header = TaskHeader.of(fields)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _handed_back(f"the header {HEADER!r} can't be read: {error!r}") from error
+            raise handed_back(f"the header {HEADER!r} can't be read: {error!r}") from error
         return cls(header, owner, tracking.pool_ledger, settings.worker_max_claims, settings.worker_redis_wait_seconds)
 
     @property
@@ -102,14 +101,13 @@ class Attempt:
             case Verdict.RUN:
                 return
             case Verdict.POISON:
-                error = f"poison: started {claimed.claims - 1} times, each time its worker was lost before the end"
+                error = f"poison: started {claimed.claims - 1} times and never ended"
                 log.error("not run: %s; it becomes a dead letter", error)
                 self.fail(error, payload)
             case Verdict.NO_LEDGER if self.header.group not in _seen_groups:
-                raise _handed_back(
+                raise handed_back(
                     f"the Redis that FERRY_LEDGER_URL names has no ledger of group {self.header.group} for "
-                    f"{self.header.topic}; is it the consumer's?",
-                    self.sleep,
+                    f"{self.header.topic}; is it the consumer's?"
                 )
             case verdict:
                 log.info("not run: %s", NOT_RUN[verdict])
@@ -140,14 +138,15 @@ class Attempt:
 
     def _answer(self, what: str, call: Callable[[], ReplyT]) -> Answer[ReplyT]:
         try:
-            return patiently(call, self.wait_seconds, sleep=self.sleep)
+            return patiently(call, self.wait_seconds)
         except (RedisUnavailable, RedisError) as error:
-            raise _handed_back(f"no answer from the ledger to {what}: {error}", self.sleep) from error
+            raise handed_back(f"no answer from the ledger to {what}: {error}") from error
 
 
-def _handed_back(problem: str, sleep: Callable[[float], None] = time.sleep) -> HandedBack:
+def handed_back(problem: str) -> HandedBack:
+    """Log the problem, pause, and return what to raise, so that the message goes back to the queue."""
     log.error("the message goes back to the queue: %s", problem)
-    sleep(HAND_BACK_DELAY_SECONDS)
+    time.sleep(HAND_BACK_DELAY_SECONDS)
     return HandedBack(problem)
 
 
@@ -158,10 +157,12 @@ def payload_bytes(payload: Any) -> bytes:
 
 def error_text(error: BaseException) -> str:
     """Name an error as a dead letter tells it: `ValueError: text`."""
+    if isinstance(error, Reject) and isinstance(error.reason, Exception):
+        return error_text(error.reason)
     try:
-        text = str(error)
+        text = str(error.reason or "") if isinstance(error, Reject) else str(error)
     except Exception as unprintable:  # noqa: BLE001 - a user's exception: its __str__ can raise anything
         text = f"(its text can't be read: {type(unprintable).__name__})"
     name = type(error).__name__
-    line = f"{name}: {text}" if text else name
+    line = name if text in {"", f"{name}()"} else f"{name}: {text}"
     return line[:MAX_ERROR_CHARACTERS].encode("utf-8", "backslashreplace").decode()

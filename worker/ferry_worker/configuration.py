@@ -46,9 +46,11 @@ def exit_for(error: ConfigurationError) -> NoReturn:
 
 def celery_configuration(settings: WorkerSettings, routes: Sequence[Route]) -> dict[str, Any]:
     """Return the configuration of Ferry's own worker and beat."""
-    return {
+    return tracked_configuration(settings) | {
         "broker_url": redis_scheme(settings.celery_broker_url.get_secret_value()),
         "broker_transport": register_transport(),
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
         **_results(settings),
         "imports": ("ferry_worker.tasks", *import_names(settings)),
         "task_queues": queues(routes),
@@ -57,7 +59,15 @@ def celery_configuration(settings: WorkerSettings, routes: Sequence[Route]) -> d
         "beat_schedule": beat_schedule(settings.worker_status_interval_seconds),
         # In memory: nothing here needs a schedule file, which a container's user may not even write.
         "beat_scheduler": "celery.beat:Scheduler",
-        **tracked_configuration(settings),
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "result_accept_content": ["json"],
+        "worker_prefetch_multiplier": settings.worker_prefetch_multiplier,
+        "worker_proc_alive_timeout": PROCESS_START_SECONDS,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "enable_utc": True,
     }
 
 
@@ -76,25 +86,14 @@ def tracked_configuration(settings: WorkerSettings) -> dict[str, Any]:
             "unacked_mutex_expire": RESTORE_LOCK_SECONDS,
             "socket_keepalive": True,
         },
-        "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "task_acks_on_failure": True,
         "task_acks_on_timeout": True,
         "task_time_limit": settings.worker_task_time_limit_seconds,
         "task_soft_time_limit": settings.worker_task_soft_time_limit_seconds,
-        "accept_content": ["json"],
-        "task_serializer": "json",
-        "result_serializer": "json",
-        "result_accept_content": ["json"],
-        "worker_prefetch_multiplier": settings.worker_prefetch_multiplier,
-        "worker_proc_alive_timeout": PROCESS_START_SECONDS,
         # A lost connection leaves the leases alone: what runs, ends and is recorded; its restored copy is gone.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "worker_hijack_root_logger": False,
-        "worker_redirect_stdouts": False,
-        "enable_utc": True,
     }
 
 

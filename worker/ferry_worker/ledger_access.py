@@ -36,29 +36,23 @@ class Answer(Generic[ReplyT]):
     repeated: bool
 
 
-def patiently(
-    call: Callable[[], ReplyT],
-    wait_seconds: float,
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Answer[ReplyT]:
+def patiently(call: Callable[[], ReplyT], wait_seconds: float) -> Answer[ReplyT]:
     """Call until there is a reply, for at most `wait_seconds`, with growing pauses.
 
     Raises:
         RedisUnavailable: there was none; whether the call happened is unknown.
     """
-    deadline = clock() + wait_seconds
+    deadline = time.monotonic() + wait_seconds
     pause, repeated = FIRST_PAUSE_SECONDS, False
     while True:
         try:
             return Answer(call(), repeated)
         except RedisUnavailable as error:
-            if clock() + pause > deadline:
+            if time.monotonic() + pause > deadline:
                 raise
             if not repeated:
                 log.warning("the ledger's Redis is away, waiting for it up to %g s: %s", wait_seconds, error)
-        sleep(pause)
+        time.sleep(pause)
         pause, repeated = min(2 * pause, LONGEST_PAUSE_SECONDS), True
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from billiard.einfo import ExceptionWithTraceback
 from celery.exceptions import InvalidTaskError, Reject, Terminated, TimeLimitExceeded, WorkerLostError
 from celery.worker import state
-from celery.worker.request import Request
+from celery.worker.request import Request, task_ready
 from celery.worker.strategy import default
 from kombu.exceptions import DecodeError
 
@@ -61,7 +61,13 @@ class TrackedRequest(Request):
         if self.delivery is None:
             return super().on_failure(exc_info, send_failed_event, return_ok)
         with logs.task_context(self.id):
-            self._record(self.delivery, exc_info.exception)
+            error = exc_info.exception
+            error = error.exc if isinstance(error, ExceptionWithTraceback) else error
+            if isinstance(error, MemoryError):
+                # Celery would end the whole worker for a failure that the child has recorded.
+                task_ready(self)
+                return self.acknowledge()
+            self._record(self.delivery, error)
             return super().on_failure(exc_info, send_failed_event, return_ok)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
@@ -78,7 +84,7 @@ class TrackedRequest(Request):
         super()._announce_revoked(reason, terminated, signum, expired)
 
     def _record(self, delivery: Delivery, error: BaseException) -> None:
-        match error.exc if isinstance(error, ExceptionWithTraceback) else error:
+        match error:
             case TimeLimitExceeded() as limit:
                 self._time_is_up(delivery, limit.args[0] if limit.args else None)
             case WorkerLostError() | SystemExit() | KeyboardInterrupt() | Reject(requeue=True):

@@ -40,21 +40,17 @@ def check_when_worker_starts(app: Any, routes: Any = None) -> None:
 
 
 def check(app: Any, settings: WorkerSettings, routes: Sequence[Route]) -> None:
-    """Check limits, timeouts and annotations.
+    """Check limits, timeouts, and the tasks of the routes that this worker knows.
 
     Raises:
         ConfigurationError: naming what is wrong.
     """
-    for task in _tracked_tasks(app):
+    for task in filter(_is_tracked, app.tasks.values()):
         _check_limit(task, settings)
     _check_visibility(app, settings)
     for route in routes:
-        task = app.tasks.get(route.task)
-        if task is not None and not hasattr(task, "message_parameter"):
-            raise ConfigurationError(
-                f"the task {route.task!r} of topic {route.topic} would never complete the ledger: "
-                "its base class must be ferry_worker.TrackedTask"
-            )
+        if (task := app.tasks.get(route.task)) is not None:
+            _check_route(route, task)
 
 
 def warnings(app: Any, worker: Any, routes: Sequence[Route]) -> Iterable[str]:
@@ -70,8 +66,18 @@ def warnings(app: Any, worker: Any, routes: Sequence[Route]) -> Iterable[str]:
             )
 
 
-def _tracked_tasks(app: Any) -> list[Any]:
-    return [task for name, task in app.tasks.items() if hasattr(task, "message_parameter") and name != "celery"]
+def _is_tracked(task: Any) -> bool:
+    return hasattr(type(task), "message_parameter")
+
+
+def _check_route(route: Route, task: Any) -> None:
+    if not _is_tracked(task):
+        raise ConfigurationError(
+            f"the task {route.task!r} of topic {route.topic} would never complete the ledger: "
+            "its base class must be ferry_worker.TrackedTask"
+        )
+    # Raises where the annotation can't be used, and spares the first message the time to resolve it.
+    _ = task.message_parameter
 
 
 def _check_limit(task: Any, settings: WorkerSettings) -> None:

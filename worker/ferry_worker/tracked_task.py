@@ -24,8 +24,9 @@ from celery import Task
 from celery.exceptions import Ignore, Reject, Retry
 
 from ferry_shared import logs
+from ferry_shared.errors import ConfigurationError
 from ferry_shared.ledger.worker_ledger import HEADER
-from ferry_worker.attempt import OWNER_FIELD, Attempt, HandedBack, error_text, payload_bytes
+from ferry_worker.attempt import OWNER_FIELD, Attempt, HandedBack, error_text, handed_back, payload_bytes
 from ferry_worker.payload import InvalidPayload, MessageParameter
 from ferry_worker.retries import LedgerRetry
 from ferry_worker.tracking import tracking_of
@@ -54,11 +55,19 @@ class TrackedTask(Task):
         request._protected = 1
         with logs.task_context(request.id):
             try:
-                attempt = Attempt.of(fields, request.get(OWNER_FIELD), tracking_of(self.app))
-                request.ferry_attempt = attempt
+                request.ferry_attempt = attempt = self._attempt(fields, request.get(OWNER_FIELD))
                 return self._run_claimed(attempt, args, kwargs)
             except HandedBack as reason:
                 raise Reject(str(reason), requeue=True) from reason
+
+    def _attempt(self, fields: Any, owner: str) -> Attempt:
+        try:
+            # Resolved before the claim: a wrong annotation or setting must not turn messages into dead letters.
+            _ = self.message_parameter
+            tracking = tracking_of(self.app)
+        except ConfigurationError as error:
+            raise handed_back(str(error)) from error
+        return Attempt.of(fields, owner, tracking)
 
     def _run_claimed(self, attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         payload = payload_bytes(args[0] if args else None)
@@ -79,8 +88,6 @@ class TrackedTask(Task):
             case Reject(reason=HandedBack() as reason):
                 # Celery's retry() puts what its publishing raised into a Reject.
                 raise reason
-            case Reject(reason=Exception() as reason):
-                attempt.fail(error_text(reason), payload)
             case _ if attempt.recorded:
                 # After retry(throw=False), or retry()'s own exception: the retry is what counts.
                 return
