@@ -7,17 +7,18 @@ for), and `ferry.…` (reason, task id). A header that the record already has ke
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import confluent_kafka
+from confluent_kafka import KafkaError
 
 from ferry_consumer.client_log import LOG_LEVEL_CRITICAL
-from ferry_consumer.topics import DEAD_LETTER_MAX_BYTES
 
 if TYPE_CHECKING:
-    from confluent_kafka import KafkaError, Message
+    from confluent_kafka import Message
 
     from ferry_shared.record import Record, TopicPartition
     from ferry_shared.settings import ConsumerSettings
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("ferry.consumer")
 
 CLOSE_TIMEOUT_SECONDS = 10.0
+AGAIN_AFTER_SECONDS = 30.0
+#: librdkafka's highest `message.max.bytes`: whether a dead letter is too large is for the topic to say.
+UNLIMITED_BYTES = 1_000_000_000
 #: By this header a dead letter is found again.
 TASK_ID_HEADER = "ferry.task-id"
 
@@ -78,12 +82,16 @@ class DeadLetters:
         self._group = settings.consumer_group
         self._suffix = settings.consumer_dead_letter_suffix
         self._under_way: set[tuple[TopicPartition, str, str]] = set()
+        self._refused_at: dict[tuple[TopicPartition, str, str], float] = {}
         self._acknowledged: deque[DeadLetter] = deque()
         self._producer = confluent_kafka.Producer(_properties(settings))
 
     def is_under_way(self, key: tuple[TopicPartition, str, str]) -> bool:
-        """Tell whether it was written and Kafka has not answered yet."""
-        return key in self._under_way
+        """Tell whether it was written and Kafka has not answered yet, or has refused it just now."""
+        refused_at = self._refused_at.get(key)
+        if refused_at is not None and time.monotonic() - refused_at > AGAIN_AFTER_SECONDS:
+            del self._refused_at[key]
+        return key in self._under_way or key in self._refused_at
 
     def write(self, letter: DeadLetter) -> bool:
         """Hand a dead letter to Kafka; False when the client's queue is full: try again later."""
@@ -93,7 +101,13 @@ class DeadLetters:
             if error is None:
                 self._acknowledged.append(letter)
             else:
-                log.error("Kafka did not take a dead letter, trying again: %s", error.str(), extra=_of(letter))
+                self._refused_at[letter.key] = time.monotonic()
+                log.error(
+                    "Kafka did not take a dead letter, trying again: %s%s",
+                    error.str(),
+                    _advice(error),
+                    extra=_of(letter),
+                )
 
         record = letter.record
         try:
@@ -121,6 +135,12 @@ class DeadLetters:
         self._producer.flush(CLOSE_TIMEOUT_SECONDS)
 
 
+def _advice(error: KafkaError) -> str:
+    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return "; raise max.message.bytes of the dead-letter topic: a dead letter is its record plus headers"
+    return ""
+
+
 def _of(letter: DeadLetter) -> dict[str, str]:
     return {"task_id": letter.task_id}
 
@@ -132,5 +152,5 @@ def _properties(settings: ConsumerSettings) -> dict[str, object]:
         "message.timeout.ms": 60_000,
         "log_level": LOG_LEVEL_CRITICAL,
     }
-    fixed = {"enable.idempotence": True, "acks": "all", "message.max.bytes": DEAD_LETTER_MAX_BYTES}
+    fixed = {"enable.idempotence": True, "acks": "all", "message.max.bytes": UNLIMITED_BYTES}
     return ours | settings.client_properties() | fixed

@@ -66,7 +66,7 @@ class _Builder:
         try:
             body = body_of(check(message.value(), self._partition.place.adapter))
         except InvalidRecord as error:
-            self._partition.invalid[offset] = record_of(message)
+            self._partition.remember_invalid(record_of(message))
             self._invalid.append(Invalid(str(offset), str(error)))
         else:
             self._queue(message, offset, body)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ferry_shared.record import Record, TopicPartition
     from ferry_shared.routes import Route
 
+#: At most so many invalid records a partition wait in memory, none larger than this; the rest is read again from Kafka.
+MAX_REMEMBERED_RECORDS = 1_000
+MAX_REMEMBERED_BYTES = 65_536
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -42,7 +46,7 @@ class Partition:
     """An assigned partition. Without a tenure nothing of it is dispatched, read or committed.
 
     `expected` is the position that the last script returned, never computed from what was fetched. `unanswered` holds
-    dispatches whose reply was lost. `invalid` keeps the records of entries that wait for their dead letter.
+    dispatches whose reply was lost. `invalid` keeps records of entries that wait for their dead letter.
     `passed_over` says that records were fetched and not dispatched: seek back to `expected` before going on.
     """
 
@@ -82,6 +86,11 @@ class Partition:
         self.invalid = {}
         self.paused_by_limit = False
         self.passed_over = False
+
+    def remember_invalid(self, record: Record) -> None:
+        """Keep a record for its dead letter, as far as memory is meant for it; Kafka has the others."""
+        if len(self.invalid) < MAX_REMEMBERED_RECORDS and len(record.value or b"") <= MAX_REMEMBERED_BYTES:
+            self.invalid[record.offset] = record
 
     def note_dispatched(self, dispatch: Dispatch) -> None:
         """The oldest unanswered dispatch has happened."""

@@ -8,6 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, Message
 
 from ferry_consumer import dispatch
+from ferry_consumer import partition as partition_module
 from ferry_consumer.dispatch import dispatches_of, still_unanswered
 from ferry_consumer.partition import Partition, Place, Tenure
 from ferry_consumer.task_message import TaskTemplate
@@ -149,3 +150,13 @@ def test_a_refusal_at_the_end_of_a_call_is_our_own_success() -> None:
 def test_any_other_refusal_is_for_recovery(refused: Refused) -> None:
     """No ledger, another owner, a position that none of our calls could have left."""
     assert still_unanswered(unanswered((10, 20), (20, 30)), refused) is None
+
+
+def test_memory_keeps_only_so_many_invalid_records_and_no_large_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The entries are in the ledger all the same; their records are read again from Kafka."""
+    monkeypatch.setattr(partition_module, "MAX_REMEMBERED_RECORDS", 2)
+    owned = partition()
+    large = FakeRecord(10, b"x" * (partition_module.MAX_REMEMBERED_BYTES + 1))
+    (call,) = dispatches_of(owned, messages(large, *(FakeRecord(offset, b"{") for offset in (11, 12, 13))), 0)
+    assert [entry.member for entry in call.invalid] == ["10", "11", "12", "13"]
+    assert sorted(owned.invalid) == [11, 12]
