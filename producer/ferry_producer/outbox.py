@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from confluent_kafka import KafkaError, KafkaException
 
 from ferry_producer.delivery import Delivered, Undelivered
+from ferry_producer.slots import Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from confluent_kafka import Message as KafkaMessage
 
     from ferry_producer.delivery import Outcome, Settle
+
+    OnDelivery = Callable[[KafkaError | None, KafkaMessage], None]
 
 #: How often delivery reports are served: while messages wait for one, and otherwise (for errors and log lines).
 BUSY_SECONDS = 0.001
@@ -54,7 +57,7 @@ class Client(Protocol):
         value: bytes,
         key: bytes | None,
         *,
-        on_delivery: Callable[[KafkaError | None, KafkaMessage], None],
+        on_delivery: OnDelivery,
     ) -> None:
         """Queue one message; BufferError when the queue is full, KafkaException when it is refused."""
 
@@ -70,10 +73,9 @@ class Outbox:
 
     def __init__(self, client: Client, max_pending: int, on_answer: Callable[[], None]) -> None:
         self._client = client
-        self._max_pending = max_pending
         self._on_answer = on_answer
         self._pending = 0
-        self._room = asyncio.Event()
+        self._slots = Slots(max_pending)
         self._empty = asyncio.Event()
         self._empty.set()
         self._loop = asyncio.get_running_loop()
@@ -86,28 +88,34 @@ class Outbox:
 
     async def put(self, topic: str, value: bytes, key: bytes | None, settle: Settle) -> None:
         """Hand one message over, waiting for room; `settle` is called once, with its outcome."""
+        await self._slots.acquire()
+        try:
+            await self._produce(topic, value, key, partial(self._on_delivery, settle))
+        except KafkaException as error:
+            self._slots.release()
+            settle(_undelivered(error.args[0]))
+        except BaseException:
+            self._slots.release()
+            raise
+        else:
+            self._pending += 1
+            if self._pending == 1:
+                self._empty.clear()
+                self._timer.cancel()
+                self._timer = self._loop.call_later(BUSY_SECONDS, self._serve)
+
+    async def _produce(self, topic: str, value: bytes, key: bytes | None, on_delivery: OnDelivery) -> None:
         while True:
-            while self._pending >= self._max_pending:
-                self._room.clear()
-                await self._room.wait()
             try:
-                self._client.produce(topic, value, key, on_delivery=partial(self._on_delivery, settle))
+                self._client.produce(topic, value, key, on_delivery=on_delivery)
             except BufferError:
                 if not self._pending:
-                    settle(Undelivered("larger than queue.buffering.max.kbytes", refused=True))
-                    return
-                # librdkafka's queue is full by bytes: only delivery reports make room.
+                    # It will never fit: nothing is in the queue but its limit by bytes is passed.
+                    raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)) from None
+                # Only delivery reports make room.
                 await asyncio.sleep(BUSY_SECONDS)
-            except KafkaException as error:
-                settle(_undelivered(error.args[0]))
-                return
             else:
-                break
-        self._pending += 1
-        if self._pending == 1:
-            self._empty.clear()
-            self._timer.cancel()
-            self._timer = self._loop.call_later(BUSY_SECONDS, self._serve)
+                return
 
     async def emptied(self) -> None:
         """Wait until every message has its outcome."""
@@ -128,8 +136,7 @@ class Outbox:
 
     def _on_delivery(self, settle: Settle, error: KafkaError | None, message: KafkaMessage) -> None:
         self._pending -= 1
-        if self._pending <= self._max_pending // 2:
-            self._room.set()
+        self._slots.release()
         if not self._pending:
             self._empty.set()
         if error is None:

@@ -113,7 +113,7 @@ async def test_a_refused_message_is_undelivered() -> None:
 async def test_a_message_larger_than_the_queue_does_not_wait_for_ever() -> None:
     """With nothing pending a full queue will never have room."""
     [outcome] = await put_one(FakeClient(queue_size=0))
-    assert outcome == Undelivered("larger than queue.buffering.max.kbytes", refused=True)
+    assert outcome == Undelivered("Broker: Message size too large", refused=True)
 
 
 @pytest.mark.parametrize(("code", "refused"), [(KafkaError._MSG_TIMED_OUT, False), (KafkaError.INVALID_RECORD, True)])
