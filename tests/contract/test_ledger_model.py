@@ -1,0 +1,216 @@
+"""Random sequences of calls against a plain model: the ledger on a real server does what the specification says."""
+
+from dataclasses import dataclass
+from itertools import count
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from ferry_shared.ledger.consumer_ledger import Due
+from tests.support.ledger_probe import MINUTE_MS, OTHER_OWNER, OWNER, LedgerProbe, message_count, payload_of
+
+MAX_CLAIMS = 3
+OWNERS = st.sampled_from([OWNER, OTHER_OWNER])
+
+
+@dataclass
+class Entry:
+    """What the model knows of an entry. Nothing here waits: a lease is live, or over at once."""
+
+    epoch: int
+    attempt: int = 1
+    copy: int = 1
+    claims: int = 0
+    owner: str | None = None
+    leased: bool = False
+    failed: bool = False
+    due: bool = False
+
+    @property
+    def token(self) -> str:
+        """The token of the present attempt."""
+        return f"{self.epoch}.{self.attempt}"
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether it must stand in `:attention`."""
+        return self.failed or self.due or self.owner is not None
+
+    def claimed(self, owner: str, *, live: bool) -> str:
+        """What a claim with the right token says."""
+        if self.failed:
+            return "gone"
+        if self.leased and self.owner != owner:
+            return "busy"
+        self.claims += self.owner != owner
+        self.owner, self.leased = owner, live
+        return "poison" if self.claims > MAX_CLAIMS else "run"
+
+    def refusal(self, owner: str) -> str | None:
+        """What an outcome is told when it doesn't count."""
+        if self.failed:
+            return "gone"
+        return None if self.owner == owner else "not-owner"
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Calls the scripts at random, and the model beside them."""
+
+    def __init__(self, probe: LedgerProbe) -> None:
+        super().__init__()
+        self.probe = probe
+        self.entries: dict[str, Entry] = {}
+        self.queued: list[bytes] = []
+        self.epoch = 1
+        self.dead_letters = 0
+        probe.own()
+
+    def teardown(self) -> None:
+        """Close the connection."""
+        self.probe.client.close()
+
+    def _pick(self, data: st.DataObject) -> tuple[str, Entry]:
+        member = data.draw(st.sampled_from(sorted(self.entries, key=int_prefix)))
+        return member, self.entries[member]
+
+    @rule(shapes=st.lists(st.tuples(st.sampled_from(["single", "batch", "invalid"]), st.integers(0, 3)), max_size=5))
+    def dispatch(self, shapes: list[tuple[str, int]]) -> None:
+        """Dispatch singles, batches and invalid records, with gaps between."""
+        offset, members, invalid = self.probe.position, [], {}
+        for kind, gap in shapes:
+            first = offset + gap
+            last = first + gap if kind == "batch" else first
+            member = f"{first}-{last}-{gap + 1}" if kind == "batch" else str(first)
+            if kind == "invalid":
+                invalid[member] = "not JSON"
+            else:
+                members.append(member)
+            self.entries[member] = Entry(self.epoch, copy=int(kind != "invalid"), failed=kind == "invalid")
+            offset = last + 1
+        self.queued += map(payload_of, members)
+        assert self.probe.dispatch(members, invalid).entries == len(self.entries)
+
+    @rule(drop=st.booleans())
+    def acquire(self, drop: bool) -> None:
+        """A rebalance, or a rewind."""
+        self.epoch += 1
+        acquired = self.probe.own(self.probe.position, committed=0, drop=drop)
+        if drop:
+            assert acquired.dropped == len(self.entries)
+            self.entries.clear()
+            self.dead_letters = 0
+        assert (acquired.ownership.epoch, acquired.entries) == (self.epoch, len(self.entries))
+
+    @precondition(lambda self: self.entries)
+    @rule(data=st.data(), owner=OWNERS, live=st.booleans())
+    def claim(self, data: st.DataObject, owner: str, live: bool) -> None:
+        """Claim with the present token; a retry is queued before anybody has its token."""
+        member, entry = self._pick(data)
+        if entry.due:
+            return
+        claimed = self.probe.claim(member, entry.token, owner, lease_ms=MINUTE_MS if live else 0, max_claims=MAX_CLAIMS)
+        assert claimed.verdict == entry.claimed(owner, live=live)
+        assert claimed.claims == entry.claims
+
+    @precondition(lambda self: self.entries)
+    @rule(data=st.data(), owner=OWNERS, name=st.sampled_from(["done", "fail", "retry", "release"]))
+    def outcome(self, data: st.DataObject, owner: str, name: str) -> None:
+        """Record an outcome, by the owner or by somebody else."""
+        member, entry = self._pick(data)
+        refusal = entry.refusal(owner)
+        assert self.probe.outcome(name, member, entry.token, owner) == (refusal or "recorded")
+        if refusal:
+            return
+        entry.owner, entry.leased = None, False
+        if name == "done":
+            del self.entries[member]
+        elif name == "fail":
+            entry.failed = True
+        elif name == "retry":
+            entry.attempt, entry.copy, entry.claims, entry.due = entry.attempt + 1, 0, 0, True
+
+    @precondition(lambda self: self.entries)
+    @rule(data=st.data(), name=st.sampled_from(["claim", "done", "fail", "retry", "release"]), ahead=st.booleans())
+    def stale(self, data: st.DataObject, name: str, ahead: bool) -> None:
+        """A message of another attempt changes nothing."""
+        member, entry = self._pick(data)
+        token = f"{entry.epoch}.{entry.attempt + (1 if ahead else -1)}"
+        if name == "claim":
+            assert self.probe.claim(member, token).verdict == "stale"
+        else:
+            assert self.probe.outcome(name, member, token) == "stale"
+
+    @precondition(lambda self: self.entries)
+    @rule(data=st.data(), behind=st.booleans())
+    def enqueue(self, data: st.DataObject, behind: bool) -> None:
+        """Queue the next copy; with a copy that moved on, under a live lease or after a failure nothing happens."""
+        member, entry = self._pick(data)
+        due = Due(member, entry.token, entry.copy - behind, 0, 0, None, entry.due, b"")
+        expected = not (behind or entry.leased or entry.failed)
+        assert self.probe.enqueue(due) is expected
+        if expected:
+            entry.copy, entry.due, entry.owner = entry.copy + 1, False, None
+            self.queued.append(b"the next copy")
+
+    @precondition(lambda self: any(entry.failed for entry in self.entries.values()))
+    @rule(data=st.data(), right=st.booleans())
+    def clear(self, data: st.DataObject, right: bool) -> None:
+        """End a failed entry, with its token or with another one."""
+        failed = sorted(member for member, entry in self.entries.items() if entry.failed)
+        member = data.draw(st.sampled_from(failed))
+        token = self.entries[member].token if right else f"{self.epoch}.99"
+        assert self.probe.clear(member, token) is right
+        if right:
+            self.dead_letters += message_count(member)
+            del self.entries[member]
+
+    @rule()
+    def commit(self) -> None:
+        """Commit what the snapshot allows; no token that is still needed is trimmed."""
+        snapshot = self.probe.snapshot()
+        assert self.probe.committed(snapshot.position if snapshot.lowest is None else snapshot.lowest)
+
+    @invariant()
+    def counts_match(self) -> None:
+        """The head's counts equal the entries, and those are the model's."""
+        self.probe.assert_counts_match()
+        assert self.probe.members() == sorted(self.entries, key=int_prefix)
+
+    @invariant()
+    def nothing_lies_about(self) -> None:
+        """State and attention are kept for entries only, and attention for exactly those that need it."""
+        assert self.probe.members_with_state() <= self.entries.keys()
+        assert self.probe.attention().keys() == {m for m, entry in self.entries.items() if entry.needs_attention}
+
+    @invariant()
+    def the_snapshot_tells_it(self) -> None:
+        """A snapshot shows the model."""
+        snapshot = self.probe.snapshot()
+        lowest = min(map(int_prefix, self.entries), default=None)
+        assert (snapshot.sound, snapshot.lowest, snapshot.dead_letters) == (True, lowest, self.dead_letters)
+        assert {due.member for due in snapshot.due} == {m for m, e in self.entries.items() if e.failed or e.due}
+        assert all(due.token == self.entries[due.member].token for due in snapshot.due)
+
+    @invariant()
+    def everything_was_queued_in_order(self) -> None:
+        """The queue holds what was dispatched and enqueued, first come, first served."""
+        assert self.probe.queued() == self.queued
+
+
+def int_prefix(member: str) -> int:
+    """The member's first offset."""
+    return int(member.partition("-")[0])
+
+
+def test_any_sequence_of_calls_does_what_the_model_does(redis_url: str, group: str) -> None:
+    """Counts, state, attention and queue are the model's after every call of a random sequence."""
+    numbers = count()
+
+    class MachineOnThisServer(LedgerMachine):
+        def __init__(self) -> None:
+            super().__init__(LedgerProbe(redis_url, group, f"topic-{next(numbers)}"))
+
+    run_state_machine_as_test(
+        MachineOnThisServer, settings=settings(max_examples=60, stateful_step_count=40, deadline=None)
+    )
