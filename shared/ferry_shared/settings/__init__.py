@@ -1,0 +1,28 @@
+"""Settings: read from the environment and from `.env`, checked once, at start.
+
+Each field is the environment variable of the same name in capitals. An empty variable counts as not set.
+`.env` in the working directory is read when it exists; `FERRY_ENV_FILE` names another file.
+"""
+
+from ferry_shared.settings.consumer import ConsumerSettings
+from ferry_shared.settings.kafka import KafkaSettings
+from ferry_shared.settings.loading import load
+from ferry_shared.settings.logs import LogSettings
+from ferry_shared.settings.producer import ProducerSettings
+from ferry_shared.settings.redis import REDIS_SCHEMES, RedisSettings
+from ferry_shared.settings.routing import RoutingSettings
+from ferry_shared.settings.section import Settings
+from ferry_shared.settings.worker import WorkerSettings
+
+__all__ = [
+    "REDIS_SCHEMES",
+    "ConsumerSettings",
+    "KafkaSettings",
+    "LogSettings",
+    "ProducerSettings",
+    "RedisSettings",
+    "RoutingSettings",
+    "Settings",
+    "WorkerSettings",
+    "load",
+]
