@@ -57,7 +57,7 @@ def bench(redis_url: str, tmp_path: Path) -> Iterator[WorkerBench]:
         ({"FERRY_ROUTES": "nowhere:routes"}, "FERRY_ROUTES"),
         ({"FERRY_ROUTES": "my_routes:untracked", "FERRY_IMPORTS": "plain_tasks"}, "plain.order"),
         ({"FERRY_IMPORTS": "no_such_module"}, "FERRY_IMPORTS"),
-        ({"FERRY_ROUTES": "my_routes:bad", "FERRY_IMPORTS": "bad_tasks"}, "bad_tasks.handle: the type of 'order' can't be used"),
+        ({"FERRY_ROUTES": "my_routes:bad", "FERRY_IMPORTS": "bad_tasks"}, "the type of 'order' can't be used"),
         ({"FERRY_IMPORTS": "long_tasks"}, "WORKER_TASK_TIME_LIMIT_SECONDS (300)"),
         ({"FERRY_LOG_CONFIG": "no-such-file.json"}, "FERRY_LOG_CONFIG"),
     ],

@@ -1,0 +1,56 @@
+"""A Celery app that already exists, made to complete the ledger by one line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.worker_harness import QUICK_START, WorkerBench, wait_until
+
+APP = """
+import os
+from celery import Celery
+from ferry_worker import track
+
+app = Celery("shop", broker=os.environ["SHOP_BROKER"])
+track(app)
+
+@app.task(name="shop.order")
+def handle_order(order: dict[str, int]) -> None:
+    print(f"took {order['number'] + 1}")
+    if order["number"] < 0:
+        raise ValueError("negative")
+"""
+
+
+@pytest.fixture
+def bench(redis_url: str, tmp_path: Path) -> Iterator[WorkerBench]:
+    """An empty bench whose directory holds a user's app; the broker's address is the app's own."""
+    (tmp_path / "shop.py").write_text(APP, encoding="utf-8")
+    bench = WorkerBench(redis_url, tmp_path)
+    bench.processes.settings = {"SHOP_BROKER": redis_url, "PYTHONPATH": str(tmp_path)}
+    try:
+        yield bench
+    finally:
+        bench.processes.stop_all()
+
+
+def test_its_tasks_complete_the_ledger(bench: WorkerBench) -> None:
+    """Messages are run, done and failed; the app keeps its own log."""
+    orders = bench.partition("shop.order")
+    orders.dispatch(b'{"number": 1}', b'{"number": -2}')
+    worker = bench.processes.start("shop", "-m", "celery", "-A", "shop", "worker", "-c", "1", *QUICK_START)
+    wait_until(lambda: "error" in orders.state("1") and orders.left_in_transport == (0, 0))
+    assert (orders.entries, orders.state("1")["error"]) == (["1"], "ValueError: negative")
+    assert "took 2" in worker.output()
+
+
+def test_a_limit_above_the_lease_is_refused(bench: WorkerBench) -> None:
+    """What the app configures itself is checked when its worker starts."""
+    bench.processes.settings["WORKER_TASK_TIME_LIMIT_SECONDS"] = "100"
+    bench.processes.settings["WORKER_TASK_SOFT_TIME_LIMIT_SECONDS"] = "100"
+    (bench.processes.directory / "shop.py").write_text(APP + "\napp.conf.task_time_limit = 200\n", encoding="utf-8")
+    ended = bench.processes.run("-m", "celery", "-A", "shop", "worker")
+    assert ended.returncode == 2, ended.stderr
+    assert "WORKER_TASK_TIME_LIMIT_SECONDS (100)" in ended.stderr
+    assert "Traceback" not in ended.stderr
