@@ -15,10 +15,12 @@ class Slots:
     def __init__(self, number: int) -> None:
         self._free = number
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._woken = 0
 
     async def acquire(self) -> None:
         """Take a slot; waits behind those who came before."""
-        if self._free and not self._waiting:
+        # Somebody woken who hasn't run yet came before, too: messages keep the order of their senders.
+        if self._free and not self._waiting and not self._woken:
             self._free -= 1
             return
         turn = asyncio.get_running_loop().create_future()
@@ -27,14 +29,21 @@ class Slots:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
+                self._woken -= 1
                 self.release()
             raise
+        self._woken -= 1
+        self._wake()
 
     def release(self) -> None:
         """Give a slot back: to whoever waits longest."""
-        while self._waiting:
+        self._free += 1
+        self._wake()
+
+    def _wake(self) -> None:
+        while self._free and self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
+                self._free -= 1
+                self._woken += 1
                 turn.set_result(None)
-                return
-        self._free += 1
