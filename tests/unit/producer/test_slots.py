@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ferry_producer.slots import Slots
@@ -46,7 +46,7 @@ class Holders:
 
 async def turn() -> None:
     """Let every task go on as far as it can."""
-    for _ in range(4):
+    for _ in range(10):
         await asyncio.sleep(0)
 
 
@@ -63,6 +63,7 @@ async def play(number: int, steps: str) -> None:
                 holders.give_up()
             case _:
                 await turn()
+                assert len(holders.holding) == number or all(task.done() for task in holders.tasks)
         assert len(holders.holding) <= number
     await turn()
     while holders.holding:
@@ -76,6 +77,8 @@ async def play(number: int, steps: str) -> None:
     assert len(holders.holding) == number
 
 
+@example(1, "c.c.lg.")  # handed a slot and cancelled before it runs
+@example(2, "c.c.c.cll.")  # comes while an earlier one is handed a slot and has not run
 @settings(max_examples=300, deadline=None)
 @given(st.integers(1, 4), st.text("clg.", max_size=40))
 def test_slots(number: int, steps: str) -> None:
