@@ -26,6 +26,7 @@ class KafkaSettings(Settings):
     kafka_ssl_key_password: SecretStr = Field(SecretStr(""), description="Password of that key; never printed.")
     kafka_client_properties: KafkaProperties = Field(
         default_factory=dict,
+        repr=False,  # it may hold a password
         description='Any other librdkafka property, as a JSON object: {"socket.timeout.ms": 10000}.',
     )
 

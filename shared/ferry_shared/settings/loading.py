@@ -36,6 +36,8 @@ def _read(section: type[SettingsT], env_file: Path | None) -> tuple[SettingsT | 
         return None, [str(error)]
     except UnicodeDecodeError:
         return None, [f"{env_file}: expected a text file in UTF-8"]
+    except OSError as error:
+        return None, [f"{env_file}: expected a file that can be read: {error.strerror}"]
 
 
 def _env_file() -> Path | None:
@@ -43,7 +45,7 @@ def _env_file() -> Path | None:
     if not named:
         return Path(".env")
     if not Path(named).is_file():
-        raise ConfigurationError(f"FERRY_ENV_FILE: expected the path of a file, {named!r} is none")
+        raise ConfigurationError("FERRY_ENV_FILE: expected the path of a file")
     return Path(named)
 
 

@@ -6,12 +6,12 @@ from pydantic import Field
 
 from ferry_shared.settings.kafka import KafkaSettings
 from ferry_shared.settings.logs import LogSettings
+from ferry_shared.settings.routing import TopicSettings
 
 
-class ProducerSettings(KafkaSettings, LogSettings):
+class ProducerSettings(KafkaSettings, TopicSettings, LogSettings):
     """The producer."""
 
-    ferry_topic: str = Field("messages", min_length=1, max_length=249, description="Topic of the built-in route.")
     producer_acks: Literal["0", "1", "all"] = Field(
         "all", description="Who must have the message before it counts as sent: 0 (nobody), 1 (leader), all."
     )

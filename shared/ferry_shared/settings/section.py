@@ -7,5 +7,10 @@ class Settings(BaseSettings):
     """Base of every section: where values come from, and that no error ever shows one."""
 
     model_config = SettingsConfigDict(
-        env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=True
+        allow_inf_nan=False,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=True,
     )
