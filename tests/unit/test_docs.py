@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from tests.support.clean_environment import clean_environment
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
-FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:(?<=\n\n)|\A)(?:    .*\n)+")
 CODE_SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -45,7 +46,7 @@ WEB_HOST = re.compile(r"\b(?:https?|git|ssh)://(?:[^\s/@]*@)?(?P<host>[\w.-]+)")
 REGISTRY = re.compile(r"\b(?:pypi\.org|pythonhosted\.org|repo1?\.maven\.|docker\.io/|ghcr\.io|quay\.io|npmjs\.org)")
 #: Hosts that a tracked file may name: they are public and hold no packages, or don't exist (RFC 2606).
 PUBLIC_HOST = re.compile(
-    r"(www\.apache\.org|no-color\.org|keepachangelog\.com|semver\.org|localhost|127\.0\.0\.1|.*\.(example|invalid))\.?"
+    r"(www\.apache\.org|docs\.celeryq\.dev|no-color\.org|keepachangelog\.com|semver\.org|localhost|127\.0\.0\.1|.*\.(example|invalid))\.?"
 )
 
 Main = Callable[[Sequence[str]], int]
@@ -76,7 +77,7 @@ PAGES_WITH_PYTHON = [page for page in PAGES if "```python\n" in page.read_text(e
 def blocks(page: Path) -> list[Block]:
     """All code blocks of a page."""
     text = page.read_text(encoding="utf-8")
-    fenced = [Block(found["language"], found["text"]) for found in FENCE.finditer(text)]
+    fenced = [Block(found["language"], textwrap.dedent(found["text"])) for found in FENCE.finditer(text)]
     return fenced + [Block("sh", found.group()) for found in INDENTED.finditer(FENCE.sub("", text))]
 
 
