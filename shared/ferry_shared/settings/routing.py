@@ -1,19 +1,26 @@
 """Settings that say which topic becomes which task."""
 
+import re
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field
 
 from ferry_shared.settings.section import Settings
 
-#: What Kafka accepts as a topic's name (org.apache.kafka.common.internals.Topic).
-TopicName = Annotated[str, StringConstraints(min_length=1, max_length=249, pattern="^[A-Za-z0-9._-]+$")]
+
+def _topic_name(name: str) -> str:
+    """Kafka's own rule (org.apache.kafka.common.internals.Topic)."""
+    if not re.fullmatch("[A-Za-z0-9._-]{1,249}", name) or name in {".", ".."}:
+        raise ValueError("expected a topic name: 1 to 249 letters, digits, dots, underscores, hyphens")
+    return name
 
 
 class TopicSettings(Settings):
     """The topic of the built-in route."""
 
-    ferry_topic: TopicName = Field("messages", description="Topic of the built-in route.")
+    ferry_topic: Annotated[str, AfterValidator(_topic_name)] = Field(
+        "messages", description="Topic of the built-in route."
+    )
 
 
 class RoutingSettings(TopicSettings):

@@ -42,7 +42,7 @@ WRONG = {
         "redis://a/0;redis://b/0",
     ],
     "FERRY_LEDGER_URL": ["redis://elsewhere/0", "http://localhost"],
-    "FERRY_TOPIC": ["two words", "a/b", "t" * 250, "caf\u00e9"],
+    "FERRY_TOPIC": ["two words", "..", "a/b", "t" * 250, "caf\u00e9"],
     "CONSUMER_GROUP": ["g" * 201],
     "LOG_FORMAT": ["xml", "JSON"],
     "LOG_LEVEL": ["info", "LOUD"],
