@@ -6,12 +6,13 @@ from pydantic import Field
 
 from ferry_shared.settings.kafka import KafkaSettings
 from ferry_shared.settings.logs import LogSettings
-from ferry_shared.settings.routing import TopicSettings
 
 
-class ProducerSettings(KafkaSettings, TopicSettings, LogSettings):
+class ProducerSettings(KafkaSettings, LogSettings):
     """The producer."""
 
+    # Checked by the publisher, whose `topic` argument comes from elsewhere too.
+    ferry_topic: str = Field("messages", description="Topic of the built-in route.")
     producer_acks: Literal["0", "1", "all"] = Field(
         "all", description="Who must have the message before it counts as sent: 0 (nobody), 1 (leader), all."
     )

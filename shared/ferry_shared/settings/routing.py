@@ -15,17 +15,12 @@ def _topic_name(name: str) -> str:
     return name
 
 
-class TopicSettings(Settings):
-    """The topic of the built-in route."""
+class RoutingSettings(Settings):
+    """Which topic becomes which task."""
 
     ferry_topic: Annotated[str, AfterValidator(_topic_name)] = Field(
         "messages", description="Topic of the built-in route."
     )
-
-
-class RoutingSettings(TopicSettings):
-    """Which topic becomes which task."""
-
     ferry_routes: str = Field(
         "",
         description='Your routes, as "package.module:attribute"; empty: FERRY_TOPIC to the task printSomething.',
