@@ -26,8 +26,8 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
-    id: Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS, default_factory=lambda: uuid4().hex)]
-    sent_at: Annotated[AwareDatetime, Field(default_factory=_now)]
+    id: Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS)] = Field(default_factory=lambda: uuid4().hex)
+    sent_at: AwareDatetime = Field(default_factory=_now)
 
     @model_validator(mode="before")
     @classmethod
