@@ -6,6 +6,7 @@ nor send control characters to a terminal: both forms escape them (CWE-117).
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import logging.config
@@ -13,8 +14,9 @@ import re
 import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -26,12 +28,13 @@ if TYPE_CHECKING:
     from ferry_shared.settings import LogSettings
 
 Component = Literal["producer", "consumer", "worker", "beat"]
+COMPONENTS = frozenset(get_args(Component))
 TextMode = Literal["full", "truncate", "off"]
 
 TRUNCATED_CHARACTERS = 200
 _CONTINUATION = "    | "
-#: C0 and C1 controls, DEL, line and paragraph separators, text-direction overrides, lone surrogates.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+#: C0 and C1 controls, DEL, line and paragraph separators, what turns text around, lone surrogates.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _task_id: ContextVar[str] = ContextVar("ferry_task_id", default="-")
 
@@ -79,21 +82,33 @@ class PlainFormatter(logging.Formatter):
 
     default_msec_format = "%s.%03d"
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        """Escape the finished line, fields and all."""
-        return printable(super().formatMessage(record))
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, and the lines of a traceback behind it.
 
-    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
-        """Set each line of the traceback apart, so that text inside cannot pass for a log line."""
-        lines = super().formatException(ei).splitlines()
-        return "\n".join(_CONTINUATION + printable(line) for line in lines)
+        A text that another handler's formatter has left in the record is never taken as it is.
+        """
+        record.message = record.getMessage()
+        record.asctime = self.formatTime(record, self.datefmt)
+        trace = self.formatException(record.exc_info) if record.exc_info else record.exc_text
+        lines = [text for part in (trace, record.stack_info) if part for text in part.splitlines()]
+        return "\n".join([printable(self.formatMessage(record)), *(_CONTINUATION + printable(line) for line in lines)])
 
 
 class JsonLinesFormatter(JsonFormatter):
-    """One JSON object a line; ASCII only, so that nothing in it can act on a terminal."""
+    """One JSON object a line; ASCII without DEL, so that nothing in it can act on a terminal; times in UTC."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs, json_ensure_ascii=True)
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's own name
+        """Return the time as ISO 8601 with its zone, which machines read everywhere."""
+        if datefmt:
+            return super().formatTime(record, datefmt)
+        return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the object; DEL, which JSON allows as it is, is escaped as well."""
+        return super().format(record).replace("\x7f", "\\u007f")
 
 
 def configure(component: Component, settings: LogSettings) -> None:
@@ -105,11 +120,14 @@ def configure(component: Component, settings: LogSettings) -> None:
     try:
         document = json.loads(_document_path(settings).read_text(encoding="utf-8"))
         logging.config.dictConfig(_chosen(document, component, settings))
+    except KeyError as error:
+        problem = f"no {error} in it"
     except (OSError, ValueError, TypeError, AttributeError, ImportError) as error:
-        problem = f"FERRY_LOG_CONFIG: expected a logging.config.dictConfig document: {error}"
+        problem = str(error)
     else:
+        _print_anything()
         return
-    raise ConfigurationError(problem)
+    raise ConfigurationError(f"FERRY_LOG_CONFIG: expected a logging.config.dictConfig document: {problem}")
 
 
 def _document_path(settings: LogSettings) -> Path:
@@ -125,12 +143,17 @@ def _chosen(document: dict[str, Any], component: Component, settings: LogSetting
     for handler in document["handlers"].values():
         if handler.get("formatter") in {"plain", "json"}:
             handler["formatter"] = settings.log_format
-    document["loggers"][f"ferry.{component}"]["level"] = settings.log_level
+    own = document["loggers"][f"ferry.{component}"]
+    own["level"] = settings.log_level
+    root = document.get("root", {})
+    if COMPONENTS.issuperset(root.get("handlers", ())):
+        # Warnings of libraries go where this component's own lines go.
+        root["handlers"] = own["handlers"]
     return document
 
 
-def flush() -> None:
-    """Push out what the handlers hold, before a process ends in a hurry."""
-    for handler in logging.getLogger().handlers:
-        handler.flush()
-    sys.stdout.flush()
+def _print_anything() -> None:
+    """Let a terminal or locale that lacks a character show its code; by default the whole line is lost."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
