@@ -37,7 +37,6 @@ class MessageParameter:
         Raises:
             ConfigurationError: its annotation can't be resolved, or pydantic can't validate it.
         """
-        function = inspect.unwrap(function)
         parameter = next(iter(inspect.signature(function).parameters.values()), None)
         if parameter is None or parameter.kind not in _POSITIONAL:
             return cls(None, TypeAdapter(Any))

@@ -5,12 +5,12 @@ import functools
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.message import Message
@@ -98,6 +98,15 @@ def test_a_quoted_annotation_is_resolved() -> None:
     assert MessageParameter.of(handle).decode("null", ORIGIN) is None
 
 
+def test_constraints_beside_the_type_count() -> None:
+    """`Annotated` keeps what pydantic needs to check."""
+
+    def handle(number: Annotated[int, Field(gt=5)]) -> None: ...
+
+    with pytest.raises(InvalidPayload, match="greater than 5"):
+        MessageParameter.of(handle).decode("5", ORIGIN)
+
+
 def test_a_decorated_function_is_seen_through() -> None:
     """A decorator made with functools.wraps doesn't hide the annotation."""
 
@@ -118,6 +127,24 @@ def test_a_bound_function_has_its_message_second() -> None:
         def run(self, order: Order) -> None: ...
 
     assert MessageParameter.of(Task().run).decode('{"number": 5}', ORIGIN) == Order(number=5)
+
+
+def test_a_bound_and_decorated_function_has_its_message_second() -> None:
+    """A user's decorator doesn't bring `self` back."""
+
+    def decorated(function: Any) -> Any:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> None:
+            function(*args, **kwargs)
+
+        return wrapper
+
+    class Task:
+        @decorated
+        def run(self, order: Order) -> None: ...
+
+    parameter = MessageParameter.of(Task().run)
+    assert (parameter.name, parameter.decode('{"number": 5}', ORIGIN)) == ("order", Order(number=5))
 
 
 @pytest.mark.parametrize("annotation", ["Missing", "1 + 'x'"])

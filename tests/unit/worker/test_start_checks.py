@@ -49,6 +49,15 @@ def test_track_makes_the_tasks_that_follow_tracked() -> None:
     assert not isinstance(own, TrackedTask)
 
 
+def test_track_works_on_an_app_that_has_tasks_already() -> None:
+    """Celery makes its task class once; what was registered before stays as it is."""
+    app = existing_app()
+    before = app._task_from_fun(handle, name="before")
+    track(app)
+    after = app._task_from_fun(handle, name="after")
+    assert (isinstance(before, TrackedTask), isinstance(after, TrackedTask)) == (False, True)
+
+
 def test_track_reads_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong setting is told when the app is used, not when a module is imported."""
     monkeypatch.setenv("WORKER_TASK_TIME_LIMIT_SECONDS", "soon")

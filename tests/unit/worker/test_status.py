@@ -69,6 +69,12 @@ def test_lag_and_backlog() -> None:
     assert summed([PARTITION, replace(PARTITION, partition=1)], NOW_MS) == Totals(2, 0, 0, 80, 80, 60, 2.5, 8)
 
 
+def test_a_partition_with_nothing_in_flight_has_no_age() -> None:
+    """The oldest message is that of the partitions which have one."""
+    idle = replace(PARTITION, oldest_ms=0)
+    assert (summed([idle, PARTITION], NOW_MS).oldest_seconds, summed([idle], NOW_MS).oldest_seconds) == (2.5, 0.0)
+
+
 def test_unknown_offsets_count_from_the_beginning() -> None:
     """Before the first commit Kafka's committed offset is negative."""
     assert replace(PARTITION, committed=-1_001).lag == 100
