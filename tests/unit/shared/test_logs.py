@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ferry_shared import logs
@@ -70,6 +70,7 @@ def _logging_as_before() -> Iterator[None]:
 
 
 @given(ANY_TEXT, ANY_TEXT, ANY_TEXT)
+@example("\x7f\x9b2J\u2028", "\ud800", "\n")
 def test_any_text_is_one_plain_line(text: str, argument: str, task_id: str) -> None:
     """Whatever comes with a message, its line is one line that does nothing to a terminal."""
     line = PLAIN.format(record(text.replace("%", "%%") + "%s", argument, task_id=task_id))
@@ -79,6 +80,7 @@ def test_any_text_is_one_plain_line(text: str, argument: str, task_id: str) -> N
 
 
 @given(ANY_TEXT, ANY_TEXT, ANY_TEXT)
+@example("\x7f\x9b2J\u2028", "\ud800", "\n")
 def test_any_text_is_one_json_line(text: str, argument: str, task_id: str) -> None:
     """In the JSON form the text is one line of printable ASCII, and comes back as it was."""
     line = JSON.format(record(text.replace("%", "%%") + "%s", argument, task_id=task_id, extra_field=text))
