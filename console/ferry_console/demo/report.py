@@ -23,7 +23,7 @@ def show(account: Account, seconds: float, console: Console) -> None:
     table.add_row("missing", f"{len(account.missing):,}", "sent - done - dead letters")
     table.add_row("repeated", f"{len(account.repeated):,}", "ended more than once", end_section=True)
     for name, value in latencies(account):
-        table.add_row(f"latency {name}", value, "sending to the task's start; the file is one burst")
+        table.add_row(f"latency {name}", value, "sent to started; the file is one burst")
     table.add_row("from first to last", f"{seconds:.2f} s", "")
     console.print(table)
     for name, task_ids in (("missing", account.missing), ("repeated", account.repeated)):
