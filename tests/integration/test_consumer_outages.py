@@ -8,6 +8,8 @@ import redis
 
 from ferry_console.local.kafka import LocalKafka
 from ferry_console.local.valkey import LocalValkey
+from ferry_shared.ledger.keys import LedgerKeys
+from ferry_shared.record import TopicPartition as Place
 from tests.support.eventually import eventually
 from tests.support.ferry_processes import FerryProcesses
 from tests.support.kafka_records import committed_offsets, create_topic, produce
@@ -128,3 +130,22 @@ def test_kafka_away_is_waited_for(ferry: FerryProcesses, tmp_path: Path, topic: 
         eventually(lambda: committed_offsets(broker.bootstrap_servers, group, topic), {0: 1}, timeout_seconds=60)
     finally:
         broker.stop()
+
+
+def test_a_dead_letter_that_kafka_refuses_stays_in_the_ledger(
+    kafka: LocalKafka, ferry: FerryProcesses, topic: str, group: str
+) -> None:
+    """It is told with advice, its offset isn't committed, and later records go on."""
+    create_topic(kafka.bootstrap_servers, topic)
+    create_topic(kafka.bootstrap_servers, f"{topic}.dlq", config={"max.message.bytes": "1000"})
+    produce(kafka.bootstrap_servers, topic, [b"{" * 5_000, *texts(1)])
+    consumer = ferry.consumer()
+    consumer.wait_for_text("Kafka did not take a dead letter.*raise max.message.bytes")
+    queue = QueueReader(ferry.settings["CELERY_BROKER_URL"])
+    task = queue.take()
+    assert task is not None
+    queue.finish(task)
+    time.sleep(1)
+    assert consumer.output().count("Kafka did not take a dead letter") == 1
+    assert committed_offsets(kafka.bootstrap_servers, group, topic) == {0: 0}
+    assert queue.client.zrange(LedgerKeys.of("", group, Place(topic, 0)).inflight, 0, -1) == [b"0"]

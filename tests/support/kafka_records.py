@@ -21,10 +21,10 @@ class RawRecord(NamedTuple):
     headers: list[tuple[str, str | bytes | None]]
 
 
-def create_topic(bootstrap_servers: str, topic: str, partitions: int = 1) -> None:
+def create_topic(bootstrap_servers: str, topic: str, partitions: int = 1, config: dict[str, str] | None = None) -> None:
     """Create a topic; returns once the broker serves it."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
-    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(_ADMIN_TIMEOUT_SECONDS)
+    admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})])[topic].result(_ADMIN_TIMEOUT_SECONDS)
 
 
 def produce(
