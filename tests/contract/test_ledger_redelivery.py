@@ -122,9 +122,9 @@ def test_messages_put_back_in_the_wrong_order_are_seen(ledger: LedgerProbe) -> N
     """A worker that shuts down puts its reserved messages back, the youngest outermost."""
     ledger.own()
     vanish(ledger, "0")
-    waiting(ledger, LONG_AGO_MS)
-    for _ in range(10):
-        waiting(ledger, ledger.now_ms() + 60_000)
+    young = ledger.now_ms() + 60_000
+    for enqueued_ms in (young, LONG_AGO_MS, young, young):
+        waiting(ledger, enqueued_ms)
     assert found(ledger) == []
 
 
