@@ -9,7 +9,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo
 from ferry_shared.record import Origin
 
 MAX_TEXT_CHARACTERS = 65_536
-MAX_ID_CHARACTERS = 200
+#: The longest task id fits: a topic has up to 249 characters, a group up to 200.
+MAX_ID_CHARACTERS = 512
 
 
 def _now() -> datetime:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 DEFAULT_GROUP = "ferry"
+_TASK_ID = re.compile(
+    r"(?P<topic>[A-Za-z0-9._-]{1,249})-(?P<partition>[0-9]{1,10})-(?P<first>[0-9]{1,19})(\.\.(?P<last>[0-9]{1,19}))?"
+    r"(@(?P<group>.+))?",
+    re.DOTALL,
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -71,16 +77,14 @@ class TaskId:
         Raises:
             ValueError: it isn't one of Ferry's.
         """
-        place, at, group = text.partition("@")
-        try:
-            topic, partition, offsets = place.rsplit("-", 2)
-            first, _, last = offsets.partition("..")
-            task_id = cls(group if at else DEFAULT_GROUP, topic, int(partition), int(first), int(last or first))
-        except ValueError:
-            task_id = None
-        if task_id is None or task_id.text != text:
-            raise ValueError(f"{text!r} is no task id of Ferry's: expected topic-partition-offset")
-        return task_id
+        match = _TASK_ID.fullmatch(text)
+        if match:
+            first = int(match["first"])
+            last = int(match["last"] or first)
+            task_id = cls(match["group"] or DEFAULT_GROUP, match["topic"], int(match["partition"]), first, last)
+            if first <= last and task_id.text == text:
+                return task_id
+        raise ValueError(f"{text!r} is no task id of Ferry's: expected topic-partition-offset")
 
 
 def group_suffix(group: str) -> str:

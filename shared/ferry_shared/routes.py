@@ -76,8 +76,12 @@ def _attribute(reference: str) -> object:
         # Celery does the same for -A: a user's own modules lie in the working directory.
         sys.path.insert(0, here)
     try:
-        return getattr(importlib.import_module(module_name), attribute)
-    except ImportError as error:
-        raise ConfigurationError(f"FERRY_ROUTES: can't import {module_name}: {error}") from error
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        # A user's module: anything can come out of it.
+        problem = f"{type(error).__name__}: {error}"
+        raise ConfigurationError(f"FERRY_ROUTES: can't import {module_name}: {problem}") from error
+    try:
+        return getattr(module, attribute)
     except AttributeError as error:
         raise ConfigurationError(f"FERRY_ROUTES: {module_name} has no attribute {attribute}") from error
