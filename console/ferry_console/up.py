@@ -44,7 +44,7 @@ def _up(folder: Folder, settings: PlannedSettings, lock: int) -> int:
         try:
             with started(
                 folder,
-                lambda: planned("up", settings),
+                lambda: planned("up", settings, folder),
                 lambda running: local_environment(os.environ, running, results=results),
                 lock,
             ) as system:

@@ -54,7 +54,7 @@ def main(arguments: Arguments) -> int:
             with started(
                 folder,
                 # The demo shows the built-in route, whatever a developer's settings say.
-                lambda: planned("demo", PlannedSettings.model_construct()),
+                lambda: planned("demo", PlannedSettings.model_construct(), folder),
                 lambda running: local_environment(_plain_environment(folder), running),
                 lock,
             ) as system:

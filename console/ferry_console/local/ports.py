@@ -24,9 +24,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def preferred_port(port: int) -> int:
-    """`port` if it is free, otherwise any free one."""
-    return port if is_free(port) else free_port()
+def first_free(*ports: int) -> int:
+    """The first of `ports` that is free, otherwise any free port."""
+    return next((port for port in ports if is_free(port)), None) or free_port()
 
 
 def is_listening(port: int, timeout_seconds: float = 0.2) -> bool:

@@ -71,6 +71,7 @@ class Folder:
         self.logs = self.path / "log"
         self._lock_path = self.path / "lock"
         self._description_path = self.path / "running.json"
+        self._last_path = self.path / "last.json"
 
     @contextmanager
     def claimed(self) -> Iterator[int | None]:
@@ -92,17 +93,19 @@ class Folder:
 
     def describe(self, running: Running) -> None:
         """Tell others what runs here; the owner of the folder calls it once everything is ready."""
-        draft = self._description_path.with_suffix(".new")
-        draft.write_text(running.to_json())
-        draft.replace(self._description_path)
+        for path in (self._last_path, self._description_path):
+            draft = path.with_suffix(".new")
+            draft.write_text(running.to_json())
+            draft.replace(path)
 
     def running(self) -> Running | None:
         """What runs here, None if nothing is ready; only of use to those who do not own the folder."""
-        try:
-            found = Running.of_json(self._description_path.read_text())
-        except (FileNotFoundError, ValueError):
-            return None
-        return found if _alive(found.pid) else None
+        found = _described(self._description_path)
+        return found if found is not None and _alive(found.pid) else None
+
+    def last(self) -> Running | None:
+        """What runs or ran here last: commands that were printed then hold its ports."""
+        return _described(self._last_path)
 
     def _lock(self, descriptor: int) -> bool:
         """Take the lock, waiting for the leftovers of a killed supervisor; False if a live system holds it."""
@@ -120,6 +123,13 @@ class Folder:
                     f"another system is starting or stopping in {self.path}; try again when it is done"
                 )
             time.sleep(_POLL_SECONDS)
+
+
+def _described(path: Path) -> Running | None:
+    try:
+        return Running.of_json(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _alive(pid: int) -> bool:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from ferry_console.local import kafka_jars
 from ferry_console.local.errors import PortTaken
 from ferry_console.local.log_lines import FollowedLog, colour_wanted, prefixed
-from ferry_console.local.ports import free_port, preferred_port
+from ferry_console.local.ports import first_free, free_port
 from ferry_console.local.progress import progress
 from ferry_console.local.running import DEFAULT_KAFKA_PORT, DEFAULT_VALKEY_PORT, Folder, Running
 from ferry_console.local.stop_signals import stop_signals
@@ -29,13 +29,14 @@ class PlannedSettings(RoutingSettings):
     consumer_dead_letter_suffix: str = ConsumerSettings.model_fields["consumer_dead_letter_suffix"].default
 
 
-def planned(command: str, settings: PlannedSettings) -> Running:
-    """The system to start: the usual ports where they are free, others where not."""
+def planned(command: str, settings: PlannedSettings, folder: Folder) -> Running:
+    """The system to start: the usual ports if they are free, else those of the last time here, else others."""
+    last = folder.last()
     return Running(
         pid=os.getpid(),
         command=command,
-        kafka_port=preferred_port(DEFAULT_KAFKA_PORT),
-        valkey_port=preferred_port(DEFAULT_VALKEY_PORT),
+        kafka_port=first_free(DEFAULT_KAFKA_PORT, *([last.kafka_port] if last else [])),
+        valkey_port=first_free(DEFAULT_VALKEY_PORT, *([last.valkey_port] if last else [])),
         http_port=free_port(),
         topic=settings.ferry_topic,
         dead_letter_topic=settings.ferry_topic + settings.consumer_dead_letter_suffix,

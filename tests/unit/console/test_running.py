@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ferry_console.local import ports
 from ferry_console.local.running import Folder, Running
+from ferry_console.local.start import PlannedSettings, planned
 
 PORTS = st.integers(1, 65_535)
 NAMES = st.text(min_size=1)
@@ -64,3 +66,22 @@ def test_a_dead_owner_does_not_count(tmp_path: Path) -> None:
     assert folder.running() is None
     with folder.claimed() as lock:
         assert lock is not None
+
+
+def test_ports_are_kept_where_the_usual_ones_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The usual ports come first; taken, those of the last time here, so that printed commands stay true."""
+    folder = Folder(tmp_path)
+    with folder.claimed():
+        folder.describe(replace(HERE, kafka_port=1111, valkey_port=2222))
+    assert folder.running() is None
+    taken: set[int] = set()
+    monkeypatch.setattr(ports, "is_free", lambda port: port not in taken)
+    settings = PlannedSettings.model_construct()
+    first = planned("up", settings, folder)
+    assert (first.kafka_port, first.valkey_port) == (9092, 6379)
+    taken |= {9092, 6379}
+    second = planned("up", settings, folder)
+    assert (second.kafka_port, second.valkey_port) == (1111, 2222)
+    taken |= {1111, 2222}
+    third = planned("up", settings, folder)
+    assert not {third.kafka_port, third.valkey_port} & taken
