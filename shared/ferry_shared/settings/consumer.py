@@ -24,7 +24,7 @@ class ConsumerSettings(KafkaSettings, RedisSettings, RoutingSettings, LogSetting
         description="When Kafka gives a silent consumer's partitions away (session.timeout.ms).",
     )
     consumer_offset_reset: Literal["earliest", "latest"] = Field(
-        "earliest", description="Where a group without commits starts a topic: earliest or latest."
+        "earliest", description="Where a group without commits starts a topic."
     )
     consumer_intake_max_messages: int = Field(1_000, ge=1, le=100_000, description="Records taken from Kafka at once.")
     consumer_max_in_flight_per_partition: int = Field(
@@ -47,7 +47,7 @@ class ConsumerSettings(KafkaSettings, RedisSettings, RoutingSettings, LogSetting
         5,
         gt=0,
         le=60,
-        description="How often the status is written for beat's status line and `ferry status`.",
+        description="How often the status is written to Redis, for beat's status line.",
     )
     consumer_redeliver_after_seconds: float = Field(
         60,

@@ -15,7 +15,7 @@ class KafkaSettings(Settings):
         "localhost:9092", min_length=1, description="Kafka brokers, host:port, separated by commas."
     )
     kafka_security_protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
-        "plaintext", description="plaintext, ssl, sasl_plaintext or sasl_ssl."
+        "plaintext", description="How connections to Kafka are encrypted and authenticated."
     )
     kafka_sasl_mechanism: str = Field("", description="Such as SCRAM-SHA-512, PLAIN or OAUTHBEARER.")
     kafka_sasl_username: str = Field("", description="User name for SASL.")
