@@ -91,7 +91,7 @@ def tracked_configuration(settings: WorkerSettings) -> dict[str, Any]:
         "task_acks_on_failure": True,
         "task_acks_on_timeout": True,
         "task_time_limit": settings.worker_task_time_limit_seconds,
-        "task_soft_time_limit": settings.worker_task_soft_time_limit_seconds,
+        "task_soft_time_limit": settings.soft_time_limit_seconds,
         # A lost connection leaves the leases alone: what runs, ends and is recorded; its restored copy is gone.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
     }

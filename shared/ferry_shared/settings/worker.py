@@ -19,11 +19,11 @@ class WorkerSettings(RedisSettings, RoutingSettings, LogSettings):
         le=86_400,
         description="Hard limit of a task: then its process is killed (task_time_limit).",
     )
-    worker_task_soft_time_limit_seconds: int = Field(
-        270,
+    worker_task_soft_time_limit_seconds: int | None = Field(
+        None,
         ge=1,
         le=86_400,
-        description="Limit after which the task gets SoftTimeLimitExceeded (task_soft_time_limit).",
+        description="When the task gets SoftTimeLimitExceeded (task_soft_time_limit); empty: at 90 % of the hard limit.",
     )
     worker_lease_margin_seconds: int = Field(
         15,
@@ -50,9 +50,14 @@ class WorkerSettings(RedisSettings, RoutingSettings, LogSettings):
 
     @model_validator(mode="after")
     def _soft_limit_comes_first(self) -> Self:
-        if self.worker_task_soft_time_limit_seconds > self.worker_task_time_limit_seconds:
+        if self.soft_time_limit_seconds > self.worker_task_time_limit_seconds:
             raise ValueError("WORKER_TASK_SOFT_TIME_LIMIT_SECONDS: expected at most WORKER_TASK_TIME_LIMIT_SECONDS")
         return self
+
+    @property
+    def soft_time_limit_seconds(self) -> float:
+        """When a task is asked to end, before the hard limit ends it."""
+        return self.worker_task_soft_time_limit_seconds or self.worker_task_time_limit_seconds * 0.9
 
     @property
     def lease_ms(self) -> int:
