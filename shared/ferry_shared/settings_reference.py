@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
@@ -155,9 +154,10 @@ def _kind(name: str, field: FieldInfo) -> str:
 
 
 def _bounds(field: FieldInfo) -> str:
-    lower = next((str(item.ge) for item in field.metadata if isinstance(item, Ge)), "")
-    above = next((str(item.gt) for item in field.metadata if isinstance(item, Gt)), "")
-    upper = next((str(item.le) for item in field.metadata if isinstance(item, Le)), "")
+    lower, above, upper = (
+        next((str(getattr(item, name)) for item in field.metadata if hasattr(item, name)), "")
+        for name in ("ge", "gt", "le")
+    )
     if lower and upper:
         return f"{lower} to {upper}"
     parts = (lower and f"at least {lower}", above and f"above {above}", upper and f"at most {upper}")
