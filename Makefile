@@ -9,7 +9,7 @@ TESTS := $(wildcard tests/unit tests/contract tests/integration)
 # As it was typed: neither make nor the shell reads anything into the words.
 override export MESSAGE := $(value MESSAGE)
 
-.PHONY: help install demo up test test-compose lint lock clean
+.PHONY: help install demo up test test-compose scale bench lint lock clean
 
 help: ## this list
 	@echo 'make TARGET'
@@ -29,6 +29,12 @@ test: $(INSTALLED) ## unit, contract and integration tests, on a real Kafka and 
 test-compose: $(INSTALLED) ## the containers, with Docker; the images are built first
 	@$(BIN)/pytest tests/compose
 
+scale: $(INSTALLED) ## the same way with 100,000 messages, kills and real logs; ten minutes
+	@$(BIN)/pytest tests/scale -s
+
+bench: $(INSTALLED) ## latency from produce to task start, against the usual loop, in one run
+	@$(BIN)/python -m bench latency
+
 lint: $(INSTALLED) ## format, lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -37,7 +43,7 @@ lint: $(INSTALLED) ## format, lint and types
 lock: $(INSTALLED) ## the newest versions of all requirements, with hashes; needs uv, which it installs
 	@$(PIP) install uv
 	@for part in producer consumer worker; do $(LOCK) --extra $$part -o requirements/$$part.txt || exit 1; done
-	@$(LOCK) requirements/editable.in --extra local --group dev -o requirements/dev.txt
+	@$(LOCK) --extra local --group dev -o requirements/dev.txt
 	@! grep -nE '://|file:|^-' requirements/*.txt || { echo 'a requirements file names a place' >&2; exit 1; }
 
 LOCK = UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --no-config --upgrade --universal \

@@ -42,6 +42,8 @@ log = logging.getLogger("ferry.consumer")
 
 #: While a server is away the loop keeps turning at this pace, so that it stays in its group.
 BLOCKED_POLL_SECONDS = 0.1
+#: A poll sees neither a rebalance that it has just run nor a signal before it returns.
+LONGEST_POLL_SECONDS = 0.25
 
 
 class Consumer:
@@ -118,7 +120,8 @@ class Consumer:
 
     def _turn(self) -> None:
         self._health.last_turn = time.monotonic()
-        timeout = BLOCKED_POLL_SECONDS if self._trouble.waiting else self._snapshot_turn.seconds_left
+        longest = min(self._snapshot_turn.seconds_left, LONGEST_POLL_SECONDS)
+        timeout = BLOCKED_POLL_SECONDS if self._trouble.waiting else longest
         messages = self._intake.take(timeout)
         self._follow_rebalance()
         self._dispatcher.accept(messages, self._partitions, blocked=self._trouble.waiting)
