@@ -1,22 +1,114 @@
 """The wheel holds what it must, and nothing else."""
 
+import subprocess
+import sys
+import tomllib
 import zipfile
+from collections.abc import Iterable
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 from hatchling.builders.wheel import WheelBuilder
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("producer", "consumer", "worker", "shared", "console")
 PACKAGES = {f"ferry_{folder}" for folder in FOLDERS}
+#: What each extra must be able to import, alone: packages, and modules that need no other extra.
+EXTRAS = {
+    "producer": ["ferry_producer", "ferry_shared.message", "ferry_shared.logs", "ferry_shared.settings"],
+    "consumer": ["ferry_consumer", "ferry_shared"],
+    "worker": ["ferry_worker", "ferry_shared"],
+    "console": ["ferry_console.cli", "ferry_console.trace"],
+    "local": sorted(PACKAGES),
+}
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+sys.path[:0] = sys.argv[1:3]
+for name in sys.argv[3:]:
+    module = importlib.import_module(name)
+    for found in pkgutil.walk_packages(getattr(module, "__path__", []), name + "."):
+        if not found.name.endswith("__main__"):
+            importlib.import_module(found.name)
+print("imported")
+"""
 
 
 @pytest.fixture(scope="module")
-def names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    (artifact,) = WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])
+    return Path(artifact)
+
+
+@pytest.fixture(scope="module")
+def names(wheel: Path) -> list[str]:
     """The names of the files in the wheel."""
-    (artifact,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path_factory.mktemp("wheel")), versions=["standard"])
-    with zipfile.ZipFile(artifact) as wheel:
-        return wheel.namelist()
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+def requirements_of(extra: str) -> list[str]:
+    """What an extra asks for, with what Ferry always needs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    optional = project["optional-dependencies"]
+    wanted = [*project["dependencies"]]
+    for text in optional[extra]:
+        requirement = Requirement(text)
+        own = requirement.name == project["name"]
+        wanted += [item for name in sorted(requirement.extras) for item in optional[name]] if own else [text]
+    return wanted
+
+
+def with_all_they_need(requirements: Iterable[str]) -> set[str]:
+    """The names of the installed distributions that `requirements` lead to."""
+    found: set[str] = set()
+    waiting = [(Requirement(text), "") for text in requirements]
+    while waiting:
+        requirement, extra = waiting.pop()
+        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+            continue
+        found.add(requirement.name)
+        for wanted in ("", *requirement.extras):
+            needed = [(Requirement(text), wanted) for text in distribution(requirement.name).requires or ()]
+            waiting += [item for item in needed if item[0].name not in found]
+    return found
+
+
+def link(distributions: Iterable[str], folder: Path) -> None:
+    """Make a folder that holds these distributions and no other."""
+    for name in distributions:
+        installed = distribution(name)
+        for top in {path.parts[0] for path in installed.files or () if path.parts[0] != ".."}:
+            target = folder / top
+            if not target.exists():
+                target.symlink_to(Path(str(installed.locate_file(top))))
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_each_extra_is_enough(extra: str, wheel: Path, tmp_path: Path) -> None:
+    """With the wheel and what one extra asks for, and nothing else, that extra's modules can be imported."""
+    installed, contents = tmp_path / "installed", tmp_path / "ferry"
+    installed.mkdir()
+    link(with_all_they_need(requirements_of(extra)), installed)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(contents)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", IMPORT_ALL, str(contents), str(installed), *EXTRAS[extra]],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == ("imported\n", "")
+
+
+@pytest.mark.parametrize(("extra", "library"), [("worker", "confluent-kafka"), ("producer", "celery")])
+def test_what_an_extra_does_not_bring(extra: str, library: str) -> None:
+    """The worker's image has no Kafka client, the producer's no Celery."""
+    assert library not in with_all_they_need(requirements_of(extra))
 
 
 def test_the_top_level_is_the_five_packages(names: list[str]) -> None:
@@ -51,7 +143,7 @@ def test_nothing_else_is_inside(names: list[str]) -> None:
     assert endings <= {".py", ".lua", ".json", ".typed"}
 
 
-def test_the_commands_are_declared(names: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_commands_are_declared(names: list[str]) -> None:
     """The three commands and the license are in the metadata."""
     metadata = [name for name in names if ".dist-info/" in name]
 
