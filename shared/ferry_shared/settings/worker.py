@@ -23,7 +23,7 @@ class WorkerSettings(RedisSettings, RoutingSettings, LogSettings):
         None,
         ge=1,
         le=86_400,
-        description="When the task gets SoftTimeLimitExceeded (task_soft_time_limit); empty: at 90 % of the hard limit.",
+        description="When a task gets SoftTimeLimitExceeded (task_soft_time_limit); empty: at 90 % of the hard limit.",
     )
     worker_lease_margin_seconds: int = Field(
         15,

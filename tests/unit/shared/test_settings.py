@@ -334,10 +334,13 @@ def test_usual_forms_of_a_redis_url(monkeypatch: pytest.MonkeyPatch, url: str) -
     assert load(RedisSettings).ledger_url == url
 
 
-def test_times_that_belong_together() -> None:
-    """A lease outlives the hard time limit, and the visibility timeout outlives the lease."""
+@pytest.mark.parametrize("hard_limit", ["1", "300", "86400"])
+def test_times_that_belong_together(monkeypatch: pytest.MonkeyPatch, hard_limit: str) -> None:
+    """With any hard limit: the soft one comes before it, a lease outlives it, the visibility timeout the lease."""
+    monkeypatch.setenv("WORKER_TASK_TIME_LIMIT_SECONDS", hard_limit)
     settings = load(WorkerSettings)
 
+    assert 0 < settings.soft_time_limit_seconds < settings.worker_task_time_limit_seconds
     assert settings.worker_task_time_limit_seconds * 1000 < settings.lease_ms
     assert settings.lease_ms < settings.visibility_timeout_seconds * 1000
 
