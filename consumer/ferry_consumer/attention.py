@@ -13,7 +13,7 @@ from ferry_shared.ledger import consumer_ledger
 from ferry_shared.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import redis
 
@@ -47,20 +47,6 @@ class Attention:
         self._metrics = metrics
         self._server_clock = server_clock
 
-    def give(self, partition: Partition, snapshot: Snapshot) -> None:
-        """Work through the entries that are due in a partition.
-
-        Raises:
-            KafkaUnavailable, RedisUnavailable: the rest is due again.
-        """
-        tenure = partition.tenure
-        if tenure is None:
-            return
-        self._write_dead_letters(partition, tenure, [due for due in snapshot.due if due.error is not None])
-        for due in snapshot.due:
-            if due.error is None and due.retry_due:
-                self._enqueue_retry(partition, tenure, due)
-
     def clear_acknowledged(self, partitions: Mapping[TopicPartition, Partition]) -> None:
         """Remove the entries whose dead letters Kafka has acknowledged."""
         for letter in self._dead_letters.take_acknowledged():
@@ -72,7 +58,15 @@ class Attention:
                 self._metrics.dead_letters.labels(letter.place.topic).inc()
             partition.invalid.pop(letter.record.offset, None)
 
-    def _write_dead_letters(self, partition: Partition, tenure: Tenure, failed: Sequence[Due]) -> None:
+    def write_dead_letters(self, partition: Partition, snapshot: Snapshot) -> None:
+        """Write a dead letter for each entry with an error; what isn't written now is due again.
+
+        Raises:
+            KafkaUnavailable: a record could not be read again.
+        """
+        tenure, failed = partition.tenure, [due for due in snapshot.due if due.error is not None]
+        if tenure is None or not failed:
+            return
         place = partition.topic_partition
         waiting = [due for due in failed if not self._dead_letters.is_under_way((place, due.member, due.token))]
         offsets = [int(due.member) for due in waiting]
@@ -91,6 +85,16 @@ class Attention:
             )  # fmt: skip
             if not self._dead_letters.write(letter):
                 return
+
+    def enqueue_retries(self, partition: Partition, snapshot: Snapshot) -> None:
+        """Queue the retries that are due.
+
+        Raises:
+            RedisUnavailable: the rest is due again.
+        """
+        for due in snapshot.due:
+            if partition.tenure and due.error is None and due.retry_due:
+                self._enqueue_retry(partition, partition.tenure, due)
 
     def _enqueue_retry(self, partition: Partition, tenure: Tenure, due: Due) -> None:
         stored = orjson.loads(due.payload)

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from ferry_consumer.dispatch import dispatches_of, still_unanswered
 from ferry_consumer.intake import raise_if_serious
-from ferry_shared.errors import RedisUnavailable
+from ferry_shared.errors import ConfigurationError, RedisUnavailable
 from ferry_shared.ledger import consumer_ledger
 from ferry_shared.ledger.client import is_passing
 from ferry_shared.ledger.consumer_ledger import Dispatched, Refused
@@ -61,7 +61,8 @@ class Dispatcher:
                 partition.passed_over = True
                 continue
             partition.unanswered = dispatches_of(partition, batch, now_ms)
-            self._metrics.records.labels(place.topic).inc(len(batch))
+            taken = sum(len(call.queued) + len(call.invalid) for call in partition.unanswered)
+            self._metrics.records.labels(place.topic).inc(taken)
 
     def send(self, partitions: Iterable[Partition]) -> None:
         """Send what is unanswered, all partitions in one round trip.
@@ -114,6 +115,8 @@ def _settle(partition: Partition, call: Dispatch, reply: Dispatched | Refused | 
             return True
         log.warning("%s: the ledger has moved on, acquiring it again", partition.topic_partition)
         partition.lose()
+    elif str(reply).startswith(f"WRONGTYPE {call.queue_key} "):
+        raise ConfigurationError(f"The queue can't be used: {reply}; expected a queue name that nothing else uses")
     elif not (isinstance(reply, RedisError) and is_passing(reply)):
         log.error("%s: the ledger is damaged: %s", partition.topic_partition, reply)
         partition.lose()

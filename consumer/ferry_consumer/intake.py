@@ -99,7 +99,7 @@ class Intake:
         try:
             self._consumer.seek(confluent_kafka.TopicPartition(place.topic, place.partition, offset))
         except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: seek in {place}: {error.args[0]}") from error
+            raise KafkaUnavailable(f"Kafka: seek in {place}: {error.args[0].str()}") from error
 
     def committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
         """Read the group's commits.
@@ -110,7 +110,7 @@ class Intake:
         try:
             found = self._consumer.committed(_kafka(places), timeout=REQUEST_TIMEOUT_SECONDS)
         except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: reading committed offsets: {error.args[0]}") from error
+            raise KafkaUnavailable(f"Kafka: reading committed offsets: {error.args[0].str()}") from error
         return {_ours(item): Committed(item.offset, item.metadata) if item.offset >= 0 else None for item in found}
 
     def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]], *, wait: bool = False) -> None:
@@ -134,7 +134,7 @@ class Intake:
         except KafkaException as error:
             if is_fatal(error.args[0]):
                 raise_if_serious(error.args[0])
-            raise KafkaUnavailable(f"Kafka: committing: {error.args[0]}") from error
+            raise KafkaUnavailable(f"Kafka: committing: {error.args[0].str()}") from error
         self._note(confirmed or [])
 
     def prove_membership(self, commits: Mapping[TopicPartition, Committed | None]) -> None:

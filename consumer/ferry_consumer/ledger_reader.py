@@ -57,11 +57,7 @@ class LedgerReader:
             KafkaUnavailable, RedisUnavailable: the rest follows at the next tick.
         """
         self._attention.clear_acknowledged(partitions)
-        owned = [
-            (partition, partition.tenure)
-            for partition in partitions.values()
-            if partition.tenure and not partition.unanswered
-        ]
+        owned = [(partition, partition.tenure) for partition in partitions.values() if partition.tenure]
         if not owned:
             return
         calls = [(partition.place.keys, tenure.ownership) for partition, tenure in owned]
@@ -75,7 +71,9 @@ class LedgerReader:
         self._commit(sound, wait_for_commit)
         for partition, _, snapshot in sound:
             self._server_clock.set(snapshot.now_ms)
-            self._attention.give(partition, snapshot)
+            self._attention.write_dead_letters(partition, snapshot)
+        for partition, _, snapshot in sound:
+            self._attention.enqueue_retries(partition, snapshot)
 
     def _commit(self, sound: list[tuple[Partition, Tenure, Snapshot]], wait: bool) -> None:
         offsets: dict[TopicPartition, tuple[int, str]] = {}
@@ -119,8 +117,12 @@ class LedgerReader:
 
 
 def _trusted(partition: Partition, snapshot: Snapshot) -> bool:
-    """A restored Redis can have our epoch with another position, or counts that don't match its entries."""
-    return snapshot.sound and snapshot.position == partition.expected
+    """A restored Redis can have our epoch with another position, or counts that don't match its entries.
+
+    A dispatch whose reply was lost may have moved the position to its end.
+    """
+    positions = {partition.expected, *(call.next for call in partition.unanswered)}
+    return snapshot.sound and snapshot.position in positions
 
 
 def _lose(partition: Partition, reply: Snapshot | Refused | Exception) -> None:

@@ -59,7 +59,7 @@ class RecordReader:
                 if time.monotonic() > deadline:
                     break
         except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: reading {place} again: {error.args[0]}") from error
+            raise KafkaUnavailable(f"Kafka: reading {place} again: {error.args[0].str()}") from error
         finally:
             if self._consumer is not None:
                 self._consumer.unassign()
@@ -87,7 +87,7 @@ class RecordReader:
                 else:
                     raise KafkaUnavailable(f"Kafka: reading {topic}: {error.str()}")
         except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: reading {topic}: {error.args[0]}") from error
+            raise KafkaUnavailable(f"Kafka: reading {topic}: {error.args[0].str()}") from error
         finally:
             consumer.unassign()
 

@@ -125,6 +125,8 @@ class Consumer:
         messages = self._intake.take(timeout)
         self._follow_rebalance()
         self._dispatcher.accept(messages, self._partitions, blocked=self._trouble.waiting)
+        if self._status_turn.is_due():
+            self._status.write(self._partitions)
         if self._trouble.waiting:
             return
         try:
@@ -142,17 +144,16 @@ class Consumer:
             # A turn that happens to need nothing from Redis would pass for its return.
             ping(self._client)
         self._server_watch.check()
-        self._dispatcher.send(self._partitions.values())
         if self._snapshot_turn.is_due():
+            # Before the dispatch: a full Redis refuses that, and is emptied by this.
             self._ledger.note_committed(self._partitions)
             self._ledger.read(self._partitions)
-            self._redelivery.look(self._partitions.values())
+        self._dispatcher.send(self._partitions.values())
         if lost := [partition for partition in self._partitions.values() if partition.tenure is None]:
             self._intake.pause([partition.topic_partition for partition in lost])
             self._recovery.take_up(lost)
         self._ledger.apply_limits(self._partitions.values())
-        if self._status_turn.is_due():
-            self._status.write(self._partitions)
+        self._redelivery.look(self._partitions.values())
 
     def _follow_rebalance(self) -> None:
         for place in self._intake.take_gone():

@@ -1,4 +1,4 @@
-"""The status of each partition, for beat's status line, `ferry status` and the gauges: no Kafka needed to read it."""
+"""The status of each partition, for beat's status line and the gauges: no Kafka needed to read it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from ferry_shared.errors import TransientError
+from ferry_shared.errors import KafkaUnavailable, RedisUnavailable
 from ferry_shared.ledger.client import translated
 from ferry_shared.ledger.keys import status_key
 from ferry_shared.status import PartitionStatus
@@ -62,31 +62,38 @@ class StatusWriter:
 
     def write(self, partitions: Mapping[TopicPartition, Partition]) -> None:
         """Write the status of these partitions; when a server is away `/readyz` says which, and the work goes on."""
-        reached = set[str]()
-        try:
-            statuses = self._statuses(partitions)
-            reached.add("kafka")
-            self._publish(statuses)
-            reached.add("redis")
-        except TransientError as error:
-            log.debug("no status this time: %s", error)
-        self._health.kafka, self._health.redis = "kafka" in reached, "redis" in reached
-        for server in ("kafka", "redis"):
-            self._metrics.up.labels(server).set(server in reached)
-
-    def _statuses(self, partitions: Mapping[TopicPartition, Partition]) -> list[PartitionStatus]:
-        ranges = self._topics.log_ranges(list(partitions))
-        if not partitions:
-            self._topics.ping()
-        statuses = [status_of(partition, ranges[place][1], self._consumer) for place, partition in partitions.items()]
+        ranges = self._log_ranges(partitions)
+        statuses = [
+            status_of(partition, ranges[place][1] if ranges else 0, self._consumer)
+            for place, partition in partitions.items()
+        ]
         self._metrics.show(statuses)
-        return statuses
+        self._health.kafka = ranges is not None
+        self._health.redis = self._publish(statuses)
+        self._metrics.up.labels("kafka").set(self._health.kafka)
+        self._metrics.up.labels("redis").set(self._health.redis)
 
-    def _publish(self, statuses: Sequence[PartitionStatus]) -> None:
-        with translated():
-            pipeline = self._client.pipeline(transaction=False)
-            pipeline.ping()
-            for status in statuses:
-                pipeline.hset(self._key, status.field, status.to_json().decode())
-            pipeline.expire(self._key, EXPIRES_AFTER_SECONDS)
-            pipeline.execute()
+    def _log_ranges(
+        self, partitions: Mapping[TopicPartition, Partition]
+    ) -> Mapping[TopicPartition, tuple[int, int]] | None:
+        try:
+            if not partitions:
+                self._topics.ping()
+            return self._topics.log_ranges(list(partitions))
+        except KafkaUnavailable as error:
+            log.debug("no log ranges this time: %s", error)
+            return None
+
+    def _publish(self, statuses: Sequence[PartitionStatus]) -> bool:
+        try:
+            with translated():
+                pipeline = self._client.pipeline(transaction=False)
+                pipeline.ping()
+                for status in statuses:
+                    pipeline.hset(self._key, status.field, status.to_json().decode())
+                pipeline.expire(self._key, EXPIRES_AFTER_SECONDS)
+                pipeline.execute()
+        except RedisUnavailable as error:
+            log.debug("no status this time: %s", error)
+            return False
+        return True

@@ -54,7 +54,9 @@ class Topics:
             wanted = [self._source(topic) for topic in topics] + [self._dead_letter(topic) for topic in topics]
             self._create([topic for topic in wanted if topic.topic not in present])
         except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: {error.args[0]}") from error
+            raise KafkaUnavailable(
+                f"Kafka at {self._settings.kafka_bootstrap_servers}: {error.args[0].str()}"
+            ) from error
 
     def _source(self, topic: str) -> NewTopic:
         return NewTopic(
@@ -101,7 +103,7 @@ class Topics:
             futures = self._admin.list_offsets(wanted, request_timeout=REQUEST_TIMEOUT_SECONDS)
             return {TopicPartition(at.topic, at.partition): future.result().offset for at, future in futures.items()}
         except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: reading the log range of {places[0]}: {error.args[0]}") from error
+            raise KafkaUnavailable(f"Kafka: reading the log range of {places[0]}: {error.args[0].str()}") from error
 
     def partition_count(self, topic: str) -> int:
         """How many partitions a topic has.
@@ -112,7 +114,7 @@ class Topics:
         try:
             return len(self._admin.list_topics(topic, timeout=REQUEST_TIMEOUT_SECONDS).topics[topic].partitions)
         except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: reading {topic}: {error.args[0]}") from error
+            raise KafkaUnavailable(f"Kafka: reading {topic}: {error.args[0].str()}") from error
 
     def ping(self) -> None:
         """Ask for anything.
@@ -123,7 +125,7 @@ class Topics:
         try:
             self._admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_SECONDS).result()
         except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: {error.args[0]}") from error
+            raise KafkaUnavailable(f"Kafka: {error.args[0].str()}") from error
 
     def identity(self, topic: str) -> Identity:
         """Return the ids of the cluster and of a topic.
@@ -137,5 +139,5 @@ class Topics:
             ].result()
             cluster = self._admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_SECONDS).result()
         except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: describing {topic}: {error.args[0]}") from error
+            raise KafkaUnavailable(f"Kafka: describing {topic}: {error.args[0].str()}") from error
         return Identity(str(cluster.cluster_id or ""), str(described.topic_id or ""))

@@ -1,7 +1,7 @@
 """The consumers' status in Redis: what each partition's owner wrote last, and the sums of it.
 
 A hash per consumer group (`keys.status_key`), one field per partition (`topic:partition`), so that beat's status line
-and `ferry status` need no Kafka. An entry that is older than two minutes counts as silent.
+needs no Kafka. An entry that is older than two minutes counts as silent.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The message that Ferry writes into Redis is the one that Celery itself would have sent."""
 
 import json
+from base64 import b64decode
 from typing import Any
 
 import pytest
@@ -56,6 +57,7 @@ def test_every_field_equals_what_send_task_sends(redis_url: str) -> None:
         assert ours[part].keys() == theirs[part].keys()
         for field in ours[part].keys() - SENDERS_OWN:
             assert (field, ours[part][field]) == (field, theirs[part][field])
+    assert json.loads(b64decode(ours["body"])) == json.loads(b64decode(theirs["body"]))
     for field in ("content-type", "content-encoding"):
         assert ours[field] == theirs[field]
     assert ours["headers"]["argsrepr"] == ARGUMENTS_SHOWN

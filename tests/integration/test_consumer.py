@@ -2,8 +2,6 @@
 
 import json
 import signal
-import urllib.request
-from urllib.error import HTTPError
 
 import pytest
 import redis
@@ -16,6 +14,7 @@ from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.record import TopicPartition as Place
 from tests.support.eventually import eventually
 from tests.support.ferry_processes import FerryProcesses
+from tests.support.http_get import http_get
 from tests.support.kafka_records import committed_offsets, create_topic, end_offsets, produce, read_all
 from tests.support.messages import texts
 from tests.support.queue_reader import QueueReader
@@ -178,11 +177,11 @@ def test_probes_and_metrics_tell_how_it_is(
     produce(kafka.bootstrap_servers, topic, texts(0))
     port = free_port()
     ferry.consumer(CONSUMER_HTTP_PORT=str(port), CONSUMER_STATUS_INTERVAL_SECONDS="0.2")
-    eventually(lambda: _get(port, "/readyz"), (200, "ok\n"))
-    assert _get(port, "/livez") == (200, "ok\n")
-    assert _get(port, "/other")[0] == 404
+    eventually(lambda: http_get(port, "/readyz"), (200, "ok\n"))
+    assert http_get(port, "/livez") == (200, "ok\n")
+    assert http_get(port, "/other")[0] == 404
     wanted = f'ferry_backlog{{partition="0",topic="{topic}"}} 1.0'
-    eventually(lambda: wanted in _get(port, "/metrics")[1], expected=True)
+    eventually(lambda: wanted in http_get(port, "/metrics")[1], expected=True)
     client = redis.Redis.from_url(redis_url)
     key, field = f"ferry:status:{ferry.settings['CONSUMER_GROUP']}", f"{topic}:0"
 
@@ -191,17 +190,6 @@ def test_probes_and_metrics_tell_how_it_is(
         return [status.get(name) for name in ("log_end", "position", "in_flight", "committed")]
 
     eventually(told, [1, 1, 1, 0])
-
-
-def _get(port: int, path: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-    except OSError:
-        return 0, ""
 
 
 def test_a_second_consumer_with_the_same_instance_id_ends_the_first_with_a_sentence(

@@ -7,11 +7,13 @@ from pathlib import Path
 import redis
 
 from ferry_console.local.kafka import LocalKafka
+from ferry_console.local.ports import free_port
 from ferry_console.local.valkey import LocalValkey
 from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.record import TopicPartition as Place
 from tests.support.eventually import eventually
 from tests.support.ferry_processes import FerryProcesses
+from tests.support.http_get import http_get
 from tests.support.kafka_records import committed_offsets, create_topic, produce
 from tests.support.messages import texts
 from tests.support.queue_reader import QueueReader, task_of
@@ -87,7 +89,9 @@ def test_redis_away_is_waited_for_and_nothing_is_repeated(
     server.start()
     try:
         server.wait_ready()
-        consumer = ferry.consumer(CELERY_BROKER_URL=server.url)
+        port = free_port()
+        settings = {"CONSUMER_HTTP_PORT": str(port), "CONSUMER_STATUS_INTERVAL_SECONDS": "0.2"}
+        consumer = ferry.consumer(CELERY_BROKER_URL=server.url, **settings)
         produce(kafka.bootstrap_servers, topic, texts(0, 1))
         consumer.wait_for_text("dispatched 2")
         server.stop()
@@ -96,9 +100,12 @@ def test_redis_away_is_waited_for_and_nothing_is_repeated(
         produce(kafka.bootstrap_servers, topic, texts(4))
         time.sleep(3)
         assert consumer.output().count("nothing is lost, trying again") == 1
+        assert http_get(port, "/readyz") == (503, "missing: redis\n")
+        assert http_get(port, "/livez") == (200, "ok\n")
         server.start()
         server.wait_ready()
         consumer.wait_for_text("going on after", timeout_seconds=20)
+        eventually(lambda: http_get(port, "/readyz"), (200, "ok\n"))
         queue = QueueReader(server.url)
         eventually(lambda: len(queue.peek_ids()), 5)
         assert [task.header.member for task in queue.take_all()] == ["0", "1", "2", "3", "4"]

@@ -56,12 +56,20 @@ def end_offsets(bootstrap_servers: str, topic: str) -> dict[int, int]:
     reader = _reader(bootstrap_servers)
     try:
         partitions = reader.list_topics(topic, _ADMIN_TIMEOUT_SECONDS).topics[topic].partitions
-        return {
-            partition: reader.get_watermark_offsets(TopicPartition(topic, partition), _ADMIN_TIMEOUT_SECONDS)[1]
-            for partition in partitions
-        }
+        return {partition: _end_offset(reader, TopicPartition(topic, partition)) for partition in partitions}
     finally:
         reader.close()
+
+
+def _end_offset(reader: Consumer, place: TopicPartition) -> int:
+    deadline = time.monotonic() + _ADMIN_TIMEOUT_SECONDS
+    while True:
+        try:
+            return reader.get_watermark_offsets(place, _ADMIN_TIMEOUT_SECONDS)[1]
+        except KafkaException as error:
+            # A topic that was created a moment ago may not have its leader yet.
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > deadline:
+                raise
 
 
 def committed_offsets(bootstrap_servers: str, group: str, topic: str) -> dict[int, int]:

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 SOCKET_TIMEOUT_SECONDS = 5.0
 CONNECT_TIMEOUT_SECONDS = 2.0
 
-#: Replies of a server that is up but can't serve now; each passes, so the call is tried again.
-_PASSING_REPLIES = (
-    "LOADING",
-    "READONLY",
-    "MISCONF",
-    "OOM",
-    "MASTERDOWN",
-    "BUSY",
-    "TRYAGAIN",
-    "CLUSTERDOWN",
-    "NOREPLICAS",
+#: A server that is away, or up but unable to serve now. redis-py knows these replies by type and cuts their code off …
+_PASSING_ERRORS = (
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.MasterDownError,
+    redis.exceptions.TryAgainError,
+    redis.exceptions.ClusterDownError,
 )
+#: … and these only by their text.
+_PASSING_REPLIES = ("MISCONF", "BUSY", "NOREPLICAS")
 
 
 def connect(url: str) -> redis.Redis:
@@ -62,9 +62,7 @@ def ping(client: redis.Redis) -> None:
 
 def is_passing(error: redis.RedisError) -> bool:
     """Tell whether trying again can help."""
-    if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
-        return True
-    return isinstance(error, redis.ResponseError) and str(error).startswith(_PASSING_REPLIES)
+    return isinstance(error, _PASSING_ERRORS) or str(error).startswith(_PASSING_REPLIES)
 
 
 @contextmanager

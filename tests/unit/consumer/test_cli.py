@@ -1,35 +1,33 @@
 """The consumer's command line."""
 
-from typing import Any
+import subprocess
+import sys
 
 import pytest
 
+from ferry_consumer import cli
+
+#: In a process of its own: it sets up logging and signal handlers.
+BROKEN = """
+import sys
 from ferry_consumer import cli, service
 
-
 class BrokenConsumer:
-    """A consumer that meets what nobody thought of."""
+    def __init__(self, *_): pass
+    def stop(self): pass
+    def run(self): raise ZeroDivisionError("nobody thought of this")
 
-    def __init__(self, *_: Any) -> None:
-        """Take whatever the real one takes."""
-
-    def stop(self) -> None:
-        """Nothing to stop."""
-
-    def run(self) -> None:
-        """Meet it."""
-        raise ZeroDivisionError("nobody thought of this")
+service.Consumer = BrokenConsumer
+sys.exit(cli.main(["run"]))
+"""
 
 
-def test_what_nobody_thought_of_stops_it_loudly(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_nobody_thought_of_stops_it_loudly() -> None:
     """Exit code 1, a sentence and the traceback."""
-    monkeypatch.setattr(service, "Consumer", BrokenConsumer)
-    assert cli.main(["run"]) == 1
-    told = capsys.readouterr().out
-    assert "stopped by something unexpected" in told
-    assert "ZeroDivisionError: nobody thought of this" in told
+    done = subprocess.run([sys.executable, "-c", BROKEN], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "stopped by something unexpected" in done.stdout
+    assert "ZeroDivisionError: nobody thought of this" in done.stdout
 
 
 def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,9 +44,11 @@ def test_the_wait_doubles_up_to_its_longest_and_starts_anew() -> None:
     assert (backoff.worked(), backoff.blocked) == (None, False)
 
 
-def test_trouble_is_told_once_a_while_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_trouble_is_told_once_a_while_and_its_end_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not at every try."""
-    logging.getLogger("ferry.consumer").propagate = True
+    monkeypatch.setattr(logging.getLogger("ferry.consumer"), "propagate", True)
     caplog.set_level(logging.INFO, "ferry.consumer")
     clock = Clock()
     trouble = Trouble(1.0, clock)
