@@ -61,6 +61,9 @@ def _run(arguments: Arguments) -> int:
     except ConfigurationError as error:
         print(f"ferry: {error}", file=sys.stderr)
         return EXIT_CONFIGURATION
+    except ModuleNotFoundError as error:
+        print(f"ferry: {arguments.command} needs {error.name}: pip install 'ferry-kafka[local]'", file=sys.stderr)
+        return EXIT_CONFIGURATION
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import confluent_kafka
 from confluent_kafka import KafkaError
 
+from ferry_consumer.client import created
 from ferry_consumer.client_log import LOG_LEVEL_CRITICAL
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class DeadLetters:
         self._under_way: set[tuple[TopicPartition, str, str]] = set()
         self._refused_at: dict[tuple[TopicPartition, str, str], float] = {}
         self._acknowledged: deque[DeadLetter] = deque()
-        self._producer = confluent_kafka.Producer(_properties(settings))
+        self._producer = created(confluent_kafka.Producer, _properties(settings))
 
     def is_under_way(self, key: tuple[TopicPartition, str, str]) -> bool:
         """Tell whether it was written and Kafka has not answered yet, or has refused it just now."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
+from ferry_consumer.client import created
 from ferry_consumer.client_log import LOG_LEVEL_CRITICAL, ClientLog, is_fatal
 from ferry_consumer.resume import Committed
 from ferry_shared.errors import ConfigurationError, FerryError, KafkaUnavailable
@@ -45,7 +46,7 @@ class Intake:
         self._committed: dict[TopicPartition, int] = {}
         self.client_log = ClientLog()
         callbacks = {"on_commit": self._on_commit, "error_cb": self.client_log.note}
-        self._consumer = _client(_properties(settings) | callbacks)
+        self._consumer = created(confluent_kafka.Consumer, _properties(settings) | callbacks)
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
@@ -185,14 +186,6 @@ class Intake:
                 log.warning("Kafka did not take the commit of %s-%d: %s", item.topic, item.partition, item.error.str())
             else:
                 self._committed[_ours(item)] = item.offset
-
-
-def _client(properties: dict[str, object]) -> confluent_kafka.Consumer:
-    try:
-        return confluent_kafka.Consumer(properties)
-    except KafkaException as error:
-        problem = f"KAFKA_CLIENT_PROPERTIES or another KAFKA_ setting: {error.args[0].str()}"
-    raise ConfigurationError(problem)
 
 
 def raise_if_serious(error: KafkaError) -> None:

@@ -9,6 +9,7 @@ from uuid import uuid4
 import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException
 
+from ferry_consumer.client import created
 from ferry_consumer.client_log import LOG_LEVEL_CRITICAL
 from ferry_consumer.dispatch import record_of
 from ferry_shared.errors import KafkaUnavailable
@@ -98,7 +99,7 @@ class RecordReader:
 
     def _open(self) -> confluent_kafka.Consumer:
         if self._consumer is None:
-            self._consumer = confluent_kafka.Consumer(dict(self._properties))
+            self._consumer = created(confluent_kafka.Consumer, self._properties)
         return self._consumer
 
     def _read_run(self, place: TopicPartition, run: Sequence[int], deadline: float) -> dict[int, Record | None]:

@@ -10,6 +10,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
+from ferry_consumer.client import created
 from ferry_consumer.client_log import LOG_LEVEL_CRITICAL
 from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.record import TopicPartition
@@ -39,8 +40,9 @@ class Topics:
 
     def __init__(self, settings: ConsumerSettings) -> None:
         self._settings = settings
-        self._admin = AdminClient(
-            settings.client_properties() | {"client.id": "ferry-consumer-admin", "log_level": LOG_LEVEL_CRITICAL}
+        self._admin = created(
+            AdminClient,
+            settings.client_properties() | {"client.id": "ferry-consumer-admin", "log_level": LOG_LEVEL_CRITICAL},
         )
 
     def create_missing(self, topics: Sequence[str]) -> None:

@@ -212,6 +212,17 @@ def test_a_wrong_setting_is_told_by_name(ferry: FerryProcesses) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "properties", ['{"no.such.property": 1}', '{"security.protocol": "ssl", "ssl.ca.location": "/nowhere"}']
+)
+def test_a_property_that_librdkafka_refuses_is_told_in_words(ferry: FerryProcesses, properties: str) -> None:
+    """Exit code 2; no traceback."""
+    done = ferry.run("-m", "ferry_consumer", "run", settings={"KAFKA_CLIENT_PROPERTIES": properties})
+    assert done.returncode == 2
+    assert "KAFKA_CLIENT_PROPERTIES" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_retry_is_queued_when_it_is_due_with_its_changed_arguments(
     kafka: LocalKafka, ferry: FerryProcesses, queue: QueueReader, topic: str
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from ferry_shared.errors import ConfigurationError
@@ -65,6 +64,6 @@ def tracking_of(app: Any) -> Tracking:
     settings = worker_settings()
     named = _ledger_urls.get(app) or settings.ferry_ledger_url.get_secret_value()
     url = named or app.conf.broker_url or ""
-    if urlsplit(url).scheme not in REDIS_SCHEMES:
+    if url.partition("://")[0] not in REDIS_SCHEMES:
         raise ConfigurationError("FERRY_LEDGER_URL: expected redis:// or rediss://, since the broker is no Redis")
     return Tracking(settings, url)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from ferry_shared.record import next_offset
+
 _TIMEOUT_SECONDS = 15.0
 _RETRY_SECONDS = 0.1
 _BATCH = 1_000
@@ -52,7 +54,7 @@ class TopicReader:
                 if partition is None or offset is None:
                     continue
                 if error is None:
-                    self._next[partition] = offset + 1
+                    self._next[partition] = next_offset(offset)
                     yield message
                 elif error.code() == KafkaError._PARTITION_EOF:
                     unread.discard(partition)

@@ -43,13 +43,13 @@ class Head:
 
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> Head:
-        """Read the hash; a field that is missing counts as 0 or empty."""
+        """Read the hash; a field that is missing or no number counts as 0 or empty."""
         return cls(
             fields.get("format", ""),
             fields.get("ledger", ""),
-            int(fields.get("epoch", 0)),
-            int(fields.get("position", 0)),
-            int(fields.get("committed", 0)),
+            _number(fields.get("epoch", "")),
+            _number(fields.get("position", "")),
+            _number(fields.get("committed", "")),
             fields.get("cluster_id", ""),
             fields.get("topic_id", ""),
             fields,
@@ -173,10 +173,14 @@ class Dispatch:
         return Call("dispatch", (*self.keys.all, self.queue_key), arguments)
 
 
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
 def inspect(client: redis.Redis, keys: LedgerKeys) -> Inspection:
     """Read a ledger before acquiring it."""
     condition, entries, flat = run(client, Call("inspect", keys.all, ()))
-    words = [word.decode() for word in flat]
+    words = [word.decode("utf-8", "surrogateescape") for word in flat]
     fields = dict(zip(words[::2], words[1::2], strict=True))
     return Inspection(Condition(condition.decode()), entries, Head.of(fields) if fields else None)
 
@@ -198,9 +202,9 @@ def acquire(
     """Take over a ledger, or create it; refused when somebody else changed it since `seen` was read."""
     fields: Mapping[str, str] = seen.head.fields if seen.head else {}
     names = ("format", "ledger", "epoch", "position", "committed", "topic_id")
-    head = [fields.get(name, "") for name in names]
+    head = [fields.get(name, "").encode("utf-8", "surrogateescape") for name in names]
     if seen.condition is Condition.WRONG_TYPE:
-        head[0] = "?"
+        head[0] = b"?"
     arguments = (
         *head, ledger, epoch_floor, position, committed, cluster_id, topic_id,
         "drop" if drop else "keep", "" if drop_from is None else drop_from,

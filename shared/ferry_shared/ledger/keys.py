@@ -74,5 +74,7 @@ class Token:
     @classmethod
     def parse(cls, text: str) -> Token:
         """Read `epoch.attempt`. Raises ValueError when it is something else."""
-        epoch, _, attempt = text.partition(".")
-        return cls(int(epoch), int(attempt))
+        match = re.fullmatch(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)", text)
+        if match is None:
+            raise ValueError(f"{text!r} is no token: expected epoch.attempt")
+        return cls(int(match[1]), int(match[2]))

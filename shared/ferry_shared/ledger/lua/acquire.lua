@@ -1,7 +1,13 @@
 -- The only script that creates or drops a ledger. ARGV: 1-6 the head as it was read (format, ledger, epoch, position,
 -- committed, topic id; '' where missing) or '?' in 1 when it could not be read, 7 the ledger's id, 8 the lowest epoch to
 -- exceed, 9 position, 10 committed, 11 cluster id, 12 topic id, 13 'drop' or 'keep', 14 drop entries at or above this offset.
-if ARGV[1] ~= '?' then
+if ARGV[1] == '?' then
+  -- Somebody else may have made it anew since.
+  if not wrong_type(ledger_kinds()) then
+    local present = redis.call('HMGET', HEAD, 'ledger', 'epoch', 'position')
+    return {'refused', present[1] or '', present[2] or '', present[3] or ''}
+  end
+else
   local present = redis.call('HMGET', HEAD, 'format', 'ledger', 'epoch', 'position', 'committed', 'topic_id')
   for index = 1, 6 do
     if (present[index] or '') ~= ARGV[index] then
@@ -27,6 +33,14 @@ else
   if ARGV[14] ~= '' then
     for _, member in ipairs(redis.call('ZRANGEBYSCORE', INFLIGHT, ARGV[14], '+inf')) do
       dropped = dropped + remove_entry(member)
+    end
+    -- The call that crossed the offset now ends before it: what it dispatched below keeps its token, and what is
+    -- dispatched above is a later call's.
+    local crossing = redis.call('ZRANGEBYSCORE', TIMES, ARGV[14], '+inf', 'LIMIT', 0, 1)[1]
+    redis.call('ZREMRANGEBYSCORE', TIMES, ARGV[14], '+inf')
+    local last = int(tonumber(ARGV[14]) - 1)
+    if crossing and redis.call('ZCOUNT', TIMES, last, last) == 0 then
+      redis.call('ZADD', TIMES, last, last .. string.match(crossing, ':.*$'))
     end
   end
 end

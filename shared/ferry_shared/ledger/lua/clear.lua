@@ -3,7 +3,8 @@ local refusal = refused_by_head(ARGV[1], ARGV[2])
 if refusal then
   return refusal
 end
-if load_state(ARGV[3]).token ~= ARGV[4] or remove_entry(ARGV[3]) == 0 then
+local state = load_state(ARGV[3])
+if state.token ~= ARGV[4] or not state.error or remove_entry(ARGV[3]) == 0 then
   return {'gone'}
 end
 redis.call('HINCRBY', HEAD, 'dead_letters', message_count(ARGV[3]))

@@ -8,12 +8,11 @@ local position = redis.call('HGET', HEAD, 'position')
 if position ~= ARGV[3] then
   return {'refused', ARGV[1], ARGV[2], position}
 end
--- A type error after the first write would leave half a dispatch behind.
-for key, kind in pairs({[INFLIGHT] = 'zset', [STATE] = 'hash', [TIMES] = 'zset', [ATTENTION] = 'zset', [QUEUE] = 'list'}) do
-  local actual = redis.call('TYPE', key).ok
-  if actual ~= kind and actual ~= 'none' then
-    return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. actual .. ', Ferry needs a ' .. kind)
-  end
+local kinds = ledger_kinds()
+kinds[QUEUE] = 'list'
+local mistyped = wrong_type(kinds)
+if mistyped then
+  return mistyped
 end
 local now = now_ms()
 local first_argument, queued = 7, tonumber(ARGV[6])
@@ -40,6 +39,13 @@ if added > 0 then
 end
 redis.call('HSET', HEAD, 'position', ARGV[4])
 local entries = redis.call('HINCRBY', HEAD, 'entries', added)
+if added < #scored / 2 then
+  -- Some were in flight already, and ZADD doesn't say which.
+  count = -tonumber(redis.call('HGET', HEAD, 'messages'))
+  for _, member in ipairs(redis.call('ZRANGE', INFLIGHT, 0, -1)) do
+    count = count + message_count(member)
+  end
+end
 redis.call('HINCRBY', HEAD, 'messages', count)
 call_in_chunks('LPUSH', QUEUE, messages)
 return {'dispatched', ARGV[4], entries}

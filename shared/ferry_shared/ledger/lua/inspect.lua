@@ -2,13 +2,10 @@
 if redis.call('TYPE', HEAD).ok == 'none' then
   return {'absent', 0, {}}
 end
-for key, kind in pairs({[HEAD] = 'hash', [INFLIGHT] = 'zset', [STATE] = 'hash', [TIMES] = 'zset', [ATTENTION] = 'zset'}) do
-  local actual = redis.call('TYPE', key).ok
-  if actual ~= kind and actual ~= 'none' then
-    return {'wrong-type', 0, {}}
-  end
+if wrong_type(ledger_kinds()) then
+  return {'wrong-type', 0, {}}
 end
 local entries = redis.call('ZCARD', INFLIGHT)
-local head = redis.call('HMGET', HEAD, 'format', 'ledger', 'entries')
-local sound = head[1] == FORMAT and head[2] and tonumber(head[3] or -1) == entries
+local head = read_head()
+local sound = is_whole(head) and tonumber(head.entries) == entries
 return {sound and 'sound' or 'damaged', entries, redis.call('HGETALL', HEAD)}

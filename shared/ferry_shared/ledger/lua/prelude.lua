@@ -22,11 +22,40 @@ local function call_in_chunks(command, key, values)
   return sum
 end
 
--- A member is '4711', or for a batch '4711-4810-97': first offset, last offset, count.
-local function first_offset(member)
-  return tonumber(string.match(member, '^%d+'))
+-- nil, or the error to return: an error after the first write would leave half a change behind.
+local function wrong_type(kinds)
+  for key, kind in pairs(kinds) do
+    local actual = redis.call('TYPE', key).ok
+    if actual ~= kind and actual ~= 'none' then
+      return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. actual .. ', Ferry needs a ' .. kind)
+    end
+  end
+  return nil
 end
 
+local function ledger_kinds()
+  return {[HEAD] = 'hash', [INFLIGHT] = 'zset', [STATE] = 'hash', [TIMES] = 'zset', [ATTENTION] = 'zset'}
+end
+
+-- Whether a head has everything; what it lacks can't be made up for.
+local function is_whole(head)
+  for _, number in ipairs({head.epoch or '', head.position or '', head.committed or '', head.entries or '', head.messages or ''}) do
+    if not string.match(number, '^%d+$') then
+      return false
+    end
+  end
+  return head.format == FORMAT and head.ledger and head.cluster_id and head.topic_id
+end
+
+local function read_head()
+  local flat, head = redis.call('HGETALL', HEAD), {}
+  for index = 1, #flat, 2 do
+    head[flat[index]] = flat[index + 1]
+  end
+  return head
+end
+
+-- A member is '4711', or for a batch '4711-4810-97': first offset, last offset, count.
 local function last_offset(member)
   return tonumber(string.match(member, '^%d+%-(%d+)%-%d+$') or member)
 end

@@ -5,6 +5,10 @@ local refusal = refused_by_head(ARGV[1], ARGV[2])
 if refusal then
   return refusal
 end
+local mistyped = wrong_type({[QUEUE] = 'list'})
+if mistyped then
+  return mistyped
+end
 local member, now = ARGV[3], now_ms()
 if not redis.call('ZSCORE', INFLIGHT, member) then
   return {'gone'}

@@ -4,7 +4,10 @@ local refusal = refused_by_head(ARGV[1], ARGV[2])
 if refusal then
   return refusal
 end
-local head = redis.call('HMGET', HEAD, 'position', 'committed', 'entries', 'messages', 'dead_letters')
+local head = read_head()
+if not is_whole(head) then
+  return {'no-ledger'}
+end
 local lowest = redis.call('ZRANGE', INFLIGHT, 0, 0, 'WITHSCORES')
 local oldest_ms = 0
 if lowest[2] then
@@ -16,12 +19,14 @@ local due = {}
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', ATTENTION, '-inf', int(now), 'LIMIT', 0, ARGV[3])) do
   local state = redis.call('HGET', STATE, member)
   local fields = state and cjson.decode(state) or {}
-  if fields.error or fields.due then
+  if not redis.call('ZSCORE', INFLIGHT, member) then
+    redis.call('ZREM', ATTENTION, member)
+  elseif fields.error or fields.due then
     due[#due + 1] = {member, state, redis.call('HGET', STATE, member .. ':payload') or ''}
   else
     -- A lease has ended: whether its message is lost, `stranded` finds out; failures must not wait behind it.
     redis.call('ZADD', ATTENTION, int(now + LEASE_RECHECK_MS), member)
   end
 end
-return {'snapshot', head[1], head[2], head[3], head[4], head[5] or '0', redis.call('ZCARD', INFLIGHT),
+return {'snapshot', head.position, head.committed, head.entries, head.messages, head.dead_letters or '0', redis.call('ZCARD', INFLIGHT),
   lowest[2] or '', int(oldest_ms), int(now), due}

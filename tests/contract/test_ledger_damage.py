@@ -1,0 +1,118 @@
+"""The ledger where something is in the way: damage, truncation, late owners."""
+
+import pytest
+
+from ferry_shared.ledger import consumer_ledger
+from ferry_shared.ledger.consumer_ledger import Condition, Refused
+from ferry_shared.ledger.keys import Token
+from tests.support.ledger_probe import OTHER_LEDGER, LedgerProbe
+
+
+def test_a_queue_of_another_type_leaves_the_entry_as_it_is(ledger: LedgerProbe) -> None:
+    """When the message can't be queued the entry must not read as queued."""
+    ledger.own()
+    ledger.dispatch(["0"])
+    ledger.claim("0")
+    ledger.outcome("retry", "0")
+    due = ledger.due("0")
+    ledger.call("SET", ledger.queue, "somebody else's")
+    before = ledger.dump()
+
+    with pytest.raises(Exception, match="WRONGTYPE"):
+        ledger.enqueue(due)
+    assert ledger.dump() == before
+
+
+def test_counts_match_when_a_member_is_dispatched_that_exists(ledger: LedgerProbe) -> None:
+    """Both counts change by what ZADD has added, also where an entry is there already."""
+    ledger.own()
+    ledger.dispatch(["0", "1", "2-5-4"])
+    ledger.own(1, committed=0)
+
+    ledger.dispatch(["1", "2-5-4", "6"], {"7": "not JSON"})
+
+    assert ledger.members() == ["0", "1", "2-5-4", "6", "7"]
+    ledger.assert_counts_match()
+
+
+def test_after_a_truncation_entries_below_it_keep_their_token(ledger: LedgerProbe) -> None:
+    """Entries that survive can still be claimed with their own token once the log has grown again."""
+    ledger.own()
+    ledger.dispatch([str(offset) for offset in range(11)])
+    ledger.own(5, committed=0, drop_from=5)
+    ledger.dispatch(["5", "6", "7"])
+
+    assert ledger.claim("3", "1.1").verdict == "run"
+
+
+def test_after_a_truncation_new_entries_have_their_own_token(ledger: LedgerProbe) -> None:
+    """What is dispatched after a truncation has the new epoch's token, whatever was dispatched there before."""
+    ledger.own()
+    ledger.dispatch([str(offset) for offset in range(11)])
+    ledger.own(5, committed=0, drop_from=5)
+    ledger.dispatch(["5", "6", "7"])
+    ledger.dispatch(["8", "9", "10", "11", "12"])
+
+    assert ledger.claim("8", "2.1").verdict == "run"
+
+
+def test_a_repaired_ledger_is_not_dropped_by_somebody_late(ledger: LedgerProbe) -> None:
+    """Of two that saw a wrong type one makes the ledger anew; the other is refused."""
+    ledger.own()
+    ledger.call("SET", ledger.keys.inflight, "somebody else's")
+    seen = ledger.inspect()
+    ledger.own(0, seen=seen, ledger=OTHER_LEDGER, drop=True)
+    ledger.dispatch(["0"])
+
+    assert isinstance(ledger.acquire(0, seen=seen, ledger=OTHER_LEDGER[::-1], drop=True), Refused)
+
+
+@pytest.mark.parametrize(("name", "value"), [("epoch", "x"), ("position", ""), ("committed", "1.5")])
+def test_a_head_that_cannot_be_read_is_damaged(ledger: LedgerProbe, name: str, value: str) -> None:
+    """A number that isn't one means a lost ledger, not an exception."""
+    ledger.own()
+    ledger.call("HSET", ledger.keys.head, name, value)
+    assert ledger.inspect().condition is Condition.DAMAGED
+
+
+@pytest.mark.parametrize("field", ["position", "committed", "entries", "messages"])
+def test_a_snapshot_of_a_head_that_lacks_a_field_is_refused(ledger: LedgerProbe, field: str) -> None:
+    """Without its numbers a head is as good as none: the consumer acquires the ledger again."""
+    ledger.own()
+    ledger.dispatch(["0"])
+    ledger.call("HDEL", ledger.keys.head, field)
+
+    assert consumer_ledger.snapshot(ledger.client, [(ledger.keys, ledger.ownership)], 1) == [Refused(None, None, None)]
+
+
+@pytest.mark.parametrize("field", ["epoch", "position", "committed", "messages", "topic_id", "cluster_id"])
+def test_a_head_that_lacks_anything_is_damaged(ledger: LedgerProbe, field: str) -> None:
+    """A head is sound only with all that decides where to go on."""
+    ledger.own()
+    ledger.dispatch(["0"])
+    ledger.call("HDEL", ledger.keys.head, field)
+    assert ledger.inspect().condition is Condition.DAMAGED
+
+
+@pytest.mark.parametrize("text", ["+1.2", " 1.2", "1_0.2", "1.2 ", "\uff11.2", "-1.2", "01.2"])
+def test_what_only_looks_like_a_token(text: str) -> None:
+    """Only what Ferry would have written is read as a token."""
+    with pytest.raises(ValueError, match="no token"):
+        Token.parse(text)
+
+
+def test_clear_of_an_entry_that_did_not_fail(ledger: LedgerProbe) -> None:
+    """Only what failed has a dead letter that could end it."""
+    ledger.own()
+    ledger.dispatch(["0"])
+    ledger.claim("0")
+    assert ledger.clear("0") is False
+
+
+def test_attention_for_nothing_ends(ledger: LedgerProbe) -> None:
+    """Members in :attention that aren't in flight would be due at every tick for ever."""
+    ledger.own()
+    ledger.dispatch([], {"0": "a"})
+    ledger.call("ZREM", ledger.keys.inflight, "0")
+    ledger.call("HINCRBY", ledger.keys.head, "entries", -1)
+    assert ledger.snapshot().due == ()
