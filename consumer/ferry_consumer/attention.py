@@ -46,17 +46,30 @@ class Attention:
         self._dead_letters = dead_letters
         self._metrics = metrics
         self._server_clock = server_clock
+        self._acknowledged: list[DeadLetter] = []
 
     def clear_acknowledged(self, partitions: Mapping[TopicPartition, Partition]) -> None:
-        """Remove the entries whose dead letters Kafka has acknowledged."""
-        for letter in self._dead_letters.take_acknowledged():
+        """Remove the entries whose dead letters Kafka has acknowledged.
+
+        Raises:
+            RedisUnavailable: the rest is removed the next time; forgotten, it would be written twice.
+        """
+        self._acknowledged += self._dead_letters.take_acknowledged()
+        kept: list[DeadLetter] = []
+        while self._acknowledged:
+            letter = self._acknowledged[0]
             partition = partitions.get(letter.place)
-            if partition is None or partition.tenure is None:
-                continue
-            ownership = partition.tenure.ownership
-            if consumer_ledger.clear(self._client, partition.place.keys, ownership, letter.member, letter.token):
-                self._metrics.dead_letters.labels(letter.place.topic).inc()
-            partition.invalid.pop(letter.record.offset, None)
+            if partition and partition.tenure:
+                self._clear(partition, partition.tenure, letter)
+            elif partition:
+                kept.append(letter)
+            self._acknowledged.pop(0)
+        self._acknowledged = kept
+
+    def _clear(self, partition: Partition, tenure: Tenure, letter: DeadLetter) -> None:
+        if consumer_ledger.clear(self._client, partition.place.keys, tenure.ownership, letter.member, letter.token):
+            self._metrics.dead_letters.labels(letter.place.topic).inc()
+        partition.invalid.pop(letter.record.offset, None)
 
     def write_dead_letters(self, partition: Partition, snapshot: Snapshot) -> None:
         """Write a dead letter for each entry with an error; what isn't written now is due again.
@@ -81,10 +94,20 @@ class Attention:
             record = records[int(due.member)]
             letter = DeadLetter(
                 place, due.member, due.token, tenure.template.task_id(due.member), due.error or "", due.claims,
-                record or _reconstructed(partition, due), reconstructed=record is None,
+                record or self._reconstructed(partition, due), reconstructed=record is None,
             )  # fmt: skip
             if not self._dead_letters.write(letter):
                 return
+
+    def _reconstructed(self, partition: Partition, due: Due) -> Record:
+        """Kafka no longer has the record: what the worker stored is all there is."""
+        payload = consumer_ledger.stored_payload(self._client, partition.place.keys, due.member)
+        if not payload:
+            log.error(
+                "Kafka has deleted the failed task's record, and no payload was stored: its dead letter has no value",
+                extra={"task_id": f"{partition.topic_partition}-{due.member}"},
+            )
+        return Record(*partition.topic_partition, int(due.member), None, None, payload or None, ())
 
     def enqueue_retries(self, partition: Partition, snapshot: Snapshot) -> None:
         """Queue the retries that are due.
@@ -110,13 +133,3 @@ class Attention:
         place = partition.place
         if consumer_ledger.enqueue(self._client, place.keys, place.queue_key, tenure.ownership, due, message=message):
             self._metrics.retried.labels(place.topic_partition.topic).inc()
-
-
-def _reconstructed(partition: Partition, due: Due) -> Record:
-    """Kafka no longer has the record: what the worker stored is all there is."""
-    if not due.payload:
-        log.error(
-            "Kafka has deleted the record of a failed task, and no payload was stored: its dead letter has no value",
-            extra={"task_id": f"{partition.topic_partition}-{due.member}"},
-        )
-    return Record(*partition.topic_partition, int(due.member), None, None, due.payload or None, ())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import confluent_kafka
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from ferry_consumer.client import created
 from ferry_consumer.client_log import LOG_LEVEL_CRITICAL
@@ -102,13 +102,7 @@ class DeadLetters:
             if error is None:
                 self._acknowledged.append(letter)
             else:
-                self._refused_at[letter.key] = time.monotonic()
-                log.error(
-                    "Kafka did not take a dead letter, trying again: %s%s",
-                    error.str(),
-                    _advice(error),
-                    extra=_of(letter),
-                )
+                self._refused(letter, error)
 
         record = letter.record
         try:
@@ -121,9 +115,18 @@ class DeadLetters:
             )
         except BufferError:
             return False
+        except KafkaException as error:
+            self._refused(letter, error.args[0])
+            return True
         self._under_way.add(letter.key)
         log.warning("dead letter: %s", letter.error, extra=_of(letter))
         return True
+
+    def _refused(self, letter: DeadLetter, error: KafkaError) -> None:
+        self._refused_at[letter.key] = time.monotonic()
+        log.error(
+            "Kafka did not take a dead letter, trying again: %s%s", error.str(), _advice(error), extra=_of(letter)
+        )
 
     def take_acknowledged(self) -> list[DeadLetter]:
         """Those that Kafka has acknowledged since the last call; their entries can be cleared."""
@@ -150,6 +153,8 @@ def _properties(settings: ConsumerSettings) -> dict[str, object]:
     ours: dict[str, object] = {
         "client.id": "ferry-dead-letters",
         "linger.ms": 20,
+        # The broker's limit counts compressed bytes: what a sender compressed must fit again.
+        "compression.type": "zstd",
         "message.timeout.ms": 60_000,
         "log_level": LOG_LEVEL_CRITICAL,
     }

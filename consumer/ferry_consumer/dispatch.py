@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: A script call holds the server up while it runs, so a call is bounded (ledger.md: 4 MiB).
 MAX_CALL_BYTES = 4 * 1024 * 1024
 
+#: Stands for the headers of a record that can't be read.
+UNREADABLE_HEADERS = "ferry.headers-unreadable"
+
 
 def dispatches_of(partition: Partition, messages: Sequence[Message], now_ms: int) -> list[Dispatch]:
     """Turn what was fetched from a partition, in order, into dispatch calls; usually one.
@@ -123,7 +126,11 @@ def record_of(message: Message) -> Record:
 
 def headers_of(message: Message) -> tuple[tuple[str, bytes | None], ...]:
     """The record's headers, in order; a name can occur more than once."""
-    headers = message.headers() or ()
+    try:
+        headers = message.headers() or ()
+    except (SystemError, UnicodeDecodeError):
+        # confluent_kafka can't read a name that is no UTF-8; the record must not stop the service over it.
+        return ((UNREADABLE_HEADERS, b"a header's name is no UTF-8"),)
     pairs = headers.items() if isinstance(headers, dict) else headers
     return tuple((name, value.encode() if isinstance(value, str) else value) for name, value in pairs)
 

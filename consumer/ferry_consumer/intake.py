@@ -112,6 +112,9 @@ class Intake:
             found = self._consumer.committed(_kafka(places), timeout=REQUEST_TIMEOUT_SECONDS)
         except KafkaException as error:
             raise KafkaUnavailable(f"Kafka: reading committed offsets: {error.args[0].str()}") from error
+        for item in found:
+            if item.error:
+                raise KafkaUnavailable(f"Kafka: reading the commit of {_ours(item)}: {item.error.str()}")
         return {_ours(item): Committed(item.offset, item.metadata) if item.offset >= 0 else None for item in found}
 
     def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]], *, wait: bool = False) -> None:
@@ -170,6 +173,8 @@ class Intake:
     def _on_revoke(self, consumer: confluent_kafka.Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
         places = [_ours(item) for item in partitions]
         self._gone += places
+        for place in places:
+            self._committed.pop(place, None)
         self._newly_assigned = [place for place in self._newly_assigned if place not in places]
         consumer.incremental_unassign(partitions)
 

@@ -89,7 +89,7 @@ class Partition:
 
     def remember_invalid(self, record: Record) -> None:
         """Keep a record for its dead letter, as far as memory is meant for it; Kafka has the others."""
-        if len(self.invalid) < MAX_REMEMBERED_RECORDS and len(record.value or b"") <= MAX_REMEMBERED_BYTES:
+        if len(self.invalid) < MAX_REMEMBERED_RECORDS and record.size_bytes <= MAX_REMEMBERED_BYTES:
             self.invalid[record.offset] = record
 
     def note_dispatched(self, dispatch: Dispatch) -> None:

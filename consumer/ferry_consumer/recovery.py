@@ -8,8 +8,9 @@ from uuid import uuid4
 
 from ferry_consumer.commit import Signature
 from ferry_consumer.partition import Partition, Tenure
-from ferry_consumer.resume import Committed, Facts, Plan, Reason, plan
+from ferry_consumer.resume import Committed, Facts, Plan, is_signed, plan
 from ferry_consumer.task_message import TaskTemplate
+from ferry_shared.ledger.client import server_time_ms
 from ferry_shared.ledger.consumer_ledger import Acquired, Inspection, acquire, inspect
 from ferry_shared.ledger.keys import unacked_key
 from ferry_shared.ledger.redelivery import Transport
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from ferry_consumer.intake import Intake
     from ferry_consumer.metrics import Metrics
+    from ferry_consumer.server_clock import ServerClock
     from ferry_consumer.topics import Identity, Topics
     from ferry_shared.settings import ConsumerSettings
 
@@ -29,13 +31,20 @@ class Recovery:
     """Acquires partitions. Whatever fails on the way leaves the partition without a tenure, to be tried again."""
 
     def __init__(
-        self, settings: ConsumerSettings, client: redis.Redis, intake: Intake, topics: Topics, metrics: Metrics
+        self,
+        settings: ConsumerSettings,
+        client: redis.Redis,
+        intake: Intake,
+        topics: Topics,
+        metrics: Metrics,
+        server_clock: ServerClock,
     ) -> None:
         self._settings = settings
         self._client = client
         self._intake = intake
         self._topics = topics
         self._metrics = metrics
+        self._server_clock = server_clock
 
     def take_up(self, partitions: list[Partition]) -> None:
         """Acquire each of them and let it run; one whose ledger somebody else just changed stays for the next turn.
@@ -47,6 +56,7 @@ class Recovery:
         places = [partition.topic_partition for partition in partitions]
         commits, ranges = self._intake.committed(places), self._topics.log_ranges(places)
         self._intake.prove_membership(commits)
+        self._server_clock.set(server_time_ms(self._client))
         identities: dict[str, Identity] = {}
         for partition in partitions:
             topic = partition.topic_partition.topic
@@ -114,7 +124,7 @@ class Recovery:
     ) -> None:
         """Commit the resolved start at once, before anything is dispatched from it: an operator's unsigned offset
         that was still there at the next acquisition would count as a second rewind."""
-        if committed and wanted.reason is Reason.CONTINUED and committed.offset >= wanted.committed:
+        if is_signed(committed, wanted):
             return
         signature = Signature(acquired.ownership.ledger, identity.topic_id, acquired.ownership.epoch)
         self._intake.commit({partition.topic_partition: (wanted.committed, str(signature))}, wait=True)

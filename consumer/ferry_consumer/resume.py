@@ -83,6 +83,11 @@ def plan(facts: Facts) -> Plan:
     return _within_log(_wanted(facts, head), facts)
 
 
+def is_signed(committed: Committed | None, wanted: Plan) -> bool:
+    """Tell whether Kafka has the plan's start already, under a signature of ours."""
+    return wanted.reason is Reason.CONTINUED and committed is not None and committed.offset == wanted.committed
+
+
 def _wanted(facts: Facts, head: Head | None) -> Plan:
     committed = facts.committed
     signature = Signature.parse(committed.metadata) if committed else None

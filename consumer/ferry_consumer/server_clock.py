@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class ServerClock:
-    """The server's time, from its last reply and the time that has passed since."""
+    """The server's time: its last word, and what has passed since by a clock that nobody sets."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._ahead_ms = 0.0
 
     def set(self, server_now_ms: int) -> None:
-        """Note what the server has just said."""
+        """Note what the server has just said; before that `now_ms` means nothing."""
         self._ahead_ms = server_now_ms - self._clock() * 1000
 
     def now_ms(self) -> int:

@@ -62,8 +62,8 @@ class Consumer:
         self._intake = Intake(settings, list(self._routes))
         self._reader = RecordReader(settings)
         self._dead_letters = DeadLetters(settings)
-        self._recovery = Recovery(settings, self._client, self._intake, self._topics, self._metrics)
         clock = ServerClock()
+        self._recovery = Recovery(settings, self._client, self._intake, self._topics, self._metrics, clock)
         self._dispatcher = Dispatcher(self._client, self._metrics, clock)
         attention = Attention(self._client, self._reader, self._dead_letters, self._metrics, clock)
         self._ledger = LedgerReader(settings, self._client, self._intake, attention, clock)
@@ -131,12 +131,13 @@ class Consumer:
             return
         try:
             self._work()
+            if self._trouble.lasting:
+                self._go_on()
         except TransientError as error:
             self._trouble.met(error)
             self._intake.pause(self._partitions)
         else:
-            if self._trouble.over():
-                self._go_on()
+            self._trouble.over()
 
     def _work(self) -> None:
         """Everything that needs Redis or Kafka to answer. What fails is tried again at a later turn."""

@@ -86,10 +86,9 @@ def _json_text(text: str) -> bytes:
 
 
 def _message(route: Route, group: str, place: TopicPartition, ledger: str) -> dict[str, Any]:
-    """The whole message; `Slot` objects stand for what is filled in. Field order is kombu's."""
+    """The whole message; `Slot` objects stand for what is filled in. The body comes last: scripts look for a header."""
     task_id = Slot("task_id")
     return {
-        "body": Slot("body"),
         "content-encoding": "utf-8",
         "content-type": "application/json",
         "headers": {
@@ -134,6 +133,7 @@ def _message(route: Route, group: str, place: TopicPartition, ledger: str) -> di
             "body_encoding": "base64",
             "delivery_tag": Slot("delivery_tag"),
         },
+        "body": Slot("body"),
     }
 
 

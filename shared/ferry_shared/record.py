@@ -44,6 +44,12 @@ class Record:
         return TopicPartition(self.topic, self.partition)
 
     @property
+    def size_bytes(self) -> int:
+        """Bytes of key, value and headers."""
+        headers = sum(len(name) + len(value or b"") for name, value in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers
+
+    @property
     def next_offset(self) -> int:
         """The position after this record."""
         return next_offset(self.offset)

@@ -2,8 +2,11 @@
 
 import pytest
 
+from ferry_consumer.task_message import Copy, TaskTemplate
 from ferry_shared.ledger.consumer_ledger import Ownership
 from ferry_shared.ledger.redelivery import Redelivered, Stranded, Transport, redeliver, stranded
+from ferry_shared.record import TopicPartition
+from ferry_shared.routes import Route
 from tests.support.ledger_probe import FIRST_TOKEN, LEDGER, LedgerProbe, wait_until
 
 AGE_MS = 5
@@ -187,3 +190,22 @@ def test_another_owner_and_a_lost_ledger_are_refused(ledger: LedgerProbe) -> Non
     assert again(replaced, "0") is Redelivered.REFUSED
     ledger.call("DEL", ledger.keys.head)
     assert again(ledger, "0") is Redelivered.NO_LEDGER
+
+
+def test_large_messages_are_not_searched_to_their_end(ledger: LedgerProbe) -> None:
+    """The look happens inside the server: with 1 MB messages waiting it must stay short."""
+    ledger.own()
+    vanish(ledger, "0")
+    place, route = TopicPartition("topic", 0), Route("topic", dict, "task", ledger.queue)
+    template = TaskTemplate(route, "group", place, LEDGER)
+    young = ledger.now_ms() + 60_000
+    for offset in range(1, 30):
+        ledger.call(
+            "RPUSH", ledger.queue, template.fill(Copy(str(offset), FIRST_TOKEN, 1, None, young), b"x" * 1_000_000)
+        )
+    ledger.call("CONFIG", "SET", "slowlog-log-slower-than", "0")
+    ledger.call("SLOWLOG", "RESET")
+    assert found(ledger) == ["0"]
+    took_us = max(duration for _, _, duration, *_ in ledger.call("SLOWLOG", "GET", "10"))
+    ledger.call("CONFIG", "SET", "slowlog-log-slower-than", "10000")
+    assert took_us < 100_000

@@ -60,6 +60,17 @@ def ping(client: redis.Redis) -> None:
         client.ping()
 
 
+def server_time_ms(client: redis.Redis) -> int:
+    """Return the server's time in milliseconds since 1970.
+
+    Raises:
+        RedisUnavailable: it does not answer.
+    """
+    with translated():
+        seconds, microseconds = client.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
 def is_passing(error: redis.RedisError) -> bool:
     """Tell whether trying again can help."""
     return isinstance(error, _PASSING_ERRORS) or str(error).startswith(_PASSING_REPLIES)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from ferry_shared.ledger.client import translated
 from ferry_shared.ledger.scripts import Call, run, run_all
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Dispatched:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """An entry at which the consumer must act, with its state and what `fail` or `retry` stored."""
+    """An entry at which the consumer must act, with its state and, for a retry, what `retry` stored."""
 
     member: str
     token: str
@@ -263,6 +264,13 @@ def _due(member: bytes, state: bytes, payload: bytes) -> Due:
         "due" in fields,
         payload,
     )
+
+
+def stored_payload(client: redis.Redis, keys: LedgerKeys, member: str) -> bytes:
+    """What `fail` stored of an entry; empty when it stored nothing."""
+    with translated():
+        payload: Any = client.hget(keys.state, f"{member}:payload")
+    return payload or b""
 
 
 def enqueue(

@@ -2,12 +2,16 @@
 
 import itertools
 
+import confluent_kafka
+import pytest
+from confluent_kafka import KafkaError, KafkaException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferry_consumer.dead_letters import DeadLetter, headers
+from ferry_consumer.dead_letters import DeadLetter, DeadLetters, headers
 from ferry_consumer.record_reader import CONTIGUOUS_OFFSETS, contiguous
 from ferry_shared.record import Record, TopicPartition
+from ferry_shared.settings import ConsumerSettings, load
 
 RECORD = Record(
     "orders", 3, 17, 1234, b"key", b"{", (("trace", b"\xff"), ("x-original-topic", b"before"), ("none", None))
@@ -58,3 +62,27 @@ def test_runs_hold_every_offset_once_and_no_wide_gap(offsets: set[int]) -> None:
         assert all(after - before <= CONTIGUOUS_OFFSETS for before, after in itertools.pairwise(run))
     for before, after in itertools.pairwise(runs):
         assert after[0] - before[-1] > CONTIGUOUS_OFFSETS
+
+
+class RefusingProducer:
+    """A client that knows that the topic isn't there."""
+
+    def __init__(self, *_: object) -> None:
+        """Take any properties."""
+
+    def produce(self, *_: object, **__: object) -> None:
+        """Refuse at once, as librdkafka does."""
+        raise KafkaException(KafkaError(KafkaError._UNKNOWN_TOPIC))
+
+    def poll(self, _: float) -> int:
+        """Nothing is under way."""
+        return 0
+
+
+def test_a_refusal_at_once_is_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must not end the consumer; the entry stays in the ledger meanwhile."""
+    monkeypatch.setattr(confluent_kafka, "Producer", RefusingProducer)
+    writer = DeadLetters(load(ConsumerSettings))
+    assert writer.write(letter())
+    assert writer.is_under_way(letter().key)
+    assert writer.take_acknowledged() == []

@@ -54,6 +54,13 @@ class FakeRecord:
         return [("a", b"1"), ("a", b"2")]
 
 
+class UnreadableHeaders(FakeRecord):
+    """A record with a header whose name is no UTF-8."""
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        raise SystemError("returned a result with an exception set")
+
+
 def messages(*records: FakeRecord) -> list[Message]:
     """Pass fakes where records are expected."""
     return cast("list[Message]", list(records))
@@ -160,3 +167,10 @@ def test_memory_keeps_only_so_many_invalid_records_and_no_large_ones(monkeypatch
     (call,) = dispatches_of(owned, messages(large, *(FakeRecord(offset, b"{") for offset in (11, 12, 13))), 0)
     assert [entry.member for entry in call.invalid] == ["10", "11", "12", "13"]
     assert sorted(owned.invalid) == [11, 12]
+
+
+def test_headers_that_cannot_be_read_stop_nothing() -> None:
+    """confluent_kafka raises SystemError over a name that is no UTF-8: the dead letter says so instead."""
+    owned = partition()
+    dispatches_of(owned, messages(UnreadableHeaders(10, b"{")), 0)
+    assert owned.invalid[10].headers == ((dispatch.UNREADABLE_HEADERS, b"a header's name is no UTF-8"),)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ferry_consumer.commit import Signature
-from ferry_consumer.resume import Committed, Facts, Reason, plan
+from ferry_consumer.resume import Committed, Facts, Reason, is_signed, plan
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.ledger.consumer_ledger import Condition, Head, Inspection
 
@@ -127,3 +127,14 @@ def test_the_epoch_rises_above_everything_known() -> None:
     assert plan(facts).epoch_floor == 9
     assert plan(replace(facts, epoch_in_memory=12)).epoch_floor == 12
     assert plan(replace(facts, committed=signed(20, epoch=1))).epoch_floor == 3
+
+
+def test_a_start_is_signed_unless_kafka_has_it_already() -> None:
+    """After a truncation Kafka's commit is too high: left there, the next acquisition would skip what is new."""
+    continued = plan(replace(FRESH, committed=signed(20), ledger=ledger(50, 20)))
+    assert is_signed(signed(20), continued)
+    assert not is_signed(None, continued)
+    truncated = replace(FRESH, committed=signed(120), ledger=ledger(150, 120))
+    assert not is_signed(signed(120), plan(truncated))
+    operator = replace(FRESH, committed=Committed(30, ""), ledger=ledger(50, 20))
+    assert not is_signed(Committed(30, ""), plan(operator))

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from ferry_consumer.server_clock import ServerClock
 from ferry_consumer.trouble import REPEAT_AFTER_SECONDS, Trouble
 from ferry_consumer.turns import Backoff, Every
 from ferry_shared.errors import RedisUnavailable
@@ -60,3 +61,12 @@ def test_trouble_is_told_once_a_while_and_its_end_once(
     assert len(caplog.records) == 2
     assert (trouble.over(), trouble.over()) == (True, False)
     assert caplog.messages[-1] == "going on after 30.0 s of trouble"
+
+
+def test_the_servers_time_goes_on_whatever_the_hosts_clock_does() -> None:
+    """Times of the ledger are Redis' own: a host that is an hour ahead must not age every message."""
+    clock = Clock()
+    server = ServerClock(clock)
+    server.set(1_000_000)
+    clock.now = 2.5
+    assert server.now_ms() == 1_002_500

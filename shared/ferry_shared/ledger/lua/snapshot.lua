@@ -1,5 +1,6 @@
 -- ARGV: 1 ledger, 2 epoch, 3 how many members that need attention to return at most.
 local LEASE_RECHECK_MS = 5000
+local MAX_REPLY_BYTES = 4 * 1024 * 1024
 local refusal = refused_by_head(ARGV[1], ARGV[2])
 if refusal then
   return refusal
@@ -15,14 +16,20 @@ if lowest[2] then
   oldest_ms = tonumber(string.match(call or '', '^%d+:(%d+):') or 0)
 end
 local now = now_ms()
-local due = {}
+local due, bytes = {}, 0
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', ATTENTION, '-inf', int(now), 'LIMIT', 0, ARGV[3])) do
   local state = redis.call('HGET', STATE, member)
   local fields = state and cjson.decode(state) or {}
   if not redis.call('ZSCORE', INFLIGHT, member) then
     redis.call('ZREM', ATTENTION, member)
   elseif fields.error or fields.due then
-    due[#due + 1] = {member, state, redis.call('HGET', STATE, member .. ':payload') or ''}
+    -- Only a retry needs what was stored: Kafka has the record of what failed.
+    local payload = fields.due and redis.call('HGET', STATE, member .. ':payload') or ''
+    bytes = bytes + #payload
+    if bytes > MAX_REPLY_BYTES and #due > 0 then
+      break
+    end
+    due[#due + 1] = {member, state, payload}
   else
     -- A lease has ended: whether its message is lost, `stranded` finds out; failures must not wait behind it.
     redis.call('ZADD', ATTENTION, int(now + LEASE_RECHECK_MS), member)

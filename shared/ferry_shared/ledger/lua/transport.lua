@@ -1,19 +1,23 @@
 -- What kombu's Redis transport still has of an entry's message: waiting in the queue, or taken by a worker (KEYS[7]).
 local UNACKED = KEYS[7]
 -- Workers put back what they had reserved, at a shutdown in the wrong order: the oldest is somewhere in the last few.
-local TAIL_MESSAGES = 50
+local TAIL_MESSAGES = 20
 -- The message's time is the consumer's idea of this server's clock.
 local CLOCK_MARGIN_MS = 1000
 
 -- Every message queued before this is no longer waiting; 0 where nothing can be said.
 local function waiting_since_ms()
-  local tail = redis.call('LRANGE', QUEUE, -TAIL_MESSAGES, -1)
   local oldest = math.huge
-  for index = #tail, 1, -1 do
-    local enqueued = tonumber(string.match(tail[index], '"enqueued_ms": ?(%d+)'))
+  for index = 1, TAIL_MESSAGES do
+    local message = redis.call('LINDEX', QUEUE, -index)
+    if not message then
+      break
+    end
+    -- The headers come before the body, so a large message is not searched to its end.
+    local enqueued = tonumber(string.match(message, '"enqueued_ms": ?(%d+)'))
     if enqueued then
       oldest = math.min(oldest, enqueued)
-    elseif index == #tail then
+    elseif index == 1 then
       return 0
     end
   end
