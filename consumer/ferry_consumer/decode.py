@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MAX_DETAIL_CHARACTERS = 500
 MAX_PROBLEMS_TOLD = 5
+MAX_PROBLEMS_READ = 1_000
 
 
 def check(value: bytes | None, adapter: TypeAdapter[Any]) -> bytes:
@@ -39,6 +40,9 @@ def check(value: bytes | None, adapter: TypeAdapter[Any]) -> bytes:
 
 
 def _problems(error: ValidationError) -> str:
+    if error.error_count() > MAX_PROBLEMS_READ:
+        # Reading them all out of pydantic takes seconds for a large list of wrong items.
+        return f"{error.error_count()} problems"
     details = error.errors(include_input=False, include_context=False, include_url=False)
     told = [f"{_path(detail['loc'])}{detail['msg']}" for detail in details[:MAX_PROBLEMS_TOLD]]
     if len(details) > MAX_PROBLEMS_TOLD:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _POSITIONAL = frozenset({inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD})
 _SHOWN_PROBLEMS = 5
+_READ_PROBLEMS = 1_000
 
 
 class InvalidPayload(FerryError):
@@ -72,6 +73,9 @@ class MessageParameter:
 
 
 def _problems(error: ValidationError) -> str:
+    if error.error_count() > _READ_PROBLEMS:
+        # Reading them all out of pydantic takes seconds for a large list of wrong items.
+        return f"{error.error_count()} problems"
     details = error.errors(include_url=False, include_context=False, include_input=False)
     shown = [f"{'.'.join(str(part) for part in detail['loc']) or 'message'}: {detail['msg']}" for detail in details]
     more = len(shown) - _SHOWN_PROBLEMS

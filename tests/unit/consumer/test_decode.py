@@ -78,3 +78,10 @@ def test_integers_beyond_64_bits_are_valid(number: int) -> None:
     """They are carried as bytes, so no parser can round them."""
     value = json.dumps({"text": "x", "number": number}).encode()
     assert check(value, ADAPTER) == value
+
+
+def test_a_flood_of_problems_is_only_counted() -> None:
+    """A large list of wrong items must not keep the consumer for seconds."""
+    flood = TypeAdapter[object](list[int])
+    with pytest.raises(InvalidRecord, match="invalid: 5000 problems"):
+        check(b"[" + b",".join([b"{}"] * 5_000) + b"]", flood)

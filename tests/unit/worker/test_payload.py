@@ -178,3 +178,14 @@ def test_something_else_than_text_is_refused(payload: Any) -> None:
     """A message that Ferry's consumer didn't make is not guessed at."""
     with pytest.raises(InvalidPayload, match="expected the record's JSON text"):
         MessageParameter.of(anything).decode(payload, ORIGIN)
+
+
+def test_a_flood_of_problems_is_only_counted() -> None:
+    """A large list of wrong items must not keep the worker for seconds."""
+
+    def take(numbers: list[int]) -> None:
+        """Take numbers."""
+
+    flood = "[" + ",".join(["{}"] * 5_000) + "]"
+    with pytest.raises(InvalidPayload, match="5000 problems"):
+        MessageParameter.of(take).decode(flood, ORIGIN)
