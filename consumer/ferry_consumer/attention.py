@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 import orjson
 
 from ferry_consumer.dead_letters import DeadLetter, DeadLetters
 from ferry_consumer.task_message import Copy
+from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger import consumer_ledger
 from ferry_shared.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import redis
 
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ferry.consumer")
 
-#: Reading records again must not keep the loop from its heartbeat of commits.
-READ_TIMEOUT_SECONDS = 1.0
+#: A dead letter that Kafka refused is written again after this.
+REFUSED_AGAIN_AFTER_MS = 30_000
 
 
 class Attention:
@@ -48,46 +50,44 @@ class Attention:
         self._server_clock = server_clock
         self._acknowledged: list[DeadLetter] = []
 
-    def clear_acknowledged(self, partitions: Mapping[TopicPartition, Partition]) -> None:
-        """Remove the entries whose dead letters Kafka has acknowledged.
+    def settle(self, partitions: Mapping[TopicPartition, Partition]) -> None:
+        """Remove the entries whose dead letters Kafka has acknowledged, and let those that it refused wait.
 
         Raises:
             RedisUnavailable: the rest is removed the next time; forgotten, it would be written twice.
         """
         self._acknowledged += self._dead_letters.take_acknowledged()
-        kept: list[DeadLetter] = []
-        while self._acknowledged:
-            letter = self._acknowledged[0]
+        for letter in list(self._acknowledged):
             partition = partitions.get(letter.place)
+            if partition and partition.tenure is None:
+                continue
             if partition and partition.tenure:
                 self._clear(partition, partition.tenure, letter)
-            elif partition:
-                kept.append(letter)
-            self._acknowledged.pop(0)
-        self._acknowledged = kept
+            self._acknowledged.remove(letter)
+        for letter in self._dead_letters.take_refused():
+            partition = partitions.get(letter.place)
+            if partition and partition.tenure:
+                owner = partition.tenure.ownership
+                consumer_ledger.postpone(
+                    self._client, partition.place.keys, owner, letter.member, REFUSED_AGAIN_AFTER_MS
+                )
 
     def _clear(self, partition: Partition, tenure: Tenure, letter: DeadLetter) -> None:
         if consumer_ledger.clear(self._client, partition.place.keys, tenure.ownership, letter.member, letter.token):
             self._metrics.dead_letters.labels(letter.place.topic).inc()
         partition.invalid.pop(letter.record.offset, None)
 
-    def write_dead_letters(self, partition: Partition, snapshot: Snapshot) -> None:
+    def write_dead_letters(self, partition: Partition, snapshot: Snapshot, deadline: float) -> None:
         """Write a dead letter for each entry with an error; what isn't written now is due again.
 
-        Raises:
-            KafkaUnavailable: a record could not be read again.
+        Records that memory no longer has are read again until `deadline` (of time.monotonic).
         """
         tenure, failed = partition.tenure, [due for due in snapshot.due if due.error is not None]
         if tenure is None or not failed:
             return
         place = partition.topic_partition
         waiting = [due for due in failed if not self._dead_letters.is_under_way((place, due.member, due.token))]
-        offsets = [int(due.member) for due in waiting]
-        records: dict[int, Record | None] = {
-            offset: partition.invalid[offset] for offset in offsets if offset in partition.invalid
-        }
-        if unknown := [offset for offset in offsets if offset not in records]:
-            records |= self._reader.read(place, unknown, READ_TIMEOUT_SECONDS)
+        records = self._records(partition, [int(due.member) for due in waiting], deadline)
         for due in waiting:
             if int(due.member) not in records:
                 continue
@@ -98,6 +98,20 @@ class Attention:
             )  # fmt: skip
             if not self._dead_letters.write(letter):
                 return
+
+    def _records(self, partition: Partition, offsets: Sequence[int], deadline: float) -> dict[int, Record | None]:
+        known: dict[int, Record | None] = {
+            offset: partition.invalid[offset] for offset in offsets if offset in partition.invalid
+        }
+        unknown = [offset for offset in offsets if offset not in known]
+        seconds = deadline - time.monotonic()
+        if unknown and seconds > 0:
+            try:
+                known |= self._reader.read(partition.topic_partition, unknown, seconds)
+            except KafkaUnavailable as error:
+                # One partition without a leader must not hold up the others.
+                log.debug("%s: %s", partition.topic_partition, error)
+        return known
 
     def _reconstructed(self, partition: Partition, due: Due) -> Record:
         """Kafka no longer has the record: what the worker stored is all there is."""

@@ -7,7 +7,6 @@ for), and `ferry.…` (reason, task id). A header that the record already has ke
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("ferry.consumer")
 
 CLOSE_TIMEOUT_SECONDS = 10.0
-AGAIN_AFTER_SECONDS = 30.0
 #: librdkafka's highest `message.max.bytes`: whether a dead letter is too large is for the topic to say.
 UNLIMITED_BYTES = 1_000_000_000
 #: By this header a dead letter is found again.
@@ -83,16 +81,13 @@ class DeadLetters:
         self._group = settings.consumer_group
         self._suffix = settings.consumer_dead_letter_suffix
         self._under_way: set[tuple[TopicPartition, str, str]] = set()
-        self._refused_at: dict[tuple[TopicPartition, str, str], float] = {}
+        self._refused: list[DeadLetter] = []
         self._acknowledged: deque[DeadLetter] = deque()
         self._producer = created(confluent_kafka.Producer, _properties(settings))
 
     def is_under_way(self, key: tuple[TopicPartition, str, str]) -> bool:
-        """Tell whether it was written and Kafka has not answered yet, or has refused it just now."""
-        refused_at = self._refused_at.get(key)
-        if refused_at is not None and time.monotonic() - refused_at > AGAIN_AFTER_SECONDS:
-            del self._refused_at[key]
-        return key in self._under_way or key in self._refused_at
+        """Tell whether it was written and Kafka has not answered yet."""
+        return key in self._under_way
 
     def write(self, letter: DeadLetter) -> bool:
         """Hand a dead letter to Kafka; False when the client's queue is full: try again later."""
@@ -102,7 +97,7 @@ class DeadLetters:
             if error is None:
                 self._acknowledged.append(letter)
             else:
-                self._refused(letter, error)
+                self._refuse(letter, error)
 
         record = letter.record
         try:
@@ -116,17 +111,22 @@ class DeadLetters:
         except BufferError:
             return False
         except KafkaException as error:
-            self._refused(letter, error.args[0])
+            self._refuse(letter, error.args[0])
             return True
         self._under_way.add(letter.key)
         log.warning("dead letter: %s", letter.error, extra=_of(letter))
         return True
 
-    def _refused(self, letter: DeadLetter, error: KafkaError) -> None:
-        self._refused_at[letter.key] = time.monotonic()
+    def _refuse(self, letter: DeadLetter, error: KafkaError) -> None:
+        self._refused.append(letter)
         log.error(
             "Kafka did not take a dead letter, trying again: %s%s", error.str(), _advice(error), extra=_of(letter)
         )
+
+    def take_refused(self) -> list[DeadLetter]:
+        """Those that Kafka has refused since the last call; their entries stay."""
+        letters, self._refused = self._refused, []
+        return letters
 
     def take_acknowledged(self) -> list[DeadLetter]:
         """Those that Kafka has acknowledged since the last call; their entries can be cleared."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
@@ -31,6 +32,8 @@ log = logging.getLogger("ferry.consumer")
 ATTENTION_LIMIT = 500
 #: A partition that paused at a limit goes on below this share of it, so that it doesn't flap.
 RESUME_SHARE = 0.8
+#: Reading records again, all partitions together, must not keep the loop from its commits.
+READ_SECONDS_A_TICK = 1.0
 
 
 class LedgerReader:
@@ -56,7 +59,7 @@ class LedgerReader:
         Raises:
             KafkaUnavailable, RedisUnavailable: the rest follows at the next tick.
         """
-        self._attention.clear_acknowledged(partitions)
+        self._attention.settle(partitions)
         owned = [(partition, partition.tenure) for partition in partitions.values() if partition.tenure]
         if not owned:
             return
@@ -69,9 +72,10 @@ class LedgerReader:
             else:
                 _lose(partition, reply)
         self._commit(sound, wait_for_commit)
+        deadline = time.monotonic() + READ_SECONDS_A_TICK
         for partition, _, snapshot in sound:
             self._server_clock.set(snapshot.now_ms)
-            self._attention.write_dead_letters(partition, snapshot)
+            self._attention.write_dead_letters(partition, snapshot, deadline)
         for partition, _, snapshot in sound:
             self._attention.enqueue_retries(partition, snapshot)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ class Partition:
     invalid: dict[int, Record] = field(default_factory=dict)
     paused_by_limit: bool = False
     passed_over: bool = False
+    not_before: float = 0.0
 
     @property
     def topic_partition(self) -> TopicPartition:
@@ -104,6 +106,15 @@ class Partition:
         self.lowest = snapshot.lowest
         self.oldest_ms = snapshot.oldest_ms
         self.dead_letters = snapshot.dead_letters
+
+    def postpone(self, seconds: float) -> None:
+        """Don't try to acquire it before."""
+        self.not_before = time.monotonic() + seconds
+
+    @property
+    def is_to_be_acquired(self) -> bool:
+        """It has no tenure, and it is time to try."""
+        return self.tenure is None and time.monotonic() >= self.not_before
 
     def lose(self) -> None:
         """End the tenure: the partition must be acquired again before anything else happens to it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ from ferry_consumer.commit import Signature
 from ferry_consumer.partition import Partition, Tenure
 from ferry_consumer.resume import Committed, Facts, Plan, is_signed, plan
 from ferry_consumer.task_message import TaskTemplate
+from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger.client import server_time_ms
 from ferry_shared.ledger.consumer_ledger import Acquired, Inspection, acquire, inspect
 from ferry_shared.ledger.keys import unacked_key
@@ -22,9 +24,14 @@ if TYPE_CHECKING:
     from ferry_consumer.metrics import Metrics
     from ferry_consumer.server_clock import ServerClock
     from ferry_consumer.topics import Identity, Topics
+    from ferry_shared.record import TopicPartition
     from ferry_shared.settings import ConsumerSettings
 
 log = logging.getLogger("ferry.consumer")
+
+#: A partition that Kafka can't serve is tried again after this; the others go on.
+AGAIN_AFTER_SECONDS = 1.0
+REPEAT_AFTER_SECONDS = 30.0
 
 
 class Recovery:
@@ -45,12 +52,13 @@ class Recovery:
         self._topics = topics
         self._metrics = metrics
         self._server_clock = server_clock
+        self._told: dict[TopicPartition, float] = {}
 
     def take_up(self, partitions: list[Partition]) -> None:
         """Acquire each of them and let it run; one whose ledger somebody else just changed stays for the next turn.
 
         Raises:
-            KafkaUnavailable, RedisUnavailable: to be tried again.
+            KafkaUnavailable, RedisUnavailable: none of them could be; to be tried again.
             ConfigurationError: another Kafka cluster uses the same keys.
         """
         places = [partition.topic_partition for partition in partitions]
@@ -59,11 +67,24 @@ class Recovery:
         self._server_clock.set(server_time_ms(self._client))
         identities: dict[str, Identity] = {}
         for partition in partitions:
-            topic = partition.topic_partition.topic
-            if topic not in identities:
-                identities[topic] = self._topics.identity(topic)
             place = partition.topic_partition
-            self._take_up(partition, commits[place], ranges[place], identities[topic])
+            log_range = ranges.get(place)
+            if log_range is None:
+                self._wait_for(partition, KafkaUnavailable(f"Kafka does not say what {place} holds, it has no leader"))
+                continue
+            try:
+                if place.topic not in identities:
+                    identities[place.topic] = self._topics.identity(place.topic)
+                self._take_up(partition, commits[place], log_range, identities[place.topic])
+            except KafkaUnavailable as error:
+                self._wait_for(partition, error)
+
+    def _wait_for(self, partition: Partition, error: KafkaUnavailable) -> None:
+        partition.postpone(AGAIN_AFTER_SECONDS)
+        place, now = partition.topic_partition, time.monotonic()
+        if now - self._told.get(place, -REPEAT_AFTER_SECONDS) >= REPEAT_AFTER_SECONDS:
+            self._told[place] = now
+            log.warning("%s; %s is tried again, the other partitions go on", error, place)
 
     def _take_up(
         self, partition: Partition, committed: Committed | None, log_range: tuple[int, int], identity: Identity

@@ -14,6 +14,7 @@ import orjson
 
 from ferry_consumer.task_message import Copy, body_of
 from ferry_consumer.turns import Every
+from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger.redelivery import Redelivered, redeliver, stranded
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ LOOK_EVERY_SECONDS = 1.0
 SECOND_LOOK_AFTER_SECONDS = 5.0
 #: Stranded entries of a partition that are followed at once: their records are read again from Kafka.
 LIMIT = 100
-READ_TIMEOUT_SECONDS = 1.0
+#: For all partitions together.
+READ_SECONDS_A_LOOK = 1.0
 
 VANISHED = "never-acknowledged: each time it was queued, its message vanished before a worker claimed it"
 RECORD_GONE = "record-gone: its message vanished from the queue, and Kafka no longer has the record"
@@ -70,11 +72,12 @@ class Redelivery:
         """Look for what is missing, and replace what was missing at the last look already.
 
         Raises:
-            KafkaUnavailable, RedisUnavailable: the rest is found again.
+            RedisUnavailable: the rest is found again.
         """
         if not self._turn.is_due():
             return
         still_missing: dict[Suspect, float] = {}
+        deadline = self._clock() + READ_SECONDS_A_LOOK
         for partition in partitions:
             tenure = partition.tenure
             if tenure is None or not self._can_have_stranded(partition):
@@ -91,17 +94,22 @@ class Redelivery:
                 for entry in found
                 if still_missing[(partition.topic_partition, entry.member, entry.token, entry.copy)] <= due
             ]
-            self._replace(partition, tenure, ripe)
+            self._replace(partition, tenure, ripe, deadline)
         self._first_seen = still_missing
 
     def _can_have_stranded(self, partition: Partition) -> bool:
         return 0 < partition.oldest_ms <= self._server_clock.now_ms() - self._age_ms
 
-    def _replace(self, partition: Partition, tenure: Tenure, ripe: list[Stranded]) -> None:
+    def _replace(self, partition: Partition, tenure: Tenure, ripe: list[Stranded], deadline: float) -> None:
         unknown = [int(entry.member) for entry in ripe if not entry.payload]
         records: dict[int, Record | None] = {}
-        if unknown:
-            records = self._reader.read(partition.topic_partition, unknown, READ_TIMEOUT_SECONDS)
+        seconds = deadline - self._clock()
+        if unknown and seconds > 0:
+            try:
+                records = self._reader.read(partition.topic_partition, unknown, seconds)
+            except KafkaUnavailable as error:
+                # One partition without a leader must not hold up the others.
+                log.debug("%s: %s", partition.topic_partition, error)
         for entry in ripe:
             if entry.payload or int(entry.member) in records:
                 self._redeliver(partition, tenure, entry, self._message(tenure, entry, records))

@@ -150,7 +150,7 @@ class Consumer:
             self._ledger.note_committed(self._partitions)
             self._ledger.read(self._partitions)
         self._dispatcher.send(self._partitions.values())
-        if lost := [partition for partition in self._partitions.values() if partition.tenure is None]:
+        if lost := [partition for partition in self._partitions.values() if partition.is_to_be_acquired]:
             self._intake.pause([partition.topic_partition for partition in lost])
             self._recovery.take_up(lost)
         self._ledger.apply_limits(self._partitions.values())

@@ -64,7 +64,7 @@ class StatusWriter:
         """Write the status of these partitions; when a server is away `/readyz` says which, and the work goes on."""
         ranges = self._log_ranges(partitions)
         statuses = [
-            status_of(partition, ranges[place][1] if ranges else 0, self._consumer)
+            status_of(partition, ranges[place][1] if ranges and place in ranges else 0, self._consumer)
             for place, partition in partitions.items()
         ]
         self._metrics.show(statuses)

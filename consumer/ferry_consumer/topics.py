@@ -91,21 +91,28 @@ class Topics:
 
         Asked over this client's own connection: on the consumer's, the answer waits behind a fetch (500 ms).
 
+        A partition without a leader is missing from the answer.
+
         Raises:
-            KafkaUnavailable: Kafka did not answer.
+            KafkaUnavailable: Kafka did not answer for any.
         """
         starts, ends = self._offsets(places, OffsetSpec.earliest()), self._offsets(places, OffsetSpec.latest())
-        return {place: (starts[place], ends[place]) for place in places}
+        return {place: (starts[place], ends[place]) for place in places if place in starts and place in ends}
 
     def _offsets(self, places: Sequence[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
+        found: dict[TopicPartition, int] = {}
+        problem: KafkaException | None = None
         if not places:
-            return {}
+            return found
         wanted = {confluent_kafka.TopicPartition(place.topic, place.partition): which for place in places}
-        try:
-            futures = self._admin.list_offsets(wanted, request_timeout=REQUEST_TIMEOUT_SECONDS)
-            return {TopicPartition(at.topic, at.partition): future.result().offset for at, future in futures.items()}
-        except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: reading the log range of {places[0]}: {error.args[0].str()}") from error
+        for at, future in self._admin.list_offsets(wanted, request_timeout=REQUEST_TIMEOUT_SECONDS).items():
+            try:
+                found[TopicPartition(at.topic, at.partition)] = future.result().offset
+            except KafkaException as error:
+                problem = error
+        if problem and not found:
+            raise KafkaUnavailable(f"Kafka: reading the log range of {places[0]}: {problem.args[0].str()}") from problem
+        return found
 
     def partition_count(self, topic: str) -> int:
         """How many partitions a topic has.

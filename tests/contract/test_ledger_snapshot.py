@@ -3,8 +3,8 @@
 import pytest
 
 from ferry_shared.ledger import consumer_ledger
-from ferry_shared.ledger.consumer_ledger import Refused, Snapshot
-from tests.support.ledger_probe import MINUTE_MS, LedgerProbe, wait_until
+from ferry_shared.ledger.consumer_ledger import Ownership, Refused, Snapshot
+from tests.support.ledger_probe import LEDGER, MINUTE_MS, LedgerProbe, wait_until
 
 
 def test_an_idle_ledger(ledger: LedgerProbe) -> None:
@@ -182,3 +182,22 @@ def test_committed_without_a_head_is_refused(ledger: LedgerProbe) -> None:
 
     assert ledger.committed(1) is False
     assert ledger.dump() == {}
+
+
+def test_what_was_postponed_lets_others_come_first(ledger: LedgerProbe) -> None:
+    """A dead letter that Kafka refuses must not stand before those that it takes; an entry that is gone stays gone."""
+    ledger.own()
+    ledger.dispatch([], {"0": "refused", "1": "taken"})
+    consumer_ledger.postpone(ledger.client, ledger.keys, ledger.ownership, "0", MINUTE_MS)
+    consumer_ledger.postpone(ledger.client, ledger.keys, ledger.ownership, "7", MINUTE_MS)
+    assert [due.member for due in ledger.snapshot().due] == ["1"]
+    assert set(ledger.attention()) == {"0", "1"}
+
+
+def test_only_the_owner_postpones(ledger: LedgerProbe) -> None:
+    """A consumer that was replaced changes nothing."""
+    ledger.own()
+    ledger.dispatch([], {"0": "refused"})
+    replaced = Ownership(LEDGER, ledger.ownership.epoch - 1)
+    consumer_ledger.postpone(ledger.client, ledger.keys, replaced, "0", MINUTE_MS)
+    assert [due.member for due in ledger.snapshot().due] == ["0"]

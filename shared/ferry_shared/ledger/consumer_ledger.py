@@ -287,6 +287,11 @@ def clear(client: redis.Redis, keys: LedgerKeys, owner: Ownership, member: str, 
     return bool(run(client, Call("clear", keys.all, arguments))[0] == b"cleared")
 
 
+def postpone(client: redis.Redis, keys: LedgerKeys, owner: Ownership, member: str, delay_ms: int) -> None:
+    """Let an entry that needs attention wait, so that others come first."""
+    run(client, Call("postpone", keys.all, (owner.ledger, owner.epoch, member, delay_ms)))
+
+
 def committed(client: redis.Redis, keys: LedgerKeys, owner: Ownership, offset: int) -> bool:
     """Record what Kafka has committed; False when the ledger is no longer ours."""
     return bool(run(client, Call("committed", keys.all, (owner.ledger, owner.epoch, offset)))[0] == b"recorded")

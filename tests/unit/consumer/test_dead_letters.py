@@ -84,5 +84,7 @@ def test_a_refusal_at_once_is_tried_again_later(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(confluent_kafka, "Producer", RefusingProducer)
     writer = DeadLetters(load(ConsumerSettings))
     assert writer.write(letter())
-    assert writer.is_under_way(letter().key)
+    assert not writer.is_under_way(letter().key)
     assert writer.take_acknowledged() == []
+    assert writer.take_refused() == [letter()]
+    assert writer.take_refused() == []
