@@ -1,0 +1,108 @@
+"""Partitions are taken up on a real ledger; Kafka's answers are the test's."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import pytest
+
+from ferry_consumer.commit import Signature
+from ferry_consumer.metrics import Metrics
+from ferry_consumer.partition import Partition, Place
+from ferry_consumer.recovery import Recovery
+from ferry_consumer.resume import Committed
+from ferry_consumer.server_clock import ServerClock
+from ferry_consumer.topics import Identity
+from ferry_shared.ledger.client import connect
+from ferry_shared.ledger.keys import LedgerKeys
+from ferry_shared.message import Message
+from ferry_shared.record import TopicPartition
+from ferry_shared.routes import Route
+from ferry_shared.settings import ConsumerSettings, load
+
+ROUTE = Route("orders", Message, "task")
+
+
+class KafkaSays:
+    """Intake and topics in one: what the test wants Kafka to answer, and what was asked of it."""
+
+    def __init__(self, ranges: Mapping[int, tuple[int, int]], commits: Mapping[int, Committed]) -> None:
+        """Log ranges and commits by partition; a partition without a range has no leader."""
+        self.ranges, self.commits = ranges, commits
+        self.signed: dict[int, tuple[int, str]] = {}
+        self.sought: dict[int, int] = {}
+        self.resumed: list[int] = []
+
+    def committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
+        """The group's commits."""
+        return {place: self.commits.get(place.partition) for place in places}
+
+    def log_ranges(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+        """What the partitions with a leader hold."""
+        return {place: self.ranges[place.partition] for place in places if place.partition in self.ranges}
+
+    def prove_membership(self, commits: object) -> None:
+        """This is a member."""
+
+    def partition_count(self, topic: str) -> int:
+        """One: no other partition makes the topic known."""
+        return 1
+
+    def identity(self, topic: str) -> Identity:
+        """Always the same cluster and topic."""
+        return Identity("cluster", "topic-id")
+
+    def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]], *, wait: bool = False) -> None:
+        """Take a commit."""
+        self.signed |= {place.partition: signed for place, signed in offsets.items()}
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        """Note where it goes on."""
+        self.sought[place.partition] = offset
+
+    def resume(self, places: Sequence[TopicPartition]) -> None:
+        """Note what goes on."""
+        self.resumed += [place.partition for place in places]
+
+
+@pytest.fixture
+def partitions(redis_url: str) -> list[Partition]:
+    """Two partitions, just assigned."""
+    places = [TopicPartition("orders", number) for number in range(2)]
+    return [
+        Partition(Place(place, ROUTE, ROUTE.adapter, LedgerKeys.of("", "ferry", place), "celery")) for place in places
+    ]
+
+
+def take_up(redis_url: str, kafka: KafkaSays, partitions: list[Partition]) -> None:
+    """Take them up."""
+    says = cast("Any", kafka)
+    Recovery(load(ConsumerSettings), connect(redis_url), says, says, Metrics(), ServerClock()).take_up(partitions)
+
+
+def test_a_partition_without_a_leader_holds_up_no_other(redis_url: str, partitions: list[Partition]) -> None:
+    """It is tried again in a second; the other one runs."""
+    kafka = KafkaSays({1: (0, 10)}, {})
+    take_up(redis_url, kafka, partitions)
+    assert [partition.tenure is not None for partition in partitions] == [False, True]
+    assert (kafka.resumed, kafka.sought) == ([1], {1: 0})
+    assert not partitions[0].is_to_be_acquired
+
+
+def test_a_fresh_start_is_signed_at_once(redis_url: str, partitions: list[Partition]) -> None:
+    """Before anything is dispatched from it."""
+    kafka = KafkaSays({0: (5, 10)}, {})
+    take_up(redis_url, kafka, partitions[:1])
+    offset, metadata = kafka.signed[0]
+    signature = Signature.parse(metadata)
+    assert (offset, signature is not None and signature.topic_id) == (5, "topic-id")
+
+
+def test_after_a_truncation_the_commit_is_brought_down(redis_url: str, partitions: list[Partition]) -> None:
+    """Left too high, it would make the next acquisition skip what Kafka has got since."""
+    take_up(redis_url, KafkaSays({0: (0, 1000)}, {}), partitions[:1])
+    high = Committed(1000, str(Signature("ledger", "topic-id", 1)))
+    kafka = KafkaSays({0: (0, 900)}, {0: high})
+    partitions[0].lose()
+    take_up(redis_url, kafka, partitions[:1])
+    assert kafka.signed[0][0] == 900
+    assert kafka.sought == {0: 900}
