@@ -44,18 +44,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Arguments) -> int:
     """Import what the command needs and nothing else: `ferry --help` must not wait for Kafka's and Celery's clients."""
-    from ferry_shared.errors import ConfigurationError  # noqa: PLC0415
+    from ferry_shared.errors import ConfigurationError  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
 
     try:
         if arguments.command == "up":
-            from ferry_console import up  # noqa: PLC0415
+            from ferry_console import up  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
 
             return up.main(arguments)
         if arguments.command == "demo":
-            from ferry_console.demo import command as demo  # noqa: PLC0415
+            from ferry_console.demo import command as demo  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
 
             return demo.main(arguments)
-        from ferry_console import trace  # noqa: PLC0415
+        from ferry_console import trace  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
 
         return trace.main(arguments)
     except ConfigurationError as error:

@@ -62,7 +62,7 @@ def find(task_id: TaskId, settings: ConsumerSettings) -> Trace:
         KafkaUnavailable, RedisUnavailable: one of them did not answer.
     """
     from ferry_consumer.dead_letters import TASK_ID_HEADER  # noqa: PLC0415 - other services are imported when needed
-    from ferry_consumer.record_reader import RecordReader  # noqa: PLC0415
+    from ferry_consumer.record_reader import RecordReader  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
 
     place = TopicPartition(task_id.topic, task_id.partition)
     keys = LedgerKeys.of(settings.ferry_key_prefix, task_id.group, place)

@@ -50,10 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run() -> int:
     from ferry_consumer.service import Consumer  # noqa: PLC0415 - `--help` must not wait for the clients
-    from ferry_shared import logs  # noqa: PLC0415
-    from ferry_shared.errors import ConfigurationError  # noqa: PLC0415
-    from ferry_shared.routes import load_routes  # noqa: PLC0415
-    from ferry_shared.settings import ConsumerSettings, load  # noqa: PLC0415
+    from ferry_shared import logs  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
+    from ferry_shared.errors import ConfigurationError  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
+    from ferry_shared.routes import load_routes  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
+    from ferry_shared.settings import ConsumerSettings, load  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
 
     settings = load(ConsumerSettings)
     logs.configure("consumer", settings)
