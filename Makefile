@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-TESTS := $(wildcard tests/unit tests/contract tests/integration)
+TESTS := $(wildcard tests/unit tests/contract tests/integration tests/faults)
 # As it was typed: neither make nor the shell reads anything into the words.
 override export MESSAGE := $(value MESSAGE)
 
@@ -23,8 +23,8 @@ demo: $(INSTALLED) ## messages through the whole system, every one accounted for
 up: $(INSTALLED) ## Kafka, Valkey, consumer, worker and beat on this machine, until Ctrl-C
 	@$(BIN)/ferry up
 
-test: $(INSTALLED) ## unit, contract and integration tests, on a real Kafka and a real Valkey
-	@$(BIN)/pytest $(TESTS)
+test: $(INSTALLED) ## unit, contract, integration and fault tests, on a real Kafka and a real Valkey
+	@$(BIN)/pytest $(TESTS) -m "not long"
 
 test-compose: $(INSTALLED) ## the containers, with Docker; the images are built first
 	@$(BIN)/pytest tests/compose
