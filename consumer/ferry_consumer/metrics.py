@@ -1,19 +1,45 @@
-"""The consumer's metrics: counters that the loop raises per batch, gauges that each status sets anew."""
+"""The consumer's metrics: counters that the loop raises per batch, gauges that each status sets anew.
+
+Two counters come from the ledger instead, which counts across consumers: each partition's owner shows its total, so
+that the sum over all consumers counts nothing twice, and a partition that moves takes its total along.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from ferry_shared import metric_names as names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ferry_shared.status import PartitionStatus
 
 _SCRIPT_BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+
+
+class LedgerCounters(Collector):
+    """The counts that ledgers keep, of the partitions in the last status."""
+
+    def __init__(self) -> None:
+        self.statuses: Sequence[PartitionStatus] = ()
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Give Prometheus the totals; called by the threads of the HTTP server."""
+        statuses = tuple(self.statuses)
+        restored, rewound = (
+            CounterMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+            for metric in (names.RESTORED, names.REWOUND)
+        )
+        for status in statuses:
+            place = [status.topic, str(status.partition)]
+            restored.add_metric(place, status.restored)
+            rewound.add_metric(place, status.rewound)
+        yield from (restored, rewound)
 
 
 class Metrics:
@@ -29,6 +55,8 @@ class Metrics:
         self.dead_letters = self._counter(names.DEAD_LETTERS)
         self.acquisitions = self._counter(names.ACQUISITIONS)
         self.lost_to_retention = self._counter(names.LOST_TO_RETENTION)
+        self._ledger_counters = LedgerCounters()
+        self.registry.register(self._ledger_counters)
         self.dispatch_seconds = Histogram(
             names.SCRIPT_SECONDS.name,
             names.SCRIPT_SECONDS.meaning,
@@ -55,6 +83,7 @@ class Metrics:
         gauges = (
             self._log_end, self._position, self._committed, self._in_flight, self._oldest, self._backlog, self._paused
         )  # fmt: skip
+        self._ledger_counters.statuses = statuses
         for gauge in gauges:
             gauge.clear()
         for status in statuses:

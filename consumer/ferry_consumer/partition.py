@@ -6,11 +6,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ferry_shared.ledger.consumer_ledger import Counted
+
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
     from ferry_consumer.task_message import TaskTemplate
-    from ferry_shared.ledger.consumer_ledger import Dispatch, Ownership, Snapshot
+    from ferry_shared.ledger.consumer_ledger import Acquired, Dispatch, Ownership, Snapshot
     from ferry_shared.ledger.keys import LedgerKeys
     from ferry_shared.ledger.redelivery import Transport
     from ferry_shared.record import Record, TopicPartition
@@ -48,6 +50,7 @@ class Partition:
 
     `expected` is the position that the last script returned, never computed from what was fetched. `unanswered` holds
     dispatches whose reply was lost. `invalid` keeps records of entries that wait for their dead letter.
+    `reached` is the end of what may have been dispatched when the last tenure ended: by it rewinds are counted.
     `passed_over` says that records were fetched and not dispatched: seek back to `expected` before going on.
     """
 
@@ -60,6 +63,9 @@ class Partition:
     lowest: int | None = None
     oldest_ms: int = 0
     dead_letters: int = 0
+    restored: int = 0
+    rewound: int = 0
+    reached: int = 0
     unanswered: list[Dispatch] = field(default_factory=list)
     invalid: dict[int, Record] = field(default_factory=dict)
     paused_by_limit: bool = False
@@ -80,7 +86,7 @@ class Partition:
         """Begin a tenure at `position`."""
         self.tenure = tenure
         self.highest_epoch = tenure.ownership.epoch
-        self.expected = position
+        self.expected = self.reached = position
         self.committed = committed
         self.in_flight = entries
         self.lowest = None
@@ -88,6 +94,16 @@ class Partition:
         self.invalid = {}
         self.paused_by_limit = False
         self.passed_over = False
+
+    def note_acquired(self, acquired: Acquired) -> None:
+        """The ledger is ours and has counted the rewind: not once more if what follows fails."""
+        self.highest_epoch = acquired.ownership.epoch
+        self.reached = acquired.position
+
+    @property
+    def counted(self) -> Counted:
+        """The ledger's counts as they were last read."""
+        return Counted(self.dead_letters, self.restored, self.rewound)
 
     def remember_invalid(self, record: Record) -> None:
         """Keep a record for its dead letter, as far as memory is meant for it; Kafka has the others."""
@@ -106,6 +122,8 @@ class Partition:
         self.lowest = snapshot.lowest
         self.oldest_ms = snapshot.oldest_ms
         self.dead_letters = snapshot.dead_letters
+        self.restored = snapshot.restored
+        self.rewound = snapshot.rewound
 
     def postpone(self, seconds: float) -> None:
         """Don't try to acquire it before."""
@@ -118,5 +136,7 @@ class Partition:
 
     def lose(self) -> None:
         """End the tenure: the partition must be acquired again before anything else happens to it."""
+        if self.tenure:
+            self.reached = max([self.expected, *(call.next for call in self.unanswered)])
         self.tenure = None
         self.unanswered = []

@@ -103,10 +103,13 @@ class Recovery:
             topic_id=identity.topic_id,
             drop=wanted.drop,
             drop_from=wanted.drop_from,
+            rewound=wanted.rewound,
+            counted=partition.counted,
         )
         if not isinstance(acquired, Acquired):
             log.warning("%s: the ledger changed while it was being acquired, trying again", partition.topic_partition)
             return
+        partition.note_acquired(acquired)
         self._sign(partition, wanted, acquired, committed, identity)
         self._begin(partition, wanted, acquired, identity)
 
@@ -128,6 +131,7 @@ class Recovery:
             self._settings.consumer_offset_reset,
             new_here and self._topic_known(partition),
             partition.highest_epoch,
+            partition.reached,
         )
 
     def _topic_known(self, partition: Partition) -> bool:
@@ -167,9 +171,14 @@ class Recovery:
 
 
 def _tell(partition: Partition, wanted: Plan, acquired: Acquired) -> None:
+    fields = {
+        "topic": partition.topic_partition.topic, "partition": partition.topic_partition.partition,
+        "offset": acquired.position, "reason": wanted.reason.name.lower(), "entries": acquired.entries,
+        "dropped": acquired.dropped, "rewound": wanted.rewound,
+    }  # fmt: skip
     log.info(
-        "%s: from offset %d (%s), %d in flight", partition.topic_partition, acquired.position, wanted.reason.value,
-        acquired.entries,
+        "%s: from offset %d (%s), %d in flight%s", partition.topic_partition, acquired.position, wanted.reason.value,
+        acquired.entries, f", {wanted.rewound} offsets again" if wanted.rewound else "", extra=fields,
     )  # fmt: skip
     if acquired.dropped:
         log.warning("%s: %d entries of the ledger dropped", partition.topic_partition, acquired.dropped)

@@ -34,8 +34,9 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that decides. `epoch_in_memory` is the highest epoch that this process has held for the partition;
-    `topic_known` tells that the group has committed another partition of the topic."""
+    """All that decides. `epoch_in_memory` is the highest epoch that this process has held for the partition,
+    `reached_in_memory` the end of what it dispatched then; `topic_known` tells that the group has committed another
+    partition of the topic."""
 
     committed: Committed | None
     ledger: Inspection
@@ -46,6 +47,7 @@ class Facts:
     offset_reset: Literal["earliest", "latest"]
     topic_known: bool
     epoch_in_memory: int
+    reached_in_memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Plan:
 
     `ledger` is the id to keep, or None for a new one. `drop` forgets every entry, `drop_from` those at or above it.
     `lost_to_retention` counts offsets that Kafka deleted before they were dispatched, `truncated` those that its log
-    no longer has at its end.
+    no longer has at its end, `rewound` those that are dispatched again, as far as anybody knows.
     """
 
     reason: Reason
@@ -66,6 +68,7 @@ class Plan:
     drop_from: int | None = None
     lost_to_retention: int = 0
     truncated: int = 0
+    rewound: int = 0
 
 
 def plan(facts: Facts) -> Plan:
@@ -80,7 +83,8 @@ def plan(facts: Facts) -> Plan:
             f"The ledger in Redis belongs to Kafka cluster {head.cluster_id}, this is {facts.cluster_id}: "
             "expected a CONSUMER_GROUP or FERRY_KEY_PREFIX of its own for each cluster"
         )
-    return _within_log(_wanted(facts, head), facts)
+    wanted = _within_log(_wanted(facts, head), facts)
+    return replace(wanted, rewound=_rewound(wanted, facts))
 
 
 def is_signed(committed: Committed | None, wanted: Plan) -> bool:
@@ -106,6 +110,18 @@ def _wanted(facts: Facts, head: Head | None) -> Plan:
 
 def _start(reason: Reason, ledger: str | None, floor: int, offset: int) -> Plan:
     return Plan(reason, ledger, floor, offset, offset, drop=True)
+
+
+def _rewound(wanted: Plan, facts: Facts) -> int:
+    """Offsets between the new start and the end of what was dispatched before: by the head, or by memory where the head
+    is gone or older than that. A head that was acquired since has been counted by whoever acquired it."""
+    if wanted.reason is Reason.RECREATED:
+        return 0
+    head = facts.ledger.head
+    reached = head.position if head else 0
+    if head is None or head.epoch <= facts.epoch_in_memory:
+        reached = max(reached, facts.reached_in_memory)
+    return max(0, min(reached, facts.log_end) - wanted.position)
 
 
 def _recreated(facts: Facts, head: Head | None, signature: Signature | None) -> bool:

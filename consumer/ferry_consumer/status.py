@@ -43,6 +43,8 @@ def status_of(partition: Partition, log_end: int, consumer: str) -> PartitionSta
         partition.in_flight,
         partition.oldest_ms,
         partition.dead_letters,
+        partition.restored,
+        partition.rewound,
         "limit" if partition.paused_by_limit else None,
     )
 

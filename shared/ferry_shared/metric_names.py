@@ -30,6 +30,12 @@ ACQUISITIONS = Metric(
 LOST_TO_RETENTION = Metric(
     "ferry_lost_to_retention", "counter", "Records that Kafka deleted before they were dispatched.", ("topic",)
 )
+RESTORED = Metric(
+    "ferry_restored", "counter", "Copies that the transport handed back, as the ledger counts them.", PLACE
+)
+REWOUND = Metric(
+    "ferry_rewound", "counter", "Offsets dispatched again after a rewind or a loss in Redis, by the ledger.", PLACE
+)
 SCRIPT_SECONDS = Metric("ferry_dispatch_seconds", "histogram", "Duration of a dispatch's round trip to Redis.")
 
 LOG_END = Metric("ferry_log_end", "gauge", "Kafka's log end offset.", PLACE)
@@ -42,6 +48,6 @@ PAUSED = Metric("ferry_paused", "gauge", "1 while the partition is paused at a l
 UP = Metric("ferry_up", "gauge", "1 while the server answers.", ("server",))
 
 ALL = (
-    RECORDS, DISPATCHED, INVALID, RETRIED, REDELIVERED, DEAD_LETTERS, ACQUISITIONS, LOST_TO_RETENTION, SCRIPT_SECONDS,
-    LOG_END, POSITION, COMMITTED, IN_FLIGHT, OLDEST_SECONDS, BACKLOG, PAUSED, UP,
+    RECORDS, DISPATCHED, INVALID, RETRIED, REDELIVERED, DEAD_LETTERS, ACQUISITIONS, LOST_TO_RETENTION, RESTORED,
+    REWOUND, SCRIPT_SECONDS, LOG_END, POSITION, COMMITTED, IN_FLIGHT, OLDEST_SECONDS, BACKLOG, PAUSED, UP,
 )  # fmt: skip

@@ -27,7 +27,10 @@ class PartitionStatus:
     """One partition as its consumer saw it at `at_ms`.
 
     `log_end`, `committed` and `position` are offsets (the next one to come), negative where unknown.
-    `oldest_ms` is when the oldest message in flight was dispatched, 0 when nothing is in flight.
+    `oldest_ms` is when the oldest message in flight was dispatched, 0 when nothing is in flight. `dead_letters`,
+    `restored` (copies that the transport handed back) and `rewound` (offsets dispatched again after an operator's
+    rewind or a loss in Redis) are the ledger's counts: they go with the partition from consumer to consumer.
+    `paused` is None, "limit", "memory", "operator" or "dead-letter limit".
     """
 
     at_ms: int
@@ -40,6 +43,8 @@ class PartitionStatus:
     in_flight: int
     oldest_ms: int
     dead_letters: int
+    restored: int
+    rewound: int
     paused: str | None
 
     @property

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ferry_shared.ledger.consumer_ledger import Acquired, Condition, Ownership, Refused
+from ferry_shared.ledger.consumer_ledger import Acquired, Condition, Counted, Ownership, Refused
 from tests.support.ledger_probe import LEDGER, OTHER_LEDGER, LedgerProbe
 
 
@@ -81,6 +81,7 @@ def test_acquiring_creates_a_ledger(ledger: LedgerProbe) -> None:
     assert ledger.head() == {
         "format": "1", "ledger": LEDGER, "epoch": "1", "position": "7", "committed": "5", "cluster_id": "cluster-id",
         "topic_id": "topic-id", "entries": "0", "messages": "0", "dead_letters": "0",
+        "restored": "0", "rewound": "0",
     }  # fmt: skip
     assert ledger.inspect().condition is Condition.SOUND
 
@@ -232,3 +233,40 @@ def test_a_key_of_another_type_is_replaced(ledger: LedgerProbe, key: str) -> Non
     assert ledger.inspect().condition is Condition.SOUND
     ledger.dispatch(["0"])
     ledger.assert_counts_match()
+
+
+def test_counts_outlive_a_drop(ledger: LedgerProbe) -> None:
+    """Dead letters, restored copies and rewound offsets count on when an operator rewinds."""
+    ledger.own()
+    ledger.dispatch(["0"], {"1": "not JSON"})
+    ledger.claim("0", restored=True)
+    ledger.clear("1")
+
+    ledger.own(0, drop=True, rewound=2)
+    ledger.own(0, drop=True, rewound=3, ledger=OTHER_LEDGER)
+
+    seen = ledger.snapshot()
+    assert (seen.dead_letters, seen.restored, seen.rewound) == (1, 1, 5)
+
+
+def test_counts_that_redis_forgot_are_those_that_the_consumer_remembers(ledger: LedgerProbe) -> None:
+    """After a FLUSHALL the counters don't go back; what Redis knows better stays."""
+    ledger.own()
+    ledger.claim("0", restored=True)
+    ledger.client.flushall()
+    ledger.own(counted=Counted(7, 5, 2), rewound=10)
+    ledger.own(counted=Counted(6, 9, 2))
+
+    seen = ledger.snapshot()
+    assert (seen.dead_letters, seen.restored, seen.rewound) == (7, 9, 12)
+
+
+@pytest.mark.parametrize("nonsense", ["x", "-1", "", "9" * 30])
+def test_counts_that_are_no_numbers_count_as_none(ledger: LedgerProbe, nonsense: str) -> None:
+    """A damaged count must not keep the ledger from being taken up."""
+    ledger.own()
+    for name in ("dead_letters", "restored", "rewound"):
+        ledger.call("HSET", ledger.keys.head, name, nonsense)
+    ledger.own(rewound=1)
+
+    assert ledger.snapshot().rewound == 1

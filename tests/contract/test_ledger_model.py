@@ -99,7 +99,6 @@ class LedgerMachine(RuleBasedStateMachine):
         if drop:
             assert acquired.dropped == len(self.entries)
             self.entries.clear()
-            self.dead_letters = 0
         assert (acquired.ownership.epoch, acquired.entries) == (self.epoch, len(self.entries))
 
     @precondition(lambda self: self.entries)

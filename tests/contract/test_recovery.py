@@ -12,6 +12,7 @@ from ferry_consumer.recovery import Recovery
 from ferry_consumer.resume import Committed
 from ferry_consumer.server_clock import ServerClock
 from ferry_consumer.topics import Identity
+from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger.client import connect
 from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.message import Message
@@ -31,6 +32,7 @@ class KafkaSays:
         self.signed: dict[int, tuple[int, str]] = {}
         self.sought: dict[int, int] = {}
         self.resumed: list[int] = []
+        self.refuses_commits = False
 
     def committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
         """The group's commits."""
@@ -53,6 +55,8 @@ class KafkaSays:
 
     def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]], *, wait: bool = False) -> None:
         """Take a commit."""
+        if self.refuses_commits:
+            raise KafkaUnavailable("no")
         self.signed |= {place.partition: signed for place, signed in offsets.items()}
 
     def seek(self, place: TopicPartition, offset: int) -> None:
@@ -106,3 +110,38 @@ def test_after_a_truncation_the_commit_is_brought_down(redis_url: str, partition
     take_up(redis_url, kafka, partitions[:1])
     assert kafka.signed[0][0] == 900
     assert kafka.sought == {0: 900}
+
+
+def test_an_acquisition_tells_its_facts_as_fields(
+    redis_url: str, partitions: list[Partition], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Machines read from the log why what is dispatched again."""
+    take_up(redis_url, KafkaSays({0: (0, 100)}, {}), partitions[:1])
+    tenure = partitions[0].tenure
+    assert tenure is not None
+    partitions[0].expected = 60
+    connect(redis_url).flushall()
+    partitions[0].lose()
+    with caplog.at_level("INFO", "ferry.consumer"):
+        signature = str(Signature(tenure.ownership.ledger, "topic-id", 1))
+        take_up(redis_url, KafkaSays({0: (0, 100)}, {0: Committed(20, signature)}), partitions[:1])
+    fields = ("topic", "partition", "offset", "reason", "entries", "dropped", "rewound")
+    told = [record for record in caplog.records if hasattr(record, "rewound")]
+    assert [[getattr(record, name) for name in fields] for record in told] == [
+        ["orders", 0, 20, "ledger_lost", 0, 0, 40]
+    ]
+
+
+def test_a_rewind_is_counted_once_when_its_signature_fails(redis_url: str, partitions: list[Partition]) -> None:
+    """The ledger has counted it; what follows is tried again."""
+    take_up(redis_url, KafkaSays({0: (0, 100)}, {}), partitions[:1])
+    partitions[0].expected = 60
+    partitions[0].lose()
+    kafka = KafkaSays({0: (0, 100)}, {0: Committed(20, "")})
+    kafka.refuses_commits = True
+    take_up(redis_url, kafka, partitions[:1])
+    assert partitions[0].tenure is None
+    kafka.refuses_commits, partitions[0].not_before = False, 0.0
+    take_up(redis_url, kafka, partitions[:1])
+    client = connect(redis_url)
+    assert client.hget(partitions[0].place.keys.head, "rewound") == b"40"

@@ -10,8 +10,10 @@ import orjson
 from ferry_shared.ledger import consumer_ledger
 from ferry_shared.ledger.client import connect
 from ferry_shared.ledger.consumer_ledger import (
+    NOTHING_COUNTED,
     Acquired,
     Condition,
+    Counted,
     Dispatch,
     Dispatched,
     Due,
@@ -90,6 +92,8 @@ class LedgerProbe:
         topic_id: str = "topic-id",
         drop: bool | None = None,
         drop_from: int | None = None,
+        rewound: int = 0,
+        counted: Counted = NOTHING_COUNTED,
     ) -> Acquired | Refused:
         """Acquire it, as it is now unless `seen` tells otherwise; on success it is ours.
 
@@ -108,6 +112,8 @@ class LedgerProbe:
             topic_id=topic_id,
             drop=before.condition is not Condition.SOUND if drop is None else drop,
             drop_from=drop_from,
+            rewound=rewound,
+            counted=counted,
         )
         if isinstance(reply, Acquired):
             self.ownership, self.position = reply.ownership, reply.position

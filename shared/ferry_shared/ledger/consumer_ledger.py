@@ -67,6 +67,18 @@ class Inspection:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """What a consumer remembers of a ledger's counts, for a Redis that has forgotten them."""
+
+    dead_letters: int
+    restored: int
+    rewound: int
+
+
+NOTHING_COUNTED = Counted(0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Ownership:
     """Proof that this consumer acquired the ledger: every one of its scripts compares both."""
 
@@ -118,13 +130,19 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A partition's ledger at one moment; commits are computed from it and from nothing else."""
+    """A partition's ledger at one moment; commits are computed from it and from nothing else.
+
+    `dead_letters`, `restored` (copies that the transport handed back) and `rewound` (offsets dispatched again) count
+    since the group first took the partition up, as far as Redis has kept them.
+    """
 
     position: int
     committed: int
     entries: int
     messages: int
     dead_letters: int
+    restored: int
+    rewound: int
     sound: bool
     lowest: int | None
     oldest_ms: int
@@ -199,8 +217,13 @@ def acquire(
     topic_id: str,
     drop: bool,
     drop_from: int | None,
+    rewound: int = 0,
+    counted: Counted = NOTHING_COUNTED,
 ) -> Acquired | Refused:
-    """Take over a ledger, or create it; refused when somebody else changed it since `seen` was read."""
+    """Take over a ledger, or create it; refused when somebody else changed it since `seen` was read.
+
+    `rewound` offsets are dispatched again; the ledger's counts become at least what is `counted` already.
+    """
     fields: Mapping[str, str] = seen.head.fields if seen.head else {}
     names = ("format", "ledger", "epoch", "position", "committed", "topic_id")
     head = [fields.get(name, "").encode("utf-8", "surrogateescape") for name in names]
@@ -209,6 +232,7 @@ def acquire(
     arguments = (
         *head, ledger, epoch_floor, position, committed, cluster_id, topic_id,
         "drop" if drop else "keep", "" if drop_from is None else drop_from,
+        rewound, counted.dead_letters, counted.restored, counted.rewound,
     )  # fmt: skip
     reply = run(client, Call("acquire", keys.all, arguments))
     if reply[0] != b"acquired":
@@ -245,9 +269,10 @@ def _snapshot(reply: Any) -> Snapshot | Refused | Exception:
         return reply
     if reply[0] != b"snapshot":
         return _refused(reply)
-    position, committed, entries, messages, dead_letters, cardinality, lowest, oldest_ms, now_ms, due = reply[1:]
+    *numbers, cardinality, lowest, oldest_ms, now_ms, due = reply[1:]
+    position, committed, entries, messages, dead_letters, restored, rewound = map(int, numbers)
     return Snapshot(
-        int(position), int(committed), int(entries), int(messages), int(dead_letters), int(entries) == cardinality,
+        position, committed, entries, messages, dead_letters, restored, rewound, entries == cardinality,
         int(lowest) if lowest else None, int(oldest_ms), int(now_ms), tuple(_due(*item) for item in due),
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=3
 
 def snapshot(position: int, lowest: int | None) -> Snapshot:
     """A snapshot with this position and lowest entry."""
-    return Snapshot(position, 0, 0, 0, 0, sound=True, lowest=lowest, oldest_ms=0, now_ms=0, due=())
+    return Snapshot(position, 0, 0, 0, 0, 0, 0, sound=True, lowest=lowest, oldest_ms=0, now_ms=0, due=())
 
 
 @given(st.integers(0, 2**53), st.integers(0, 2**53))

@@ -138,3 +138,35 @@ def test_a_start_is_signed_unless_kafka_has_it_already() -> None:
     assert not is_signed(signed(120), plan(truncated))
     operator = replace(FRESH, committed=Committed(30, ""), ledger=ledger(50, 20))
     assert not is_signed(Committed(30, ""), plan(operator))
+
+
+@pytest.mark.parametrize(
+    ("offset", "rewound"), [(2, 88), (90, 0), (95, 0)], ids=["below the position", "at it", "above it"]
+)
+def test_an_operators_rewind_is_counted(offset: int, rewound: int) -> None:
+    """From the new start to the position: they are dispatched again."""
+    assert plan(replace(FRESH, committed=Committed(offset, ""), ledger=ledger(90, 10))).rewound == rewound
+
+
+def test_what_redis_forgot_is_counted_by_memory() -> None:
+    """No head, or one from before this process' tenure: the end of what was dispatched is in memory only."""
+    lost = replace(FRESH, committed=signed(20), epoch_in_memory=5, reached_in_memory=60)
+    assert plan(lost).rewound == 40
+    assert plan(replace(lost, ledger=ledger(30, 10, epoch=5))).rewound == 30
+    assert plan(replace(lost, epoch_in_memory=0, reached_in_memory=0)).rewound == 0
+
+
+def test_a_ledger_that_somebody_acquired_since_has_counted() -> None:
+    """Memory from an earlier tenure would count the same offsets twice."""
+    later = replace(
+        FRESH, committed=signed(20), epoch_in_memory=5, reached_in_memory=60, ledger=ledger(30, 20, epoch=6)
+    )
+    assert plan(later).rewound == 0
+
+
+def test_other_records_under_the_same_offsets_are_not_counted() -> None:
+    """A topic that was created anew or truncated holds other records."""
+    recreated = replace(FRESH, committed=signed(20), ledger=ledger(90, 10), topic_id="another")
+    assert plan(recreated).rewound == 0
+    truncated = replace(FRESH, committed=signed(20), ledger=ledger(150, 10))
+    assert (plan(truncated).truncated, plan(truncated).rewound) == (50, 0)

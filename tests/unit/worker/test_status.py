@@ -25,9 +25,11 @@ statuses = st.builds(
     in_flight=counts,
     oldest_ms=st.just(0) | st.integers(1, NOW_MS),
     dead_letters=counts,
+    restored=counts,
+    rewound=counts,
     paused=st.none() | st.text(max_size=5),
 )
-PARTITION = PartitionStatus(NOW_MS, "orders", 0, "host:1", 100, 60, 90, 30, NOW_MS - 2_500, 4, None)
+PARTITION = PartitionStatus(NOW_MS, "orders", 0, "host:1", 100, 60, 90, 30, NOW_MS - 2_500, 4, 0, 0, None)
 
 
 class FakeRedis:

@@ -1,6 +1,7 @@
 -- The only script that creates or drops a ledger. ARGV: 1-6 the head as it was read (format, ledger, epoch, position,
 -- committed, topic id; '' where missing) or '?' in 1 when it could not be read, 7 the ledger's id, 8 the lowest epoch to
--- exceed, 9 position, 10 committed, 11 cluster id, 12 topic id, 13 'drop' or 'keep', 14 drop entries at or above this offset.
+-- exceed, 9 position, 10 committed, 11 cluster id, 12 topic id, 13 'drop' or 'keep', 14 drop entries at or above this offset,
+-- 15 how many offsets are dispatched again, 16-18 dead letters, restored and rewound as the consumer remembers them.
 if ARGV[1] == '?' then
   -- Somebody else may have made it anew since.
   if not wrong_type(ledger_kinds()) then
@@ -15,6 +16,12 @@ else
     end
   end
 end
+-- What was counted outlives a drop, and a server that forgot it as long as the consumer knows it: it never goes back.
+local counted = {}
+for index, name in ipairs({'dead_letters', 'restored', 'rewound'}) do
+  local present = redis.call('TYPE', HEAD).ok == 'hash' and redis.call('HGET', HEAD, name) or ''
+  counted[name] = math.max(string.match(present, '^%d+$') and #present <= 15 and tonumber(present) or 0, tonumber(ARGV[15 + index]))
+end
 local epoch = math.max(tonumber(ARGV[3]) or 0, tonumber(ARGV[8])) + 1
 local dropped = 0
 if ARGV[13] == 'drop' then
@@ -22,7 +29,7 @@ if ARGV[13] == 'drop' then
     dropped = redis.call('ZCARD', INFLIGHT)
   end
   redis.call('DEL', HEAD, INFLIGHT, STATE, TIMES, ATTENTION)
-  redis.call('HSET', HEAD, 'entries', 0, 'messages', 0, 'dead_letters', 0)
+  redis.call('HSET', HEAD, 'entries', 0, 'messages', 0)
 else
   -- A Redis that went back in time restores entries whose records were committed long ago.
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', INFLIGHT, '-inf', '(' .. ARGV[10])) do
@@ -45,5 +52,6 @@ else
   end
 end
 redis.call('HSET', HEAD, 'format', FORMAT, 'ledger', ARGV[7], 'epoch', int(epoch), 'position', ARGV[9],
-  'committed', ARGV[10], 'cluster_id', ARGV[11], 'topic_id', ARGV[12])
+  'committed', ARGV[10], 'cluster_id', ARGV[11], 'topic_id', ARGV[12],
+  'dead_letters', int(counted.dead_letters), 'restored', int(counted.restored), 'rewound', int(counted.rewound + tonumber(ARGV[15])))
 return {'acquired', int(epoch), redis.call('ZCARD', INFLIGHT), dropped}

@@ -35,5 +35,5 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', ATTENTION, '-inf', int(now),
     redis.call('ZADD', ATTENTION, int(now + LEASE_RECHECK_MS), member)
   end
 end
-return {'snapshot', head.position, head.committed, head.entries, head.messages, head.dead_letters or '0', redis.call('ZCARD', INFLIGHT),
-  lowest[2] or '', int(oldest_ms), int(now), due}
+return {'snapshot', head.position, head.committed, head.entries, head.messages, head.dead_letters or '0',
+  head.restored or '0', head.rewound or '0', redis.call('ZCARD', INFLIGHT), lowest[2] or '', int(oldest_ms), int(now), due}
