@@ -3,7 +3,7 @@
 import pytest
 
 from ferry_shared.ledger.worker_ledger import Claimed, Verdict
-from tests.support.ledger_probe import MINUTE_MS, OTHER_LEDGER, OTHER_OWNER, OWNER, LedgerProbe
+from tests.support.ledger_probe import MINUTE_MS, OTHER_LEDGER, OTHER_OWNER, OWNER, LedgerProbe, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -23,13 +23,18 @@ def test_a_queued_task_runs(ledger: LedgerProbe) -> None:
     assert before + MINUTE_MS <= state["lease"] <= ledger.now_ms() + MINUTE_MS
     assert ledger.attention() == {"0": state["lease"]}
     assert 0 < state["enqueued"] <= before
+    assert before <= state["claimed"] <= ledger.now_ms()
 
 
 def test_the_same_owner_again_runs_and_counts_once(ledger: LedgerProbe) -> None:
     """An owner that asks twice has lost the first reply: its lease begins anew, its claim counts once."""
     ledger.claim("0", lease_ms=MINUTE_MS)
 
+    claimed = ledger.state("0")["claimed"]
+    wait_until(lambda: ledger.now_ms() > claimed)
+
     assert ledger.claim("0", lease_ms=2 * MINUTE_MS) == Claimed(Verdict.RUN, 1)
+    assert ledger.state("0")["claimed"] == claimed
     assert ledger.attention()["0"] > ledger.now_ms() + MINUTE_MS
 
 

@@ -21,6 +21,7 @@ end
 -- The same owner asking again has lost our reply: it runs, and counts once.
 if state.owner ~= ARGV[4] then
   state.claims = state.claims + 1
+  state.claimed = now
 end
 if ARGV[7] == '1' then
   redis.call('HINCRBY', HEAD, 'restored', 1)
