@@ -5,6 +5,7 @@ import pytest
 from ferry_shared.ledger import consumer_ledger
 from ferry_shared.ledger.consumer_ledger import Condition, Refused
 from ferry_shared.ledger.keys import Token
+from ferry_shared.ledger.redelivery import Transport, stranded
 from tests.support.ledger_probe import OTHER_LEDGER, LedgerProbe
 
 
@@ -116,3 +117,75 @@ def test_attention_for_nothing_ends(ledger: LedgerProbe) -> None:
     ledger.call("ZREM", ledger.keys.inflight, "0")
     ledger.call("HINCRBY", ledger.keys.head, "entries", -1)
     assert ledger.snapshot().due == ()
+
+
+DAMAGED_STATES = {
+    "no JSON": "{",
+    "no object": "[1]",
+    "nothing": "",
+    "nested without end": "[" * 5_000,
+    "no token": '{"copy":1,"claims":0,"deliveries":1,"enqueued":1}',
+    "a wrong token": '{"token":"x","copy":1,"claims":0,"deliveries":1,"enqueued":1}',
+    "a text for a number": '{"token":"1.1","copy":"1","claims":0,"deliveries":1,"enqueued":1}',
+    "an owner without a lease": '{"token":"1.1","copy":1,"claims":0,"deliveries":1,"enqueued":1,"owner":"a"}',
+    "null for an error": '{"token":"1.1","copy":1,"claims":0,"deliveries":1,"enqueued":1,"error":null}',
+}
+
+
+@pytest.mark.parametrize("text", DAMAGED_STATES.values(), ids=DAMAGED_STATES.keys())
+def test_a_state_that_can_not_be_read_ends_as_a_dead_letter(ledger: LedgerProbe, text: str) -> None:
+    """Whoever meets it first marks it: here a worker that claims. Nothing is lost, nothing is raised, others go on."""
+    ledger.own()
+    ledger.dispatch(["0", "1"])
+    ledger.call("HSET", ledger.keys.state, "0", text)
+
+    assert ledger.claim("0").verdict == "gone"
+    due = ledger.due("0")
+    assert (due.error or "").startswith("damaged-state: ")
+    assert ledger.clear("0", due.token) is True
+    assert ledger.claim("1").verdict == "run"
+    ledger.assert_counts_match()
+
+
+def test_a_damaged_state_that_needed_attention_is_found_by_the_snapshot(ledger: LedgerProbe) -> None:
+    """A failed entry, a retry and a lease: the partition is not acquired again and again over them."""
+    ledger.own()
+    ledger.dispatch(["0", "1"], {"2": "not JSON"})
+    ledger.claim("0")
+    ledger.outcome("retry", "0")
+    ledger.claim_with_a_lease_that_is_over("1")
+    for member in ("0", "1", "2"):
+        ledger.call("HSET", ledger.keys.state, member, "damaged")
+
+    errors = {due.member: due.error for due in ledger.snapshot().due}
+
+    assert set(errors) == {"0", "1", "2"}
+    assert all((error or "").startswith("damaged-state: ") for error in errors.values())
+
+
+@pytest.mark.parametrize("outcome", ["done", "fail", "retry", "release"])
+def test_an_outcome_of_a_task_whose_state_is_damaged_is_gone(ledger: LedgerProbe, outcome: str) -> None:
+    """The worker acknowledges it like any task that has ended."""
+    ledger.own()
+    ledger.dispatch(["0"])
+    ledger.claim("0")
+    ledger.call("HSET", ledger.keys.state, "0", "damaged")
+
+    assert ledger.outcome(outcome, "0") == "gone"
+    assert (ledger.due("0").error or "").startswith("damaged-state: ")
+
+
+def test_a_damaged_state_that_nobody_touches_is_found_by_the_search_for_vanished_messages(
+    ledger: LedgerProbe,
+) -> None:
+    """Its message is gone and nothing is due: it must not stay in flight for ever."""
+    ledger.own()
+    ledger.dispatch(["0"])
+    ledger.call("DEL", ledger.queue)
+    ledger.call("HSET", ledger.keys.state, "0", "damaged")
+    transport = Transport(ledger.queue, "unacked", "stem-", "")
+
+    found = stranded(ledger.client, ledger.keys, transport, ledger.ownership, age_ms=0, limit=10)
+
+    assert found == []
+    assert (ledger.due("0").error or "").startswith("damaged-state: ")

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from ferry_shared.ledger.client import translated
+from ferry_shared.ledger.pauses import NO_PAUSES, pauses_of
 from ferry_shared.ledger.scripts import Call, run, run_all
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     import redis
 
     from ferry_shared.ledger.keys import LedgerKeys
+    from ferry_shared.ledger.pauses import Pauses
     from ferry_shared.record import TopicPartition
 
 
@@ -59,11 +59,12 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A ledger as it was read: its condition, entries in flight, and the head where there is one."""
+    """A ledger as it was read: its condition, entries in flight, the head where there is one, and what pauses it."""
 
     condition: Condition
     entries: int
     head: Head | None
+    pauses: Pauses = NO_PAUSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,7 @@ class Snapshot:
     oldest_ms: int
     now_ms: int
     due: tuple[Due, ...]
+    pauses: Pauses = NO_PAUSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +200,12 @@ def _number(text: str) -> int:
 
 def inspect(client: redis.Redis, keys: LedgerKeys) -> Inspection:
     """Read a ledger before acquiring it."""
-    condition, entries, flat = run(client, Call("inspect", keys.all, ()))
+    call = Call("inspect", (*keys.all, keys.pauses), keys.pause_fields)
+    condition, entries, flat, *pauses = run(client, call)
     words = [word.decode("utf-8", "surrogateescape") for word in flat]
     fields = dict(zip(words[::2], words[1::2], strict=True))
-    return Inspection(Condition(condition.decode()), entries, Head.of(fields) if fields else None)
+    head = Head.of(fields) if fields else None
+    return Inspection(Condition(condition.decode()), entries, head, pauses_of(*pauses))
 
 
 def acquire(
@@ -260,7 +264,10 @@ def snapshot(
     client: redis.Redis, owned: Sequence[tuple[LedgerKeys, Ownership]], limit: int
 ) -> list[Snapshot | Refused | Exception]:
     """Read every partition's ledger in one round trip; at most `limit` entries that need attention each."""
-    calls = [Call("snapshot", keys.all, (owner.ledger, owner.epoch, limit)) for keys, owner in owned]
+    calls = [
+        Call("snapshot", (*keys.all, keys.pauses), (owner.ledger, owner.epoch, limit, *keys.pause_fields))
+        for keys, owner in owned
+    ]
     return [_snapshot(reply) for reply in run_all(client, calls)]
 
 
@@ -269,26 +276,19 @@ def _snapshot(reply: Any) -> Snapshot | Refused | Exception:
         return reply
     if reply[0] != b"snapshot":
         return _refused(reply)
-    *numbers, cardinality, lowest, oldest_ms, now_ms, due = reply[1:]
+    *numbers, cardinality, lowest, oldest_ms, now_ms, due, topic_pause, partition_pause = reply[1:]
     position, committed, entries, messages, dead_letters, restored, rewound = map(int, numbers)
     return Snapshot(
         position, committed, entries, messages, dead_letters, restored, rewound, entries == cardinality,
         int(lowest) if lowest else None, int(oldest_ms), int(now_ms), tuple(_due(*item) for item in due),
+        pauses_of(topic_pause, partition_pause),
     )  # fmt: skip
 
 
-def _due(member: bytes, state: bytes, payload: bytes) -> Due:
-    fields = orjson.loads(state) if state else {}
-    return Due(
-        member.decode(),
-        fields.get("token", ""),
-        fields.get("copy", 0),
-        fields.get("claims", 0),
-        fields.get("deliveries", 0),
-        fields.get("error"),
-        "due" in fields,
-        payload,
-    )
+def _due(*words: Any) -> Due:
+    member, token, copy, claims, deliveries, failed, error, retry_due, payload = words
+    told = error.decode("utf-8", "replace") if failed else None
+    return Due(member.decode(), token.decode(), copy, claims, deliveries, told, bool(retry_due), payload)
 
 
 def stored_payload(client: redis.Redis, keys: LedgerKeys, member: str) -> bytes:

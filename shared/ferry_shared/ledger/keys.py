@@ -20,19 +20,25 @@ def encoded(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LedgerKeys:
-    """The five keys of one ledger, in the order in which the scripts take them."""
+    """The five keys of one ledger, in the order in which the scripts take them; and where its pauses are: the group's
+    hash, and the fields of the topic and of the partition."""
 
     head: str
     inflight: str
     state: str
     times: str
     attention: str
+    pauses: str
+    pause_fields: tuple[str, str]
 
     @classmethod
     def of(cls, prefix: str, group: str, place: TopicPartition) -> LedgerKeys:
         """Name the keys of a group's partition; `prefix` is kombu's `global_keyprefix`."""
         stem = f"{prefix}ferry:{{{encoded(group)}:{encoded(place.topic)}:{place.partition}}}"
-        return cls(f"{stem}:head", f"{stem}:inflight", f"{stem}:state", f"{stem}:times", f"{stem}:attention")
+        return cls(
+            f"{stem}:head", f"{stem}:inflight", f"{stem}:state", f"{stem}:times", f"{stem}:attention",
+            pause_key(prefix, group), (place.topic, f"{place.topic}:{place.partition}"),
+        )  # fmt: skip
 
     @property
     def all(self) -> tuple[str, str, str, str, str]:
@@ -43,6 +49,11 @@ class LedgerKeys:
 def status_key(prefix: str, group: str) -> str:
     """Name the hash with the consumers' status: one field per partition."""
     return f"{prefix}ferry:status:{encoded(group)}"
+
+
+def pause_key(prefix: str, group: str) -> str:
+    """Name the hash with a group's pauses: one field per paused topic or partition."""
+    return f"{prefix}ferry:pause:{encoded(group)}"
 
 
 def queue_key(prefix: str, queue: str) -> str:

@@ -21,7 +21,10 @@ Argument = str | bytes | int
 
 #: Only these add to what Redis holds; the others must work on a full one, or its queue could never drain.
 _REFUSED_WHEN_FULL = frozenset({"dispatch", "enqueue", "redeliver"})
-_LOOKS_INTO_TRANSPORT = frozenset({"stranded", "redeliver"})
+#: What some scripts share besides the prelude.
+_PARTS = {"stranded": "transport", "redeliver": "transport", "inspect": "pauses", "snapshot": "pauses"}
+#: For people who look: the server holds them to it.
+_READ_ONLY = frozenset({"overview", "entry", "queued"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,9 @@ def script(name: str) -> Script:
     """Return the script in `lua/<name>.lua` behind what it shares with others."""
     folder = files("ferry_shared.ledger") / "lua"
     flags = "#!lua" if name in _REFUSED_WHEN_FULL else "#!lua flags=allow-oom"
-    names = ("prelude", "transport", name) if name in _LOOKS_INTO_TRANSPORT else ("prelude", name)
+    if name in _READ_ONLY:
+        flags = "#!lua flags=no-writes"
+    names = ("prelude", _PARTS[name], name) if name in _PARTS else ("prelude", name)
     return Script("\n".join([flags, *((folder / f"{part}.lua").read_text() for part in names)]))
 
 

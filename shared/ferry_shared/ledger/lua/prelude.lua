@@ -76,17 +76,6 @@ local function refused_by_head(ledger, epoch)
   return nil
 end
 
--- An entry gets a state at its first claim or failure; until then its dispatch tells its token.
-local function load_state(member)
-  local stored = redis.call('HGET', STATE, member)
-  if stored then
-    return cjson.decode(stored)
-  end
-  local call = redis.call('ZRANGEBYSCORE', TIMES, string.match(member, '^%d+'), '+inf', 'LIMIT', 0, 1)[1]
-  local time, epoch = string.match(call or '', '^%d+:(%d+):(%d+)$')
-  return {token = (epoch or '0') .. '.1', copy = 1, claims = 0, deliveries = 1, enqueued = tonumber(time or 0)}
-end
-
 local function save_state(member, state, attention_ms)
   redis.call('HSET', STATE, member, cjson.encode(state))
   if attention_ms then
@@ -94,6 +83,51 @@ local function save_state(member, state, attention_ms)
   else
     redis.call('ZREM', ATTENTION, member)
   end
+end
+
+local STATE_HAS = {token = 'string', copy = 'number', claims = 'number', deliveries = 'number', enqueued = 'number'}
+local STATE_MAY_HAVE = {error = 'string', due = 'number', owner = 'string', lease = 'number'}
+
+-- nil for what none of these scripts has written.
+local function decoded_state(stored)
+  local sound, state = pcall(cjson.decode, stored)
+  if not sound or type(state) ~= 'table' then
+    return nil
+  end
+  for name, kind in pairs(STATE_HAS) do
+    if type(state[name]) ~= kind then
+      return nil
+    end
+  end
+  for name, kind in pairs(STATE_MAY_HAVE) do
+    if state[name] ~= nil and type(state[name]) ~= kind then
+      return nil
+    end
+  end
+  local whole = string.match(state.token, '^%d+%.%d+$') and (state.lease or not state.owner)
+  return whole and state or nil
+end
+
+-- An entry gets a state at its first claim or failure; until then its dispatch tells its token.
+local function state_of_dispatch(member)
+  local call = redis.call('ZRANGEBYSCORE', TIMES, string.match(member, '^%d+'), '+inf', 'LIMIT', 0, 1)[1]
+  local time, epoch = string.match(call or '', '^%d+:(%d+):(%d+)$')
+  return {token = (epoch or '0') .. '.1', copy = 1, claims = 0, deliveries = 1, enqueued = tonumber(time or 0)}
+end
+
+-- A state that can't be read ends its entry as a dead letter: whether it has run, failed or waits is unknown.
+local function load_state(member)
+  local stored = redis.call('HGET', STATE, member)
+  if not stored then
+    return state_of_dispatch(member)
+  end
+  local state = decoded_state(stored)
+  if not state then
+    state = state_of_dispatch(member)
+    state.error = 'damaged-state: what Redis held of its state could not be read'
+    save_state(member, state, now_ms())
+  end
+  return state
 end
 
 -- The counts change by what Redis says it removed, so they always equal the entries.
