@@ -45,6 +45,7 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.celery",
         "ferry_worker.request",
         "ferry_worker.retries",
+        "ferry_worker.shared_schedule",
         "ferry_worker.start_checks",
         "ferry_worker.tracked_task",
         "ferry_worker.unreached",

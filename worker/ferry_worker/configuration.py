@@ -57,8 +57,8 @@ def celery_configuration(settings: WorkerSettings, routes: Sequence[Route]) -> d
         "task_default_queue": DEFAULT_QUEUE,
         "task_routes": {STATUS_TASK: {"queue": STATUS_QUEUE}},
         "beat_schedule": beat_schedule(settings.worker_status_interval_seconds),
-        # In memory: nothing here needs a schedule file, which a container's user may not even write.
-        "beat_scheduler": "celery.beat:Scheduler",
+        # Several beats, one schedule; no schedule file, which a container's user may not even write.
+        "beat_scheduler": "ferry_worker.shared_schedule:SharedScheduler",
         "accept_content": ["json"],
         "task_serializer": "json",
         "result_serializer": "json",
