@@ -98,7 +98,9 @@ def test_what_a_worker_has_taken_is_left_alone(ledger: LedgerProbe) -> None:
     """Its delivery tag is in `unacked`, whatever its age."""
     ledger.own()
     vanish(ledger, "0", "1")
-    ledger.call("HSET", UNACKED, f"{LEDGER}/topic-0-0@group/{FIRST_TOKEN}.1", "taken")
+    tag = f"{LEDGER}/topic-0-0@group/{FIRST_TOKEN}.1"
+    ledger.call("HSET", UNACKED, tag, "taken")
+    ledger.call("ZADD", f"{UNACKED}_index", 1, tag)
     assert found(ledger) == ["1"]
     assert again(ledger, "0") is Redelivered.STALE
     assert ledger.queued() == []

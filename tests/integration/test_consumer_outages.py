@@ -53,7 +53,9 @@ def test_a_message_that_vanished_is_queued_again_and_no_other(
     assert isinstance(vanished, bytes)
     assert isinstance(held, bytes)
     assert isinstance(claimed, bytes)
-    queue.client.hset("unacked", json.loads(held)["properties"]["delivery_tag"], held.decode())
+    tag = json.loads(held)["properties"]["delivery_tag"]
+    queue.client.hset("unacked", tag, held.decode())
+    queue.client.zadd("unacked_index", {tag: time.time()})
     queue.ledger.claim(task_of(claimed).header, "alive", lease_ms=60_000, max_claims=3)
     consumer.wait_for_text("had vanished from the queue: queued again", timeout_seconds=30)
     eventually(queue.peek_ids, [f"{topic}-0-{offset}@{group}" for offset in (3, 4, 0)])

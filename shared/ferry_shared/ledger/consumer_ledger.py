@@ -278,8 +278,10 @@ def _snapshot(reply: Any) -> Snapshot | Refused | Exception:
         return _refused(reply)
     *numbers, cardinality, lowest, oldest_ms, now_ms, due, topic_pause, partition_pause = reply[1:]
     position, committed, entries, messages, dead_letters, restored, rewound = map(int, numbers)
+    # The oldest entry is as old as the call that dispatched it; without one Redis has lost :times.
+    sound = entries == cardinality and (not lowest or int(oldest_ms) > 0)
     return Snapshot(
-        position, committed, entries, messages, dead_letters, restored, rewound, entries == cardinality,
+        position, committed, entries, messages, dead_letters, restored, rewound, sound,
         int(lowest) if lowest else None, int(oldest_ms), int(now_ms), tuple(_due(*item) for item in due),
         pauses_of(topic_pause, partition_pause),
     )  # fmt: skip

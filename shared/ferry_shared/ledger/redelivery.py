@@ -24,6 +24,11 @@ class Transport:
     stem: str
     suffix: str
 
+    @property
+    def unacked_index_key(self) -> str:
+        """The taken messages by the time at which they were taken (kombu's `unacked_index_key`)."""
+        return f"{self.unacked_key}_index"
+
 
 @dataclass(frozen=True, slots=True)
 class Stranded:
@@ -78,4 +83,4 @@ def redeliver(
 
 
 def _keys(keys: LedgerKeys, transport: Transport) -> tuple[str, ...]:
-    return (*keys.all, transport.queue_key, transport.unacked_key)
+    return (*keys.all, transport.queue_key, transport.unacked_key, transport.unacked_index_key)

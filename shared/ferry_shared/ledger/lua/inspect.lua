@@ -9,5 +9,7 @@ if wrong_type(ledger_kinds()) then
 end
 local entries = redis.call('ZCARD', INFLIGHT)
 local head = read_head()
+local highest = redis.call('ZRANGE', INFLIGHT, -1, -1)[1]
 local sound = is_whole(head) and tonumber(head.entries) == entries
+  and (not highest or call_of(string.match(highest, '^%d+')))
 return {sound and 'sound' or 'damaged', entries, redis.call('HGETALL', HEAD), topic_pause, partition_pause}

@@ -108,9 +108,14 @@ local function decoded_state(stored)
   return whole and state or nil
 end
 
+-- The dispatch call that queued an offset; nil only where Redis has lost :times.
+local function call_of(offset)
+  return redis.call('ZRANGEBYSCORE', TIMES, offset, '+inf', 'LIMIT', 0, 1)[1]
+end
+
 -- An entry gets a state at its first claim or failure; until then its dispatch tells its token.
 local function state_of_dispatch(member)
-  local call = redis.call('ZRANGEBYSCORE', TIMES, string.match(member, '^%d+'), '+inf', 'LIMIT', 0, 1)[1]
+  local call = call_of(string.match(member, '^%d+'))
   local time, epoch = string.match(call or '', '^%d+:(%d+):(%d+)$')
   return {token = (epoch or '0') .. '.1', copy = 1, claims = 0, deliveries = 1, enqueued = tonumber(time or 0)}
 end

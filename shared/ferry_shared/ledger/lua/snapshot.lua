@@ -13,8 +13,7 @@ end
 local lowest = redis.call('ZRANGE', INFLIGHT, 0, 0, 'WITHSCORES')
 local oldest_ms = 0
 if lowest[2] then
-  local call = redis.call('ZRANGEBYSCORE', TIMES, lowest[2], '+inf', 'LIMIT', 0, 1)[1]
-  oldest_ms = tonumber(string.match(call or '', '^%d+:(%d+):') or 0)
+  oldest_ms = tonumber(string.match(call_of(lowest[2]) or '', '^%d+:(%d+):') or 0)
 end
 local now = now_ms()
 local due, bytes = {}, 0

@@ -20,7 +20,10 @@ local found = {}
 if last then
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', INFLIGHT, '-inf', last, 'LIMIT', 0, ENTRIES_SCANNED)) do
     local state = load_state(member)
-    if not is_held(state, now) and is_old_enough(state, age, now)
+    if state.error or state.due then
+      -- An :attention that Redis has lost would keep them waiting for ever.
+      redis.call('ZADD', ATTENTION, 'NX', int(state.due or now), member)
+    elseif not is_held(state, now) and is_old_enough(state, age, now)
       and not is_in_transport(ARGV[1], member, state, ARGV[5], ARGV[6], waiting_since) then
       found[#found + 1] = {member, state.token, state.copy, redis.call('HGET', STATE, member .. ':payload') or ''}
       if #found >= limit then

@@ -1,5 +1,6 @@
 -- What kombu's Redis transport still has of an entry's message: waiting in the queue, or taken by a worker (KEYS[7]).
-local UNACKED = KEYS[7]
+-- What a dead worker had taken comes back by its place in the index (KEYS[8]).
+local UNACKED, UNACKED_INDEX = KEYS[7], KEYS[8]
 -- Workers put back what they had reserved, at a shutdown in the wrong order: the oldest is somewhere in the last few.
 local TAIL_MESSAGES = 20
 -- The message's time is the consumer's idea of this server's clock.
@@ -29,7 +30,7 @@ local function is_in_transport(ledger, member, state, stem, suffix, waiting_sinc
     return true
   end
   local tag = ledger .. '/' .. stem .. member .. suffix .. '/' .. state.token .. '.' .. int(state.copy)
-  return redis.call('HEXISTS', UNACKED, tag) == 1
+  return redis.call('HEXISTS', UNACKED, tag) == 1 and redis.call('ZSCORE', UNACKED_INDEX, tag)
 end
 
 -- The spacing doubles with every delivery that nobody claimed.
