@@ -96,7 +96,8 @@ class LedgerReader:
             if partition is None or partition.tenure is None or offset <= partition.committed:
                 continue
             partition.committed = offset
-            consumer_ledger.committed(self._client, partition.place.keys, partition.tenure.ownership, offset)
+            if consumer_ledger.committed(self._client, partition.place.keys, partition.tenure.ownership, offset):
+                partition.committed_in_ledger = offset
 
     def apply_limits(self, partitions: Iterable[Partition]) -> None:
         """Pause what is past a limit, resume what has come down again."""
@@ -121,12 +122,13 @@ class LedgerReader:
 
 
 def _trusted(partition: Partition, snapshot: Snapshot) -> bool:
-    """A restored Redis can have our epoch with another position, or counts that don't match its entries.
+    """A restored Redis can have our epoch with another position or an old commit, or counts that don't match.
 
     A dispatch whose reply was lost may have moved the position to its end.
     """
     positions = {partition.expected, *(call.next for call in partition.unanswered)}
-    return snapshot.sound and snapshot.position in positions
+    went_back = snapshot.committed < partition.committed_in_ledger
+    return snapshot.sound and not went_back and snapshot.position in positions
 
 
 def _lose(partition: Partition, reply: Snapshot | Refused | Exception) -> None:

@@ -49,7 +49,8 @@ class Partition:
     """An assigned partition. Without a tenure nothing of it is dispatched, read or committed.
 
     `expected` is the position that the last script returned, never computed from what was fetched. `unanswered` holds
-    dispatches whose reply was lost. `invalid` keeps records of entries that wait for their dead letter.
+    dispatches whose reply was lost. `committed_in_ledger` is what the ledger has taken note of: less means that it went
+    back in time. `invalid` keeps records of entries that wait for their dead letter.
     `reached` is the end of what may have been dispatched when the last tenure ended: by it rewinds are counted.
     `passed_over` says that records were fetched and not dispatched: seek back to `expected` before going on.
     """
@@ -59,6 +60,7 @@ class Partition:
     highest_epoch: int = 0
     expected: int = 0
     committed: int = 0
+    committed_in_ledger: int = 0
     in_flight: int = 0
     lowest: int | None = None
     oldest_ms: int = 0
@@ -87,7 +89,7 @@ class Partition:
         self.tenure = tenure
         self.highest_epoch = tenure.ownership.epoch
         self.expected = self.reached = position
-        self.committed = committed
+        self.committed = self.committed_in_ledger = committed
         self.in_flight = entries
         self.lowest = None
         self.unanswered = []

@@ -6,7 +6,7 @@ from ferry_shared.ledger import consumer_ledger
 from ferry_shared.ledger.consumer_ledger import Condition, Refused
 from ferry_shared.ledger.keys import Token
 from ferry_shared.ledger.redelivery import Transport, stranded
-from tests.support.ledger_probe import OTHER_LEDGER, LedgerProbe
+from tests.support.ledger_probe import OTHER_LEDGER, LedgerProbe, wait_until
 
 
 def test_a_queue_of_another_type_leaves_the_entry_as_it_is(ledger: LedgerProbe) -> None:
@@ -184,6 +184,8 @@ def test_a_damaged_state_that_nobody_touches_is_found_by_the_search_for_vanished
     ledger.call("DEL", ledger.queue)
     ledger.call("HSET", ledger.keys.state, "0", "damaged")
     transport = Transport(ledger.queue, "unacked", "stem-", "")
+    dispatched = ledger.now_ms()
+    wait_until(lambda: ledger.now_ms() > dispatched)
 
     found = stranded(ledger.client, ledger.keys, transport, ledger.ownership, age_ms=0, limit=10)
 

@@ -1,6 +1,7 @@
 """Consumer and workers on a Valkey of their own, and the verdict on what a fault did to their messages."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,7 +51,7 @@ class FaultSystem:
             "FERRY_ROUTES": "tests.support.fault_routes:routes",
             "FERRY_IMPORTS": "tests.support.fault_tasks",
             fault_routes.TOPIC: topic,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
             "CONSUMER_MAX_BACKOFF_SECONDS": "1",
             fault_routes.RECORD: str(self._record),
             fault_routes.HOLD: str(self._hold),
