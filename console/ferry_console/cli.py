@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 EXIT_UNEXPECTED, EXIT_CONFIGURATION, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 1, 2, 3, 130
+#: What a shell reports of a program that SIGPIPE has ended.
+EXIT_OUTPUT_CLOSED = 141
+#: What `ferry status` takes as an interval or an age; the longest is a year.
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 31_536_000.0
 
 _EXAMPLES = """\
 examples:
   ferry demo "hello" "world"    messages through the whole system, every one accounted for
   ferry up                      Kafka, Valkey, consumer, worker and beat on this machine, until Ctrl-C
+  ferry status --watch          how far each partition is, every two seconds, until Ctrl-C
   ferry trace messages-0-42     what is known of one message
 
 Settings come from the environment and from .env; .env.example lists them all.
@@ -31,6 +37,10 @@ class Arguments(argparse.Namespace):
     timeout: float
     data: Path
     task_id: str
+    watch: float | None
+    json: bool
+    group: str | None
+    old: float
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,6 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does; Python must not complain when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OUTPUT_CLOSED
 
 
 def _run(arguments: Arguments) -> int:
@@ -55,7 +69,11 @@ def _run(arguments: Arguments) -> int:
             from ferry_console.demo import command as demo  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
 
             return demo.main(arguments)
-        from ferry_console import trace  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
+        if arguments.command == "status":
+            from ferry_console.status import command as status  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
+
+            return status.main(arguments)
+        from ferry_console.trace import command as trace  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
 
         return trace.main(arguments)
     except ConfigurationError as error:
@@ -81,9 +99,36 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("words", nargs="*", metavar="TEXT", help="messages to send besides a file of a thousand")
     demo.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="how long messages may take (60)")
     _add_data(demo)
+    _add_status(commands.add_parser("status", help="tell how far each partition is, and who is at work on it"))
     trace = commands.add_parser("trace", help="tell what is known of one message")
     trace.add_argument("task_id", metavar="ID", help="a task id, as the worker prints it: messages-0-42")
+    trace.add_argument("--json", action="store_true", help="one JSON object instead of text")
     return parser
+
+
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Needs Redis only. Exit code 0: a consumer is at work on every partition; 1: on some or all it is silent."
+    )
+    parser.add_argument(
+        "--watch", type=_seconds, nargs="?", const=2.0, metavar="SECONDS", help="again and again, every so often (2)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a look instead of text")
+    parser.add_argument("--group", metavar="NAME", help="another consumer group than CONSUMER_GROUP")
+    parser.add_argument(
+        "--old",
+        type=_seconds,
+        default=300.0,
+        metavar="SECONDS",
+        help="warn of messages in flight older than this (300)",
+    )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"expected seconds, from {SHORTEST_SECONDS} to {LONGEST_SECONDS:,.0f}")
+    return seconds
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

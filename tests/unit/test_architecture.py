@@ -39,6 +39,7 @@ IMPORTED_ONLY_IN = {
         "ferry_console.demo.topic_reader",
         "ferry_console.demo.watching",
         "ferry_console.local.kafka",
+        "ferry_console.trace.kafka_side",
     },
     "celery": {
         "ferry_worker.attempt",
@@ -61,7 +62,14 @@ IMPORTED_ONLY_IN = {
         "ferry_console.local.valkey",
     },
     "prometheus_client": {"ferry_consumer.metrics"},
-    "rich": {"ferry_console.demo.command", "ferry_console.demo.report", "ferry_console.local.progress"},
+    "rich": {
+        "ferry_console.demo.command",
+        "ferry_console.demo.report",
+        "ferry_console.local.progress",
+        "ferry_console.status.command",
+        "ferry_console.status.screen",
+        "ferry_console.status.text",
+    },
 }
 #: Services that a module of the console needs whenever it runs; such a module is itself imported inside functions only.
 CONSOLE_NEEDS = {"ferry_console.demo.command": "ferry_producer.sources"}

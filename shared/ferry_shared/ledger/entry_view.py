@@ -1,48 +1,154 @@
-"""Look at one entry of a ledger without touching it."""
+"""Look at one entry of a ledger, and for its message in the queue, without touching either."""
 
 from __future__ import annotations
 
+import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ferry_shared.ledger.client import translated
+from ferry_shared.ledger.consumer_ledger import Condition, Head
+from ferry_shared.ledger.group_view import head_of
+from ferry_shared.ledger.keys import LedgerKeys, unacked_key
+from ferry_shared.ledger.scripts import Call, run, run_all
+from ferry_shared.record import TopicPartition, group_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import redis
 
-    from ferry_shared.ledger.keys import LedgerKeys
+    from ferry_shared.record import TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class EntryState:
+    """What is known of an entry in flight; times are the server's, in milliseconds since 1970.
+
+    `claims` counts starts of this attempt, `deliveries` messages queued for it, `copy` names the last of them.
+    `owner` holds the claim until `lease_ms`; `claimed_ms` is when the last claim began. `due_ms` is set while a retry
+    waits, `error` once it has failed or was found invalid.
+    """
+
+    token: str
+    copy: int
+    claims: int
+    deliveries: int
+    enqueued_ms: int
+    owner: str | None
+    lease_ms: int
+    claimed_ms: int | None
+    due_ms: int | None
+    error: str | None
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> EntryState:
+        """Read what the scripts write."""
+        due, error, owner = fields.get("due"), fields.get("error"), fields.get("owner")
+        return cls(
+            str(fields.get("token", "")),
+            _number(fields, "copy"),
+            _number(fields, "claims"),
+            _number(fields, "deliveries"),
+            _number(fields, "enqueued"),
+            None if owner is None else str(owner),
+            _number(fields, "lease"),
+            _number(fields, "claimed") or None,
+            None if due is None else _number(fields, "due"),
+            None if error is None else str(error),
+        )
+
+
+def _number(fields: Mapping[str, Any], name: str) -> int:
+    value = fields.get(name)
+    return int(value) if isinstance(value, int | float) else 0
 
 
 @dataclass(frozen=True, slots=True)
 class EntryView:
-    """What the ledger says of one offset. `head` is empty without a ledger, `state` before the first claim."""
+    """What a ledger says of one offset at `now_ms`, the server's time.
 
-    head: Mapping[str, str]
-    in_flight: bool
-    state: Mapping[str, Any]
-    server_now_ms: int
+    `member` and `state` are None unless the offset is in flight. `payload` is what a failure or a retry stored.
+    `taken`: a worker has its message and hasn't acknowledged it.
+    """
+
+    condition: Condition
+    now_ms: int
+    head: Head | None
+    member: str | None
+    state: EntryState | None
+    payload: bytes
+    dispatched_ms: int | None
+    taken: bool
 
 
-def view(client: redis.Redis, keys: LedgerKeys, member: str) -> EntryView:
-    """Read head and entry in one round trip.
+@dataclass(frozen=True, slots=True)
+class QueueSearch:
+    """Where a message is in its queue: `ahead` others are taken before it; None: it isn't among the `scanned`.
+
+    `complete` is False when the time did not suffice for the whole queue.
+    """
+
+    ahead: int | None
+    scanned: int
+    complete: bool
+
+
+def view(client: redis.Redis, key_prefix: str, task_id: TaskId) -> EntryView:
+    """Read a task's entry and its head, in one script.
 
     Raises:
         RedisUnavailable: Redis could not be reached.
     """
-    with translated():
-        pipeline = client.pipeline(transaction=True)
-        pipeline.hgetall(keys.head)
-        pipeline.zscore(keys.inflight, member)
-        pipeline.hget(keys.state, member)
-        pipeline.time()
-        head, score, state, (seconds, microseconds) = pipeline.execute()
+    place = TopicPartition(task_id.topic, task_id.partition)
+    keys = LedgerKeys.of(key_prefix, task_id.group, place)
+    arguments = (task_id.first, f"{place}-", group_suffix(task_id.group))
+    # The sixth key is a queue's in every script; this one reads none.
+    call = Call("entry", (*keys.all, keys.head, unacked_key(key_prefix)), arguments)
+    (reply,) = run_all(client, [call])
+    if isinstance(reply, Exception):
+        return EntryView(Condition.DAMAGED, 0, None, None, None, b"", None, taken=False)
+    condition, now_ms, flat, member, state, payload, dispatched_ms, taken = reply
     return EntryView(
-        {name.decode(): value.decode() for name, value in head.items()},
-        score is not None,
-        orjson.loads(state) if state else {},
-        seconds * 1000 + microseconds // 1000,
+        Condition(condition.decode()),
+        int(now_ms),
+        head_of(flat),
+        member.decode() or None,
+        EntryState.of(orjson.loads(state)) if state else None,
+        payload,
+        int(dispatched_ms) or None,
+        taken == 1,
     )
+
+
+def search_queue(
+    client: redis.Redis, queue_key: str, task_id: TaskId, entry: EntryView, timeout_seconds: float
+) -> QueueSearch:
+    """Look for an entry's last message in its queue, as far as the time suffices.
+
+    Raises:
+        RedisUnavailable: Redis could not be reached.
+    """
+    place = TopicPartition(task_id.topic, task_id.partition)
+    keys = LedgerKeys.of("", task_id.group, place)
+    texts = _tag_texts(task_id, entry)
+    deadline, index = time.monotonic() + timeout_seconds, 0
+    while True:
+        found, reached, length = run(client, Call("queued", (*keys.all, queue_key), (index, *texts)))
+        index = int(reached)
+        if int(found) >= 0:
+            return QueueSearch(max(0, length - int(found) - 1), index, complete=True)
+        if index >= length or time.monotonic() > deadline:
+            return QueueSearch(None, index, complete=index >= length)
+
+
+def _tag_texts(task_id: TaskId, entry: EntryView) -> tuple[str, ...]:
+    """The entry's delivery tag as it stands in a message: as the consumer writes it, and as kombu does."""
+    if entry.head is None or entry.state is None:
+        return ()
+    state = entry.state
+    task = f"{task_id.topic}-{task_id.partition}-{entry.member}{group_suffix(task_id.group)}"
+    tag = f"{entry.head.ledger}/{task}/{state.token}.{state.copy}"
+    return tuple({json.dumps(tag), orjson.dumps(tag).decode()})

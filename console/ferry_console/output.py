@@ -1,0 +1,24 @@
+"""Standard output of the commands: lines that any terminal can show."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print lines at once; a character that the terminal's encoding lacks is shown by its code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    print("\n".join(lines), flush=True)
+
+
+def json_line(document: Any) -> str:
+    """One JSON object in one line of printable ASCII: nothing in it can act on a terminal."""
+    # JSON allows DEL as it is.
+    return json.dumps(document, ensure_ascii=True).replace("\x7f", "\\u007f")

@@ -1,0 +1,1 @@
+"""`ferry trace`: what the ledger, the queue, Kafka and the dead letters say of one message."""
