@@ -8,18 +8,18 @@ import orjson
 from pydantic import ValidationError
 
 from ferry_shared.errors import InvalidRecord
+from ferry_shared.validation import problems_of
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 MAX_DETAIL_CHARACTERS = 500
-MAX_PROBLEMS_TOLD = 5
-MAX_PROBLEMS_READ = 1_000
 
 
-def check(value: bytes | None, adapter: TypeAdapter[Any]) -> bytes:
+def check(value: bytes | None, adapter: TypeAdapter[Any], max_bytes: int) -> bytes:
     """Return the value if it is strict JSON that the route's model accepts.
 
+    It is measured first: what parsing and validating may allocate grows with its size.
     orjson judges the JSON: of the parsers tried it alone rejects every invalid document of the public suites (NaN,
     lone surrogates, byte-order marks). pydantic then reads the bytes again, because it keeps integers of any size.
 
@@ -28,6 +28,8 @@ def check(value: bytes | None, adapter: TypeAdapter[Any]) -> bytes:
     """
     if not value:
         raise InvalidRecord("empty", "the record has no value")
+    if len(value) > max_bytes:
+        raise InvalidRecord("too-large", f"{len(value)} bytes, CONSUMER_MAX_RECORD_BYTES is {max_bytes}")
     try:
         orjson.loads(value)
     except orjson.JSONDecodeError as error:
@@ -35,20 +37,9 @@ def check(value: bytes | None, adapter: TypeAdapter[Any]) -> bytes:
     try:
         adapter.validate_json(value)
     except ValidationError as error:
-        raise InvalidRecord("invalid", _problems(error)) from None
+        raise InvalidRecord("invalid", problems_of(error)[:MAX_DETAIL_CHARACTERS]) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a user's validator: anything can come out of it
+        raise InvalidRecord("invalid", f"a validator of the model raised {type(error).__name__}") from None
     return value
-
-
-def _problems(error: ValidationError) -> str:
-    if error.error_count() > MAX_PROBLEMS_READ:
-        # Reading them all out of pydantic takes seconds for a large list of wrong items.
-        return f"{error.error_count()} problems"
-    details = error.errors(include_input=False, include_context=False, include_url=False)
-    told = [f"{_path(detail['loc'])}{detail['msg']}" for detail in details[:MAX_PROBLEMS_TOLD]]
-    if len(details) > MAX_PROBLEMS_TOLD:
-        told.append(f"and {len(details) - MAX_PROBLEMS_TOLD} more")
-    return "; ".join(told)[:MAX_DETAIL_CHARACTERS]
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    return "".join(f"{part}: " for part in [".".join(map(str, location))] if part)

@@ -28,7 +28,9 @@ MAX_CALL_BYTES = 4 * 1024 * 1024
 UNREADABLE_HEADERS = "ferry.headers-unreadable"
 
 
-def dispatches_of(partition: Partition, messages: Sequence[Message], now_ms: int) -> list[Dispatch]:
+def dispatches_of(
+    partition: Partition, messages: Sequence[Message], now_ms: int, max_record_bytes: int
+) -> list[Dispatch]:
     """Turn what was fetched from a partition, in order, into dispatch calls; usually one.
 
     Invalid records become entries with an error; the records themselves stay in `partition.invalid` for their dead
@@ -37,7 +39,7 @@ def dispatches_of(partition: Partition, messages: Sequence[Message], now_ms: int
     tenure = partition.tenure
     if tenure is None:
         return []
-    builder = _Builder(partition, tenure, now_ms)
+    builder = _Builder(partition, tenure, now_ms, max_record_bytes)
     for message in messages:
         builder.add(message)
     return builder.finish()
@@ -46,10 +48,11 @@ def dispatches_of(partition: Partition, messages: Sequence[Message], now_ms: int
 class _Builder:
     """Collects entries and cuts a call where it would get too large."""
 
-    def __init__(self, partition: Partition, tenure: Tenure, now_ms: int) -> None:
+    def __init__(self, partition: Partition, tenure: Tenure, now_ms: int, max_record_bytes: int) -> None:
         self._partition = partition
         self._tenure = tenure
         self._now_ms = now_ms
+        self._max_record_bytes = max_record_bytes
         self._token = str(Token(tenure.ownership.epoch, 1))
         self._calls: list[Dispatch] = []
         self._expected = self._next = partition.expected
@@ -67,12 +70,12 @@ class _Builder:
             return
         self._next = next_offset(offset)
         try:
-            body = body_of(check(message.value(), self._partition.place.adapter))
+            value = check(message.value(), self._partition.place.adapter, self._max_record_bytes)
         except InvalidRecord as error:
             self._partition.remember_invalid(record_of(message))
             self._invalid.append(Invalid(str(offset), str(error)))
         else:
-            self._queue(message, offset, body)
+            self._queue(message, offset, body_of(value))
 
     def _queue(self, message: Message, offset: int, body: bytes) -> None:
         copy = Copy(str(offset), self._token, 1, timestamp_ms(message), self._now_ms)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ferry_consumer.server_clock import ServerClock
     from ferry_consumer.task_message import TaskTemplate
     from ferry_shared.ledger.consumer_ledger import Dispatch
+    from ferry_shared.settings import ConsumerSettings
 
 log = logging.getLogger("ferry.consumer")
 
@@ -36,7 +37,10 @@ log = logging.getLogger("ferry.consumer")
 class Dispatcher:
     """Takes fetched records in, and sends what they became."""
 
-    def __init__(self, client: redis.Redis, metrics: Metrics, server_clock: ServerClock) -> None:
+    def __init__(
+        self, settings: ConsumerSettings, client: redis.Redis, metrics: Metrics, server_clock: ServerClock
+    ) -> None:
+        self._max_record_bytes = settings.consumer_max_record_bytes
         self._client = client
         self._metrics = metrics
         self._server_clock = server_clock
@@ -60,7 +64,7 @@ class Dispatcher:
             if partition.tenure is None or partition.unanswered or blocked:
                 partition.passed_over = True
                 continue
-            partition.unanswered = dispatches_of(partition, batch, now_ms)
+            partition.unanswered = dispatches_of(partition, batch, now_ms, self._max_record_bytes)
             taken = sum(len(call.queued) + len(call.invalid) for call in partition.unanswered)
             self._metrics.records.labels(place.topic).inc(taken)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: At most so many invalid records a partition wait in memory, none larger than this; the rest is read again from Kafka.
 MAX_REMEMBERED_RECORDS = 1_000
-MAX_REMEMBERED_BYTES = 65_536
+MAX_REMEMBERED_BYTES = 8_192
 
 
 @dataclass(frozen=True, slots=True)

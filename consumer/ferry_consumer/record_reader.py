@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import confluent_kafka
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from ferry_consumer.client import created
 from ferry_consumer.client_log import LOG_LEVEL_CRITICAL
@@ -15,13 +15,15 @@ from ferry_consumer.dispatch import record_of
 from ferry_shared.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ferry_shared.record import Record, TopicPartition
     from ferry_shared.settings import KafkaSettings
 
 #: A contiguous range is read in one go; two offsets further apart than this are sought one by one.
 CONTIGUOUS_OFFSETS = 100
+#: One call returns little more than this: what is missing from its answer is asked for again.
+MAX_READ_BYTES = 16_777_216
 
 
 class RecordReader:
@@ -45,19 +47,22 @@ class RecordReader:
     def read(self, place: TopicPartition, offsets: Sequence[int], timeout_seconds: float) -> dict[int, Record | None]:
         """Return the records at `offsets`, None for one that is gone (retention, compaction).
 
-        What the time did not suffice for is missing from the answer, to be asked for again.
+        What the time or MAX_READ_BYTES did not suffice for is missing from the answer, to be asked for again.
 
         Raises:
             KafkaUnavailable: Kafka did not answer.
         """
         found: dict[int, Record | None] = {}
         deadline = time.monotonic() + timeout_seconds
+        left = MAX_READ_BYTES
         try:
             start, end = self._open().get_watermark_offsets(_kafka(place), timeout=timeout_seconds)
             found |= {offset: None for offset in offsets if not start <= offset < end}
             for run in contiguous(sorted(set(offsets) - found.keys())):
-                found |= self._read_run(place, run, deadline)
-                if time.monotonic() > deadline:
+                read = self._read_run(place, run, deadline, left)
+                found |= read
+                left -= _bytes_of(read)
+                if time.monotonic() > deadline or left <= 0:
                     break
         except KafkaException as error:
             raise KafkaUnavailable(f"Kafka: reading {place} again: {error.args[0].str()}") from error
@@ -65,32 +70,6 @@ class RecordReader:
             if self._consumer is not None:
                 self._consumer.unassign()
         return found
-
-    def read_all(self, topic: str, timeout_seconds: float) -> Iterator[Record]:
-        """Read a whole topic up to its present end, as far as the time suffices; nothing where there is no such topic.
-
-        Raises:
-            KafkaUnavailable: Kafka did not answer.
-        """
-        consumer, deadline = self._open(), time.monotonic() + timeout_seconds
-        try:
-            partitions = consumer.list_topics(topic, timeout=timeout_seconds).topics[topic].partitions
-            left = set(partitions)
-            consumer.assign([confluent_kafka.TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
-            while left and (seconds := deadline - time.monotonic()) > 0:
-                message = consumer.poll(seconds)
-                if message is None:
-                    continue
-                if (error := message.error()) is None:
-                    yield record_of(message)
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    left.discard(message.partition() or 0)
-                else:
-                    raise KafkaUnavailable(f"Kafka: reading {topic}: {error.str()}")
-        except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: reading {topic}: {error.args[0].str()}") from error
-        finally:
-            consumer.unassign()
 
     def close(self) -> None:
         """Close the client."""
@@ -102,11 +81,13 @@ class RecordReader:
             self._consumer = created(confluent_kafka.Consumer, self._properties)
         return self._consumer
 
-    def _read_run(self, place: TopicPartition, run: Sequence[int], deadline: float) -> dict[int, Record | None]:
+    def _read_run(
+        self, place: TopicPartition, run: Sequence[int], deadline: float, max_bytes: int
+    ) -> dict[int, Record | None]:
         consumer = self._open()
         consumer.assign([_kafka(place, run[0])])
         wanted, found = set(run), dict[int, "Record | None"]()
-        while wanted and (left := deadline - time.monotonic()) > 0:
+        while wanted and max_bytes > 0 and (left := deadline - time.monotonic()) > 0:
             message = consumer.poll(left)
             if message is None:
                 continue
@@ -115,13 +96,18 @@ class RecordReader:
                 if error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)
             elif reached in wanted:
-                found[reached] = record_of(message)
+                found[reached] = record = record_of(message)
+                max_bytes -= record.size_bytes
                 reached += 1
             # An offset that Kafka has passed over is gone: only a record at exactly that offset is the one wanted.
             gone = {offset for offset in wanted if offset < reached} - found.keys()
             found |= dict.fromkeys(gone)
             wanted -= found.keys()
         return found
+
+
+def _bytes_of(records: Mapping[int, Record | None]) -> int:
+    return sum(record.size_bytes for record in records.values() if record)
 
 
 def contiguous(offsets: Sequence[int]) -> list[list[int]]:

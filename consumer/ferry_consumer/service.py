@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ferry_consumer.attention import Attention
+from ferry_consumer.dead_letter_topics import check_names
 from ferry_consumer.dead_letters import DeadLetters
 from ferry_consumer.dispatcher import Dispatcher
 from ferry_consumer.health import Health, HealthServer
@@ -50,6 +51,7 @@ class Consumer:
     """A member of the consumer group. `run` returns after `stop`."""
 
     def __init__(self, settings: ConsumerSettings, routes: Sequence[Route]) -> None:
+        check_names([route.topic for route in routes], settings.consumer_dead_letter_suffix)
         self._settings = settings
         self._routes = {route.topic: (route, route.adapter) for route in routes}
         self._stopping = False
@@ -64,7 +66,7 @@ class Consumer:
         self._dead_letters = DeadLetters(settings)
         clock = ServerClock()
         self._recovery = Recovery(settings, self._client, self._intake, self._topics, self._metrics, clock)
-        self._dispatcher = Dispatcher(self._client, self._metrics, clock)
+        self._dispatcher = Dispatcher(settings, self._client, self._metrics, clock)
         attention = Attention(self._client, self._reader, self._dead_letters, self._metrics, clock)
         self._ledger = LedgerReader(settings, self._client, self._intake, attention, clock)
         self._redelivery = Redelivery(settings, self._client, self._reader, self._metrics, clock)

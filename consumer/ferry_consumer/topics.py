@@ -12,19 +12,18 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from ferry_consumer.client import created
 from ferry_consumer.client_log import LOG_LEVEL_CRITICAL
-from ferry_shared.errors import KafkaUnavailable
+from ferry_consumer.dead_letter_topics import new_topic, size_limits, warn_of_narrow
+from ferry_shared.errors import ConfigurationError, KafkaUnavailable
 from ferry_shared.record import TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from ferry_shared.settings import ConsumerSettings
 
 log = logging.getLogger("ferry.consumer")
 
 REQUEST_TIMEOUT_SECONDS = 5.0
-#: A dead letter is its record plus headers; Kafka's default limit (1,048,588) would refuse that of a full record.
-DEAD_LETTER_MAX_BYTES = 2_097_152
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +48,13 @@ class Topics:
         """Create topics and their dead-letter topics. librdkafka looks for a missing topic only every 5 minutes.
 
         Raises:
+            ConfigurationError: Kafka refuses a name; it takes no two topics that differ only in `.` and `_`.
             KafkaUnavailable: Kafka did not answer.
         """
         try:
             present = set(self._admin.list_topics(timeout=REQUEST_TIMEOUT_SECONDS).topics)
-            wanted = [self._source(topic) for topic in topics] + [self._dead_letter(topic) for topic in topics]
-            self._create([topic for topic in wanted if topic.topic not in present])
+            self._create([self._source(topic) for topic in topics if topic not in present])
+            self._create_dead_letter_topics(topics, present)
         except KafkaException as error:
             raise KafkaUnavailable(
                 f"Kafka at {self._settings.kafka_bootstrap_servers}: {error.args[0].str()}"
@@ -65,12 +65,14 @@ class Topics:
             topic, self._settings.consumer_topic_partitions, self._settings.consumer_topic_replication_factor
         )
 
-    def _dead_letter(self, topic: str) -> NewTopic:
-        return NewTopic(
-            topic + self._settings.consumer_dead_letter_suffix,
-            1,
-            self._settings.consumer_topic_replication_factor,
-            config={"max.message.bytes": str(DEAD_LETTER_MAX_BYTES), "retention.ms": "-1"},
+    def _create_dead_letter_topics(self, topics: Sequence[str], present: Collection[str]) -> None:
+        suffix, factor = self._settings.consumer_dead_letter_suffix, self._settings.consumer_topic_replication_factor
+        limits = size_limits(self._admin, topics)
+        self._create(
+            [new_topic(topic + suffix, factor, limits.get(topic)) for topic in topics if topic + suffix not in present]
+        )
+        warn_of_narrow(
+            limits, size_limits(self._admin, [topic + suffix for topic in topics if topic + suffix in present]), suffix
         )
 
     def _create(self, missing: Iterable[NewTopic]) -> None:
@@ -81,6 +83,8 @@ class Topics:
             try:
                 future.result()
             except KafkaException as error:
+                if error.args[0].code() == KafkaError.TOPIC_EXCEPTION:
+                    raise ConfigurationError(f"Kafka refuses the topic {name}: {error.args[0].str()}") from error
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
             else:

@@ -15,7 +15,7 @@ class ConfigurationError(FerryError):
 class InvalidRecord(FerryError):
     """A record that can never become a task. Its destination is the dead-letter topic.
 
-    `reason` is one word (`empty`, `not-json`, `invalid`); `detail` says where and why, without the value.
+    `reason` is one word (`empty`, `too-large`, `not-json`, `invalid`); `detail` says where and why, without the value.
     """
 
     def __init__(self, reason: str, detail: str) -> None:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 DEFAULT_GROUP = "ferry"
+MAX_TOPIC_CHARACTERS = 249
+TOPIC_NAME_EXPECTED = f"expected a topic name: 1 to {MAX_TOPIC_CHARACTERS} letters, digits, dots, underscores, hyphens"
 _TASK_ID = re.compile(
     r"(?P<topic>[A-Za-z0-9._-]{1,249})-(?P<partition>[0-9]{1,10})-(?P<first>[0-9]{1,19})(\.\.(?P<last>[0-9]{1,19}))?"
     r"(@(?P<group>.+))?",
@@ -53,6 +55,12 @@ class Record:
     def next_offset(self) -> int:
         """The position after this record."""
         return next_offset(self.offset)
+
+
+def is_topic_name(name: object) -> bool:
+    """Tell whether Kafka takes a topic of that name (org.apache.kafka.common.internals.Topic)."""
+    legal = isinstance(name, str) and re.fullmatch("[A-Za-z0-9._-]+", name) and len(name) <= MAX_TOPIC_CHARACTERS
+    return bool(legal) and name not in {".", ".."}
 
 
 def next_offset(offset: int) -> int:

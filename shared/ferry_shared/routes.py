@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
-
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.message import Message
+from ferry_shared.record import TOPIC_NAME_EXPECTED, is_topic_name
+from ferry_shared.validation import adapter_of
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
     from ferry_shared.settings import RoutingSettings
 
 DEFAULT_QUEUE = "celery"
@@ -41,7 +43,7 @@ class Route:
             ConfigurationError: pydantic can't validate that type.
         """
         try:
-            return TypeAdapter(self.message)
+            return adapter_of(self.message)
         except Exception as error:
             # A type is a user's code: anything can come out of it.
             raise ConfigurationError(
@@ -63,6 +65,8 @@ def load_routes(settings: RoutingSettings) -> tuple[Route, ...]:
     if wrong := [route for route in found if not isinstance(route, Route)]:
         raise ConfigurationError(f"FERRY_ROUTES: expected Route(...) objects, found {type(wrong[0]).__name__}")
     topics = [route.topic for route in found]
+    if unusable := [topic for topic in topics if not is_topic_name(topic)]:
+        raise ConfigurationError(f"FERRY_ROUTES: {unusable[0]!r} is no topic name: {TOPIC_NAME_EXPECTED}")
     if twice := sorted({topic for topic in topics if topics.count(topic) > 1}):
         raise ConfigurationError(f"FERRY_ROUTES: the topic {twice[0]} has more than one route")
     return found

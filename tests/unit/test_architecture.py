@@ -29,6 +29,7 @@ IMPORTED_ONLY_IN = {
         "ferry_producer.publisher",
         "ferry_consumer.client",
         "ferry_consumer.client_log",
+        "ferry_consumer.dead_letter_topics",
         "ferry_consumer.dead_letters",
         "ferry_consumer.dispatch",
         "ferry_consumer.dispatcher",

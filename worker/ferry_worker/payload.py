@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from ferry_shared.errors import ConfigurationError, FerryError
+from ferry_shared.validation import adapter_of, problems_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from ferry_shared.record import Origin
 
 _POSITIONAL = frozenset({inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD})
-_SHOWN_PROBLEMS = 5
-_READ_PROBLEMS = 1_000
 
 
 class InvalidPayload(FerryError):
@@ -43,7 +42,7 @@ class MessageParameter:
             return cls(None, TypeAdapter(Any))
         try:
             annotation = get_type_hints(function, include_extras=True).get(parameter.name, Any)
-            adapter = TypeAdapter[Any](annotation)
+            adapter = adapter_of(annotation)
         except Exception as error:
             # Annotations are a user's code: anything can come out of them.
             raise ConfigurationError(
@@ -63,20 +62,10 @@ class MessageParameter:
             return self.adapter.validate_json(payload, context=origin)
         except ValidationError as error:
             # Not chained: pydantic's message quotes the value.
-            problems = _problems(error)
+            problems = problems_of(error)
         raise InvalidPayload(problems)
 
     def encode(self, value: Any) -> str:
         """Turn an argument that `self.retry(args=…)` changed back into JSON text. Raises ValueError if it can't be."""
         text = self.adapter.dump_json(value, by_alias=True, round_trip=True, warnings="none")
         return text.decode("utf-8", "surrogatepass")
-
-
-def _problems(error: ValidationError) -> str:
-    if error.error_count() > _READ_PROBLEMS:
-        # Reading them all out of pydantic takes seconds for a large list of wrong items.
-        return f"{error.error_count()} problems"
-    details = error.errors(include_url=False, include_context=False, include_input=False)
-    shown = [f"{'.'.join(str(part) for part in detail['loc']) or 'message'}: {detail['msg']}" for detail in details]
-    more = len(shown) - _SHOWN_PROBLEMS
-    return "; ".join(shown[:_SHOWN_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")

@@ -27,6 +27,12 @@ class ConsumerSettings(KafkaSettings, RedisSettings, RoutingSettings, LogSetting
         "earliest", description="Where a group without commits starts a topic."
     )
     consumer_intake_max_messages: int = Field(1_000, ge=1, le=100_000, description="Records taken from Kafka at once.")
+    consumer_max_record_bytes: int = Field(
+        1_048_588,
+        ge=1,
+        le=100_000_000,
+        description="Largest value that is parsed; a larger one is a dead letter. Raise it with the broker's limit.",
+    )
     consumer_max_in_flight_per_partition: int = Field(
         10_000,
         ge=1,
@@ -66,6 +72,12 @@ class ConsumerSettings(KafkaSettings, RedisSettings, RoutingSettings, LogSetting
         max_length=50,
         pattern=r"^[A-Za-z0-9._-]+$",
         description="Dead-letter topic = topic + this.",
+    )
+    consumer_dead_letter_patience_seconds: float = Field(
+        600,
+        ge=0,
+        le=31_536_000,
+        description="How long Kafka may refuse a dead letter as too large before it is written without its value.",
     )
     consumer_topic_partitions: int = Field(
         4, ge=1, le=10_000, description="Partitions of topics that the consumer creates."

@@ -1,17 +1,16 @@
 """Settings that say which topic becomes which task."""
 
-import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from ferry_shared.record import TOPIC_NAME_EXPECTED, is_topic_name
 from ferry_shared.settings.section import Settings
 
 
 def _topic_name(name: str) -> str:
-    """Kafka's own rule (org.apache.kafka.common.internals.Topic)."""
-    if not re.fullmatch("[A-Za-z0-9._-]{1,249}", name) or name in {".", ".."}:
-        raise ValueError("expected a topic name: 1 to 249 letters, digits, dots, underscores, hyphens")
+    if not is_topic_name(name):
+        raise ValueError(TOPIC_NAME_EXPECTED)
     return name
 
 

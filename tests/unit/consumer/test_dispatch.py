@@ -21,6 +21,7 @@ from ferry_shared.routes import Route
 
 PLACE = TopicPartition("t", 0)
 OWNER = Ownership("ledger", 5)
+MAX_BYTES = 1_048_588
 
 
 class FakeRecord:
@@ -79,14 +80,16 @@ def partition(expected: int = 10) -> Partition:
 
 def test_records_in_a_row_become_one_call() -> None:
     """From the expected position to the one after the last."""
-    (call,) = dispatches_of(partition(), messages(FakeRecord(10), FakeRecord(11), FakeRecord(12)), 0)
+    (call,) = dispatches_of(partition(), messages(FakeRecord(10), FakeRecord(11), FakeRecord(12)), 0, MAX_BYTES)
     assert (call.expected, call.next, call.last) == (10, 13, 12)
     assert [entry.member for entry in call.queued] == ["10", "11", "12"]
 
 
 def test_gaps_are_fine_and_known_offsets_are_passed_over() -> None:
     """Transactions and compaction leave gaps; what lies below the position was dispatched before."""
-    (call,) = dispatches_of(partition(), messages(FakeRecord(8), FakeRecord(15), FakeRecord(15), FakeRecord(21)), 0)
+    (call,) = dispatches_of(
+        partition(), messages(FakeRecord(8), FakeRecord(15), FakeRecord(15), FakeRecord(21)), 0, MAX_BYTES
+    )
     assert (call.expected, call.next) == (10, 22)
     assert [entry.member for entry in call.queued] == ["15", "21"]
 
@@ -94,22 +97,22 @@ def test_gaps_are_fine_and_known_offsets_are_passed_over() -> None:
 def test_the_end_of_the_log_moves_the_position() -> None:
     """Behind the last record may lie transaction markers: a commit below them would show lag for ever."""
     end = FakeRecord(14, None, KafkaError._PARTITION_EOF)
-    (call,) = dispatches_of(partition(), messages(FakeRecord(10), end), 0)
+    (call,) = dispatches_of(partition(), messages(FakeRecord(10), end), 0, MAX_BYTES)
     assert (call.next, len(call.queued)) == (14, 1)
-    (call,) = dispatches_of(partition(), messages(end), 0)
+    (call,) = dispatches_of(partition(), messages(end), 0, MAX_BYTES)
     assert (call.expected, call.next, call.queued) == (10, 14, [])
 
 
 def test_nothing_new_makes_no_call() -> None:
     """A quiet partition says only that its end was reached again."""
     end = FakeRecord(10, None, KafkaError._PARTITION_EOF)
-    assert dispatches_of(partition(), messages(end), 0) == []
+    assert dispatches_of(partition(), messages(end), 0, MAX_BYTES) == []
 
 
 def test_an_invalid_record_becomes_an_entry_with_its_reason_and_is_kept_whole() -> None:
     """It is not queued, and its bytes wait for the dead letter."""
     owned = partition()
-    (call,) = dispatches_of(owned, messages(FakeRecord(10), FakeRecord(11, b"{")), 0)
+    (call,) = dispatches_of(owned, messages(FakeRecord(10), FakeRecord(11, b"{")), 0, MAX_BYTES)
     assert [entry.member for entry in call.invalid] == ["11"]
     assert call.invalid[0].error.startswith("not-json: ")
     assert (owned.invalid[11].value, owned.invalid[11].key) == (b"{", b"key")
@@ -119,16 +122,24 @@ def test_an_invalid_record_becomes_an_entry_with_its_reason_and_is_kept_whole() 
 def test_a_call_is_cut_before_it_holds_the_server_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next call expects the position that the one before leaves behind."""
     monkeypatch.setattr(dispatch, "MAX_CALL_BYTES", 1)
-    calls = dispatches_of(partition(), messages(FakeRecord(10), FakeRecord(12)), 0)
+    calls = dispatches_of(partition(), messages(FakeRecord(10), FakeRecord(12)), 0, MAX_BYTES)
     assert [(call.expected, call.next, len(call.queued)) for call in calls] == [(10, 11, 1), (11, 13, 1)]
 
 
 def test_the_payload_travels_as_one_text() -> None:
     """Kombu must not find anything to interpret inside."""
     value = b'{"text": "x", "n": 18446744073709551617, "__type__": "date", "__value__": "1"}'
-    (call,) = dispatches_of(partition(), messages(FakeRecord(10, value)), 0)
+    (call,) = dispatches_of(partition(), messages(FakeRecord(10, value)), 0, MAX_BYTES)
     body = json.loads(base64.b64decode(json.loads(call.queued[0].celery_message)["body"]))
     assert body[0] == [value.decode()]
+
+
+def test_a_record_that_is_too_large_becomes_an_entry_without_a_message() -> None:
+    """At the limit it is a task, one byte above it is a dead letter."""
+    limit = len(b'{"text": "x"}')
+    (call,) = dispatches_of(partition(), messages(FakeRecord(10), FakeRecord(11, b'{"text": "xy"}')), 0, limit)
+    assert [entry.member for entry in call.queued] == ["10"]
+    assert [entry.error for entry in call.invalid] == ["too-large: 14 bytes, CONSUMER_MAX_RECORD_BYTES is 13"]
 
 
 def unanswered(*spans: tuple[int, int]) -> list[Dispatch]:
@@ -164,7 +175,8 @@ def test_memory_keeps_only_so_many_invalid_records_and_no_large_ones(monkeypatch
     monkeypatch.setattr(partition_module, "MAX_REMEMBERED_RECORDS", 2)
     owned = partition()
     large = FakeRecord(10, b"x" * (partition_module.MAX_REMEMBERED_BYTES + 1))
-    (call,) = dispatches_of(owned, messages(large, *(FakeRecord(offset, b"{") for offset in (11, 12, 13))), 0)
+    small = [FakeRecord(offset, b"{") for offset in (11, 12, 13)]
+    (call,) = dispatches_of(owned, messages(large, *small), 0, MAX_BYTES)
     assert [entry.member for entry in call.invalid] == ["10", "11", "12", "13"]
     assert sorted(owned.invalid) == [11, 12]
 
@@ -172,5 +184,5 @@ def test_memory_keeps_only_so_many_invalid_records_and_no_large_ones(monkeypatch
 def test_headers_that_cannot_be_read_stop_nothing() -> None:
     """confluent_kafka raises SystemError over a name that is no UTF-8: the dead letter says so instead."""
     owned = partition()
-    dispatches_of(owned, messages(UnreadableHeaders(10, b"{")), 0)
+    dispatches_of(owned, messages(UnreadableHeaders(10, b"{")), 0, MAX_BYTES)
     assert owned.invalid[10].headers == ((dispatch.UNREADABLE_HEADERS, b"a header's name is no UTF-8"),)

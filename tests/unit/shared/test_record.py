@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ferry_shared.record import DEFAULT_GROUP, Origin, Record, TaskId, TopicPartition, next_offset
+from ferry_shared.record import DEFAULT_GROUP, Origin, Record, TaskId, TopicPartition, is_topic_name, next_offset
 
 TOPICS = st.from_regex(r"[A-Za-z0-9._-]{1,249}", fullmatch=True)
 GROUPS = st.text(min_size=1, max_size=200)
@@ -111,3 +111,15 @@ def test_any_timestamp_is_a_time(timestamp_ms: int | None) -> None:
         assert before <= timestamp <= datetime.now(UTC)
     else:
         assert timestamp.microsecond % 1000 == 0
+
+
+@pytest.mark.parametrize("name", ["a", "A.b_c-9", "." * 3, "-", "_", "x" * 249])
+def test_names_that_kafka_takes(name: str) -> None:
+    """Letters, digits, dots, underscores, hyphens, in any order."""
+    assert is_topic_name(name)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "x" * 250, "a b", "a/b", "a:b", "a\n", "ä", "{a}", None, 5])
+def test_names_that_kafka_refuses(name: object) -> None:
+    """Whatever a user's route holds."""
+    assert not is_topic_name(name)

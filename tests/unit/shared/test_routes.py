@@ -22,6 +22,7 @@ one = Route(topic="orders", message=Order, task="handleOrder", queue="orders")
 routes = [one, Route("letters", dict[str, int], "handleLetter")]
 lazily = (route for route in [one])
 twice = [one, Route("orders", Message, "other")]
+misnamed = [one, Route("orders/new", Message, "other")]
 empty = []
 mixed = [one, "orders"]
 text = "orders"
@@ -91,6 +92,7 @@ def test_any_iterable_of_routes() -> None:
         ("my_orders.routes:number", "expected my_orders.routes:number to be a list of Route"),
         ("my_orders.routes:text", "expected Route(...) objects, found str"),
         ("my_orders.routes:mixed", "expected Route(...) objects, found str"),
+        ("my_orders.routes:misnamed", "'orders/new' is no topic name: expected a topic name: 1 to 249 letters"),
         ("my_orders.routes:twice", "the topic orders has more than one route"),
     ],
 )

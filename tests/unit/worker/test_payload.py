@@ -161,12 +161,22 @@ def test_an_annotation_that_can_not_be_used_is_told(annotation: str) -> None:
 def test_problems_are_named_without_values() -> None:
     """The places of the first problems are told, and never what was there."""
 
-    def handle(orders: list[Order]) -> None: ...
+    class Numbers(BaseModel):
+        a: int
+        b: int
+        c: int
+        d: int
+        e: int
+        f: int
+        g: int
 
-    payload = json.dumps([{"number": f"secret{index}"} for index in range(7)])
+    def handle(numbers: Numbers) -> None: ...
+
+    handle.__annotations__["numbers"] = Numbers
+    payload = json.dumps({name: f"secret {name}" for name in "abcdefg"})
     with pytest.raises(InvalidPayload) as raised:
         MessageParameter.of(handle).decode(payload, ORIGIN)
-    assert str(raised.value).startswith("0.number: Input should be a valid integer")
+    assert str(raised.value).startswith("a: Input should be a valid integer")
     assert str(raised.value).endswith("; and 2 more")
     assert "secret" not in str(raised.value)
     assert raised.value.__cause__ is None
@@ -180,12 +190,13 @@ def test_something_else_than_text_is_refused(payload: Any) -> None:
         MessageParameter.of(anything).decode(payload, ORIGIN)
 
 
-def test_a_flood_of_problems_is_only_counted() -> None:
-    """A large list of wrong items must not keep the worker for seconds."""
+def test_a_flood_of_problems_is_told_by_its_first() -> None:
+    """A large list of wrong items costs the worker neither seconds nor memory."""
 
     def take(numbers: list[int]) -> None:
         """Take numbers."""
 
     flood = "[" + ",".join(["{}"] * 5_000) + "]"
-    with pytest.raises(InvalidPayload, match="5000 problems"):
+    with pytest.raises(InvalidPayload) as raised:
         MessageParameter.of(take).decode(flood, ORIGIN)
+    assert str(raised.value) == "0: Input should be a valid integer"

@@ -1,0 +1,63 @@
+"""Validators whose memory is bounded by the message: what is wrong in a list or a dictionary is told once.
+
+pydantic collects an error for every wrong item, about 400 bytes each: half a million in one list of 1 MB
+(docs/decisions/21_bounded_validation.md).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+from pydantic_core import SchemaValidator
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+MAX_PROBLEMS_TOLD = 5
+#: Reading more of them out of pydantic takes seconds.
+MAX_PROBLEMS_READ = 1_000
+
+#: Schemas that have as many errors as their input has items, and the key by which they stop at the first one.
+_UNBOUNDED = frozenset({"list", "deque", "tuple", "set", "frozenset", "dict", "frozendict", "ordered-dict", "counter"})
+_FAIL_FAST = "fail_fast"
+#: What these hold is a user's own data, however much it looks like a schema.
+_NO_SCHEMAS = frozenset(
+    {"config", "custom_error_context", "default", "expected", "members", "metadata", "serialization"}
+)
+
+
+def adapter_of(annotation: Any) -> TypeAdapter[Any]:
+    """Return the validator of a type; in its lists and dictionaries it stops at the first wrong item.
+
+    It accepts and refuses what pydantic's own validator of that type does. Raises whatever a user's type raises.
+    """
+    adapter = TypeAdapter[Any](annotation)
+    adapter.rebuild(raise_errors=True)
+    # Without prebuilt validators: a model's own one would be used in place of its schema, and stops nowhere.
+    adapter.validator = SchemaValidator(_failing_fast(adapter.core_schema), _use_prebuilt=False)
+    return adapter
+
+
+def _failing_fast(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        copy = {key: part if key in _NO_SCHEMAS else _failing_fast(part) for key, part in schema.items()}
+        return copy | {_FAIL_FAST: True} if copy.get("type") in _UNBOUNDED else copy
+    if isinstance(schema, list | tuple):
+        return type(schema)(map(_failing_fast, schema))
+    return schema
+
+
+def problems_of(error: ValidationError) -> str:
+    """Tell the first problems: where and why. The values themselves are left out."""
+    if error.error_count() > MAX_PROBLEMS_READ:
+        return f"{error.error_count()} problems"
+    details = error.errors(include_input=False, include_context=False, include_url=False)
+    told = [f"{_place(detail['loc'])}{detail['msg']}" for detail in details[:MAX_PROBLEMS_TOLD]]
+    if len(details) > MAX_PROBLEMS_TOLD:
+        told.append(f"and {len(details) - MAX_PROBLEMS_TOLD} more")
+    return "; ".join(told)
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return "".join(f"{part}: " for part in [".".join(map(str, location))] if part)
