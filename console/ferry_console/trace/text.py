@@ -22,7 +22,7 @@ _LABEL_WIDTH = 12
 
 def lines(findings: Findings) -> list[str]:
     """Everything, the answer first."""
-    told = [f"{printable(findings.task_id.text)}: {answer(findings)}"]
+    told = [f"{findings.task_id.text}: {answer(findings)}"]
     told += [_line("", sentence) for sentence in remarks(findings)]
     told += _times(findings)
     if findings.entry is not None:
@@ -34,7 +34,8 @@ def lines(findings: Findings) -> list[str]:
     if findings.letters is not None:
         for letter in findings.letters.found:
             told += _letter(letter)
-    return told + [_line("missing", printable(sentence)) for sentence in findings.missing]
+    told += [_line("missing", sentence) for sentence in findings.missing]
+    return [printable(line) for line in told]
 
 
 def answer(findings: Findings) -> str:
@@ -69,7 +70,7 @@ def remarks(findings: Findings) -> Iterator[str]:
             " message"
         )
     if entry is not None and entry.head is None:
-        yield f"group {printable(findings.task_id.group)} has no ledger there: the id of another group ends in @GROUP"
+        yield f"group {findings.task_id.group} has no ledger there: the id of another group ends in @GROUP"
 
 
 def _detail(where: Whereabouts, findings: Findings) -> str:
@@ -82,7 +83,7 @@ def _detail(where: Whereabouts, findings: Findings) -> str:
         return f"attempt {attempt_of(state)}, due {_relative(entry.now_ms - state.due_ms)}"
     if where is Whereabouts.QUEUED and findings.queue is not None:
         return f"{findings.queue.ahead:,} before it in its queue"
-    return printable(state.error or "")
+    return state.error or ""
 
 
 def _claim(state: EntryState, now_ms: int) -> str:
@@ -131,10 +132,10 @@ def _ledger(entry: EntryView) -> Iterator[str]:
         yield _line(
             "attempt",
             f"{attempt_of(state)}, started {state.claims} times, queued {state.deliveries} times, "
-            f"last copy {state.copy}, token {printable(state.token)}",
+            f"last copy {state.copy}, token {state.token}",
         )
         if "-" in (entry.member or ""):
-            yield _line("batch", printable(entry.member or ""))
+            yield _line("batch", entry.member or "")
     if entry.head is not None:
         head = entry.head
         yield _line("partition", f"position {head.position}, committed {head.committed}, ledger {entry.condition}")
@@ -155,7 +156,7 @@ def _letter(letter: Record) -> Iterator[str]:
 
 def _headers(record: Record) -> Iterator[str]:
     for name, value in record.headers:
-        yield _line("header", f"{printable(name)} = {'(none)' if value is None else _shown(value)}")
+        yield _line("header", f"{name} = {'(none)' if value is None else _shown(value)}")
 
 
 def _line(label: str, text: str) -> str:
