@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ferry_console.operating.arguments import add_commands
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,6 +25,9 @@ examples:
   ferry up                      Kafka, Valkey, consumer, worker and beat on this machine, until Ctrl-C
   ferry status --watch          how far each partition is, every two seconds, until Ctrl-C
   ferry trace messages-0-42     what is known of one message
+  ferry pause messages          dispatch nothing more of a topic, until ferry resume messages
+  ferry resume messages
+  ferry skip messages-0-42 --reason "a test"    end one message in flight as a dead letter
 
 Settings come from the environment and from .env; .env.example lists them all.
 exit codes: 0 fine, 1 something unexpected or unaccounted for, 2 wrong usage or setting, 3 a server can't be reached
@@ -41,6 +46,9 @@ class Arguments(argparse.Namespace):
     json: bool
     group: str | None
     old: float
+    target: str
+    reason: str
+    dry_run: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,31 +65,44 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Arguments) -> int:
-    """Import what the command needs and nothing else: `ferry --help` must not wait for Kafka's and Celery's clients."""
+    """Run the command; what an operator must change is told in a sentence."""
     from ferry_shared.errors import ConfigurationError  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
 
     try:
-        if arguments.command == "up":
-            from ferry_console import up  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-            return up.main(arguments)
-        if arguments.command == "demo":
-            from ferry_console.demo import command as demo  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-            return demo.main(arguments)
-        if arguments.command == "status":
-            from ferry_console.status import command as status  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-            return status.main(arguments)
-        from ferry_console.trace import command as trace  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-        return trace.main(arguments)
+        return _start(arguments)
     except ConfigurationError as error:
         print(f"ferry: {error}", file=sys.stderr)
         return EXIT_CONFIGURATION
     except ModuleNotFoundError as error:
         print(f"ferry: {arguments.command} needs {error.name}: pip install 'ferry-kafka[local]'", file=sys.stderr)
         return EXIT_CONFIGURATION
+
+
+def _start(arguments: Arguments) -> int:
+    """Import what the command needs and nothing else: `ferry --help` must not wait for Kafka's and Celery's clients."""
+    if arguments.command == "up":
+        from ferry_console import up  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
+
+        return up.main(arguments)
+    if arguments.command == "demo":
+        from ferry_console.demo import command as demo  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
+
+        return demo.main(arguments)
+    if arguments.command == "status":
+        from ferry_console.status import command as status  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
+
+        return status.main(arguments)
+    if arguments.command in {"pause", "resume"}:
+        from ferry_console.operating import pausing  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
+
+        return pausing.main(arguments)
+    if arguments.command == "skip":
+        from ferry_console.operating import skipping  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
+
+        return skipping.main(arguments)
+    from ferry_console.trace import command as trace  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
+
+    return trace.main(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     trace = commands.add_parser("trace", help="tell what is known of one message")
     trace.add_argument("task_id", metavar="ID", help="a task id, as the worker prints it: messages-0-42")
     trace.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    add_commands(commands)
     return parser
 
 

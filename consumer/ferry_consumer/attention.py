@@ -6,12 +6,12 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-import orjson
-
 from ferry_consumer.dead_letters import DeadLetter, DeadLetters
+from ferry_consumer.stored_retry import DAMAGED, StoredRetry
 from ferry_consumer.task_message import Copy
 from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger import consumer_ledger
+from ferry_shared.ledger.skipping import skip
 from ferry_shared.record import Record
 
 if TYPE_CHECKING:
@@ -134,16 +134,23 @@ class Attention:
                 self._enqueue_retry(partition, partition.tenure, due)
 
     def _enqueue_retry(self, partition: Partition, tenure: Tenure, due: Due) -> None:
-        stored = orjson.loads(due.payload)
+        stored = StoredRetry.parse(due.payload)
+        if stored is None:
+            log.error(
+                "its next attempt can't be read: it becomes a dead letter",
+                extra={"task_id": tenure.template.task_id(due.member)},
+            )
+            skip(self._client, partition.place.keys, due.member, DAMAGED)
+            return
         copy = Copy(
             due.member,
             due.token,
             due.copy + 1,
-            stored.get("timestamp_ms"),
+            stored.timestamp_ms,
             self._server_clock.now_ms(),
-            stored["retries"],
+            stored.retries,
         )
-        message = tenure.template.fill(copy, stored["body"].encode())
+        message = tenure.template.fill(copy, stored.body)
         place = partition.place
         if consumer_ledger.enqueue(self._client, place.keys, place.queue_key, tenure.ownership, due, message=message):
             self._metrics.retried.labels(place.topic_partition.topic).inc()

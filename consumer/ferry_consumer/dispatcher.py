@@ -16,7 +16,7 @@ from ferry_shared.errors import ConfigurationError, RedisUnavailable
 from ferry_shared.ledger import consumer_ledger
 from ferry_shared.ledger.client import is_passing
 from ferry_shared.ledger.consumer_ledger import Dispatched, Refused
-from ferry_shared.record import TopicPartition
+from ferry_shared.record import TaskId, TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     import redis
     from confluent_kafka import Message
 
+    from ferry_consumer.dead_letter_limit import DeadLetterLimit
     from ferry_consumer.metrics import Metrics
     from ferry_consumer.partition import Partition
     from ferry_consumer.server_clock import ServerClock
+    from ferry_consumer.standing_pauses import StandingPauses
     from ferry_consumer.task_message import TaskTemplate
     from ferry_shared.ledger.consumer_ledger import Dispatch
     from ferry_shared.settings import ConsumerSettings
@@ -38,12 +40,21 @@ class Dispatcher:
     """Takes fetched records in, and sends what they became."""
 
     def __init__(
-        self, settings: ConsumerSettings, client: redis.Redis, metrics: Metrics, server_clock: ServerClock
+        self,
+        settings: ConsumerSettings,
+        client: redis.Redis,
+        metrics: Metrics,
+        server_clock: ServerClock,
+        pauses: StandingPauses,
+        limit: DeadLetterLimit,
     ) -> None:
+        self._group = settings.consumer_group
         self._max_record_bytes = settings.consumer_max_record_bytes
         self._client = client
         self._metrics = metrics
         self._server_clock = server_clock
+        self._pauses = pauses
+        self._limit = limit
 
     def accept(
         self, messages: Sequence[Message], partitions: Mapping[TopicPartition, Partition], *, blocked: bool
@@ -54,6 +65,7 @@ class Dispatcher:
             ConfigurationError, FerryError: an error came in a record's place that no waiting mends.
         """
         now_ms = self._server_clock.now_ms()
+        drained: dict[str, list[Partition]] = defaultdict(list)
         for place, batch in _by_partition(messages).items():
             partition = partitions.get(place)
             if partition is None:
@@ -61,12 +73,34 @@ class Dispatcher:
             if any(map(_out_of_range, batch)):
                 # Retention or a truncation has taken the position away: where to go on is for recovery to decide.
                 partition.lose()
-            if partition.tenure is None or partition.unanswered or blocked:
+            if partition.tenure is None or partition.unanswered or not partition.fetching or blocked:
                 partition.passed_over = True
                 continue
             partition.unanswered = dispatches_of(partition, batch, now_ms, self._max_record_bytes)
-            taken = sum(len(call.queued) + len(call.invalid) for call in partition.unanswered)
-            self._metrics.records.labels(place.topic).inc(taken)
+            drained[place.topic].append(partition)
+        for topic, its_partitions in drained.items():
+            self._admit(topic, its_partitions)
+
+    def _admit(self, topic: str, partitions: Sequence[Partition]) -> None:
+        """Let a drain of a topic pass, or past the dead-letter limit hold all of it back and pause the topic."""
+        calls = [call for partition in partitions for call in partition.unanswered]
+        excess = self._limit.exceeded_by(topic, calls)
+        if excess is None:
+            self._metrics.records.labels(topic).inc(sum(len(call.queued) + len(call.invalid) for call in calls))
+            return
+        task_id = TaskId(self._group, *excess.place, int(excess.member), int(excess.member)).text
+        why = (
+            f"{excess.invalid} of its last {excess.records} records were invalid, "
+            f"mostly {excess.reason}, such as {task_id}"
+        )
+        self._pauses.want(topic, why)
+        self._limit.start_anew(topic)
+        for partition in partitions:
+            partition.hold_back()
+        log.error(
+            "%s: %s: intake stops before more of them become dead letters, nothing is lost; "
+            "correct the sender or the model, then: ferry resume %s", topic, why, topic, extra={"task_id": task_id},
+        )  # fmt: skip
 
     def send(self, partitions: Iterable[Partition]) -> None:
         """Send what is unanswered, all partitions in one round trip.

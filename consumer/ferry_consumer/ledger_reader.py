@@ -1,4 +1,4 @@
-"""Reads the ledger at every tick, also when idle, and does what follows: commits, attention, limits."""
+"""Reads the ledger at every tick, also when idle, and does what follows: commits, pauses, attention."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ferry_shared.ledger.client import is_passing
 from ferry_shared.ledger.consumer_ledger import Refused, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     import redis
 
@@ -23,15 +23,13 @@ if TYPE_CHECKING:
     from ferry_consumer.intake import Intake
     from ferry_consumer.partition import Partition, Tenure
     from ferry_consumer.server_clock import ServerClock
+    from ferry_consumer.standing_pauses import StandingPauses
     from ferry_shared.record import TopicPartition
-    from ferry_shared.settings import ConsumerSettings
 
 log = logging.getLogger("ferry.consumer")
 
 #: Entries that need attention, a partition and tick: the next tick takes the next ones.
 ATTENTION_LIMIT = 500
-#: A partition that paused at a limit goes on below this share of it, so that it doesn't flap.
-RESUME_SHARE = 0.8
 #: Reading records again, all partitions together, must not keep the loop from its commits.
 READ_SECONDS_A_TICK = 1.0
 
@@ -41,17 +39,17 @@ class LedgerReader:
 
     def __init__(
         self,
-        settings: ConsumerSettings,
         client: redis.Redis,
         intake: Intake,
         attention: Attention,
         server_clock: ServerClock,
+        pauses: StandingPauses,
     ) -> None:
-        self._settings = settings
         self._client = client
         self._intake = intake
         self._attention = attention
         self._server_clock = server_clock
+        self._pauses = pauses
 
     def read(self, partitions: Mapping[TopicPartition, Partition], *, wait_for_commit: bool = False) -> None:
         """Read every ledger in one round trip, then act on it.
@@ -69,6 +67,7 @@ class LedgerReader:
         for (partition, tenure), reply in zip(owned, replies, strict=True):
             if isinstance(reply, Snapshot) and _trusted(partition, reply):
                 sound.append((partition, tenure, reply))
+                self._pauses.note(partition.place.keys, reply.pauses)
             else:
                 _lose(partition, reply)
         self._commit(sound, wait_for_commit)
@@ -98,27 +97,6 @@ class LedgerReader:
             partition.committed = offset
             if consumer_ledger.committed(self._client, partition.place.keys, partition.tenure.ownership, offset):
                 partition.committed_in_ledger = offset
-
-    def apply_limits(self, partitions: Iterable[Partition]) -> None:
-        """Pause what is past a limit, resume what has come down again."""
-        for partition in partitions:
-            if partition.tenure is None:
-                continue
-            fullness = self._fullness(partition)
-            if not partition.paused_by_limit and fullness >= 1:
-                self._intake.pause([partition.topic_partition])
-                partition.paused_by_limit = True
-                log.info("%s: %d in flight, pausing", partition.topic_partition, partition.in_flight)
-            elif partition.paused_by_limit and fullness < RESUME_SHARE:
-                self._intake.go_on(partition)
-                partition.paused_by_limit = False
-                log.info("%s: %d in flight, going on", partition.topic_partition, partition.in_flight)
-
-    def _fullness(self, partition: Partition) -> float:
-        return max(
-            partition.in_flight / self._settings.consumer_max_in_flight_per_partition,
-            partition.span / self._settings.consumer_max_span_per_partition,
-        )
 
 
 def _trusted(partition: Partition, snapshot: Snapshot) -> bool:

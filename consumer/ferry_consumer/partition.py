@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ferry_consumer.task_message import TaskTemplate
     from ferry_shared.ledger.consumer_ledger import Acquired, Dispatch, Ownership, Snapshot
     from ferry_shared.ledger.keys import LedgerKeys
+    from ferry_shared.ledger.pauses import PauseCause
     from ferry_shared.ledger.redelivery import Transport
     from ferry_shared.record import Record, TopicPartition
     from ferry_shared.routes import Route
@@ -52,6 +53,8 @@ class Partition:
     dispatches whose reply was lost. `committed_in_ledger` is what the ledger has taken note of: less means that it went
     back in time. `invalid` keeps records of entries that wait for their dead letter.
     `reached` is the end of what may have been dispatched when the last tenure ended: by it rewinds are counted.
+    `is_full` says that it is past a limit of its own, `paused` why its records are not to be taken in, `fetching` that
+    they are taken in at this moment.
     `passed_over` says that records were fetched and not dispatched: seek back to `expected` before going on.
     """
 
@@ -70,7 +73,9 @@ class Partition:
     reached: int = 0
     unanswered: list[Dispatch] = field(default_factory=list)
     invalid: dict[int, Record] = field(default_factory=dict)
-    paused_by_limit: bool = False
+    is_full: bool = False
+    paused: PauseCause | None = None
+    fetching: bool = False
     passed_over: bool = False
     not_before: float = 0.0
 
@@ -94,7 +99,8 @@ class Partition:
         self.lowest = None
         self.unanswered = []
         self.invalid = {}
-        self.paused_by_limit = False
+        self.is_full = False
+        self.fetching = False
         self.passed_over = False
 
     def note_acquired(self, acquired: Acquired) -> None:
@@ -111,6 +117,14 @@ class Partition:
         """Keep a record for its dead letter, as far as memory is meant for it; Kafka has the others."""
         if len(self.invalid) < MAX_REMEMBERED_RECORDS and record.size_bytes <= MAX_REMEMBERED_BYTES:
             self.invalid[record.offset] = record
+
+    def hold_back(self) -> None:
+        """What was just taken from Kafka is not dispatched: it is read again, perhaps by another model."""
+        for call in self.unanswered:
+            for record in call.invalid:
+                self.invalid.pop(int(record.member), None)
+        self.unanswered = []
+        self.passed_over = True
 
     def note_dispatched(self, dispatch: Dispatch) -> None:
         """The oldest unanswered dispatch has happened."""

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from ferry_consumer.commit import Signature
 from ferry_consumer.partition import Partition, Tenure
-from ferry_consumer.resume import Committed, Facts, Plan, is_signed, plan
+from ferry_consumer.resume import Committed, Facts, Plan, is_signed, plan, went_back
 from ferry_consumer.task_message import TaskTemplate
 from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger.client import server_time_ms
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ferry_consumer.intake import Intake
     from ferry_consumer.metrics import Metrics
     from ferry_consumer.server_clock import ServerClock
+    from ferry_consumer.standing_pauses import StandingPauses
     from ferry_consumer.topics import Identity, Topics
     from ferry_shared.record import TopicPartition
     from ferry_shared.settings import ConsumerSettings
@@ -45,6 +46,7 @@ class Recovery:
         topics: Topics,
         metrics: Metrics,
         server_clock: ServerClock,
+        pauses: StandingPauses,
     ) -> None:
         self._settings = settings
         self._client = client
@@ -52,10 +54,11 @@ class Recovery:
         self._topics = topics
         self._metrics = metrics
         self._server_clock = server_clock
+        self._pauses = pauses
         self._told: dict[TopicPartition, float] = {}
 
     def take_up(self, partitions: list[Partition]) -> None:
-        """Acquire each of them and let it run; one whose ledger somebody else just changed stays for the next turn.
+        """Acquire each of them; one whose ledger somebody else just changed stays for the next turn.
 
         Raises:
             KafkaUnavailable, RedisUnavailable: none of them could be; to be tried again.
@@ -90,6 +93,10 @@ class Recovery:
         self, partition: Partition, committed: Committed | None, log_range: tuple[int, int], identity: Identity
     ) -> None:
         seen = inspect(self._client, partition.place.keys)
+        if went_back(seen, partition.highest_epoch, partition.expected, partition.committed_in_ledger):
+            self._pauses.write_again(partition.place.keys, seen.pauses)
+        else:
+            self._pauses.note(partition.place.keys, seen.pauses)
         wanted = plan(self._facts(partition, committed, seen, identity, log_range))
         acquired = acquire(
             self._client,
@@ -164,7 +171,6 @@ class Recovery:
         tenure = Tenure(acquired.ownership, identity.topic_id, template, transport)
         self._intake.seek(place.topic_partition, acquired.position)
         partition.start(tenure, acquired.position, acquired.committed, acquired.entries)
-        self._intake.resume([place.topic_partition])
         self._metrics.acquisitions.labels(wanted.reason.name.lower()).inc()
         self._metrics.lost_to_retention.labels(place.topic_partition.topic).inc(wanted.lost_to_retention)
         _tell(partition, wanted, acquired)

@@ -10,8 +10,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-import orjson
-
+from ferry_consumer.stored_retry import DAMAGED, StoredRetry
 from ferry_consumer.task_message import Copy, body_of
 from ferry_consumer.turns import Every
 from ferry_shared.errors import KafkaUnavailable
@@ -115,10 +114,12 @@ class Redelivery:
                 self._redeliver(partition, tenure, entry, self._message(tenure, entry, records))
 
     def _message(self, tenure: Tenure, entry: Stranded, records: dict[int, Record | None]) -> bytes | None:
-        """The next copy's message: from what `retry` stored, else from Kafka; None if Kafka has the record no more."""
+        """The next copy's message: from what `retry` stored, else from Kafka; None if neither can be read any more."""
         if entry.payload:
-            stored = orjson.loads(entry.payload)
-            body, timestamp_ms, retries = stored["body"].encode(), stored["timestamp_ms"], stored["retries"]
+            stored = StoredRetry.parse(entry.payload)
+            if stored is None:
+                return None
+            body, timestamp_ms, retries = stored.body, stored.timestamp_ms, stored.retries
         else:
             record = records.get(int(entry.member))
             if record is None or record.value is None:
@@ -139,7 +140,7 @@ class Redelivery:
             message=message or b"",
             age_ms=self._age_ms,
             max_deliveries=self._max_deliveries if message else 0,
-            error=VANISHED if message else RECORD_GONE,
+            error=VANISHED if message else DAMAGED if entry.payload else RECORD_GONE,
         )
         task = {"task_id": tenure.template.task_id(entry.member)}
         if outcome is Redelivered.ENQUEUED:

@@ -87,6 +87,15 @@ def plan(facts: Facts) -> Plan:
     return replace(wanted, rewound=_rewound(wanted, facts))
 
 
+def went_back(ledger: Inspection, epoch: int, position: int, committed: int) -> bool:
+    """Tell whether Redis has lost the ledger or what this process last did to it, and with that perhaps a pause."""
+    if ledger.condition is not Condition.SOUND or ledger.head is None:
+        return True
+    if ledger.head.epoch != epoch:
+        return ledger.head.epoch < epoch
+    return ledger.head.position < position or ledger.head.committed < committed
+
+
 def is_signed(committed: Committed | None, wanted: Plan) -> bool:
     """Tell whether Kafka has the plan's start already, under a signature of ours."""
     return wanted.reason is Reason.CONTINUED and committed is not None and committed.offset == wanted.committed

@@ -11,19 +11,23 @@ import time
 from typing import TYPE_CHECKING
 
 from ferry_consumer.attention import Attention
+from ferry_consumer.dead_letter_limit import DeadLetterLimit
 from ferry_consumer.dead_letter_topics import check_names
 from ferry_consumer.dead_letters import DeadLetters
 from ferry_consumer.dispatcher import Dispatcher
 from ferry_consumer.health import Health, HealthServer
 from ferry_consumer.intake import Intake
 from ferry_consumer.ledger_reader import LedgerReader
+from ferry_consumer.memory_limit import MemoryLimit
 from ferry_consumer.metrics import Metrics
 from ferry_consumer.partition import Partition, Place
+from ferry_consumer.pausing import Pausing
 from ferry_consumer.record_reader import RecordReader
 from ferry_consumer.recovery import Recovery
 from ferry_consumer.redelivery import Redelivery
 from ferry_consumer.server_clock import ServerClock
 from ferry_consumer.server_watch import ServerWatch
+from ferry_consumer.standing_pauses import StandingPauses
 from ferry_consumer.status import StatusWriter
 from ferry_consumer.topics import Topics
 from ferry_consumer.trouble import Trouble
@@ -65,10 +69,18 @@ class Consumer:
         self._reader = RecordReader(settings)
         self._dead_letters = DeadLetters(settings)
         clock = ServerClock()
-        self._recovery = Recovery(settings, self._client, self._intake, self._topics, self._metrics, clock)
-        self._dispatcher = Dispatcher(settings, self._client, self._metrics, clock)
+        self._pauses = StandingPauses(settings, self._client)
+        self._limit = DeadLetterLimit(
+            settings.consumer_dead_letter_limit_ratio, settings.consumer_dead_letter_limit_run
+        )
+        self._memory_limit = MemoryLimit(self._client, settings.consumer_redis_memory_limit_ratio)
+        self._pausing = Pausing(settings, self._intake, self._pauses, self._memory_limit)
+        self._recovery = Recovery(
+            settings, self._client, self._intake, self._topics, self._metrics, clock, self._pauses
+        )
+        self._dispatcher = Dispatcher(settings, self._client, self._metrics, clock, self._pauses, self._limit)
         attention = Attention(self._client, self._reader, self._dead_letters, self._metrics, clock)
-        self._ledger = LedgerReader(settings, self._client, self._intake, attention, clock)
+        self._ledger = LedgerReader(self._client, self._intake, attention, clock, self._pauses)
         self._redelivery = Redelivery(settings, self._client, self._reader, self._metrics, clock)
         self._server_watch = ServerWatch(self._client)
         self._status = StatusWriter(settings, self._client, self._topics, self._metrics, self._health)
@@ -133,11 +145,9 @@ class Consumer:
             return
         try:
             self._work()
-            if self._trouble.lasting:
-                self._go_on()
         except TransientError as error:
             self._trouble.met(error)
-            self._intake.pause(self._partitions)
+            self._pausing.hold(self._partitions.values())
         else:
             self._trouble.over()
 
@@ -147,20 +157,27 @@ class Consumer:
             # A turn that happens to need nothing from Redis would pass for its return.
             ping(self._client)
         self._server_watch.check()
+        self._memory_limit.look()
+        self._pauses.write()
         if self._snapshot_turn.is_due():
             # Before the dispatch: a full Redis refuses that, and is emptied by this.
             self._ledger.note_committed(self._partitions)
             self._ledger.read(self._partitions)
         self._dispatcher.send(self._partitions.values())
         if lost := [partition for partition in self._partitions.values() if partition.is_to_be_acquired]:
-            self._intake.pause([partition.topic_partition for partition in lost])
+            self._pausing.hold(lost)
             self._recovery.take_up(lost)
-        self._ledger.apply_limits(self._partitions.values())
         self._redelivery.look(self._partitions.values())
+        for field in self._pauses.take_lifted():
+            self._limit.start_anew(field)
+        self._pausing.apply(self._partitions.values())
 
     def _follow_rebalance(self) -> None:
-        for place in self._intake.take_gone():
+        gone = self._intake.take_gone()
+        for place in gone:
             self._partitions.pop(place, None)
+        if gone:
+            self._pauses.keep([partition.place.keys for partition in self._partitions.values()])
         for place in self._intake.take_newly_assigned():
             self._partitions[place] = Partition(self._place(place))
         self._health.assigned = self._intake.joined
@@ -170,12 +187,6 @@ class Consumer:
         prefix = self._settings.ferry_key_prefix
         keys = LedgerKeys.of(prefix, self._settings.consumer_group, place)
         return Place(place, route, adapter, keys, queue_key(prefix, route.queue))
-
-    def _go_on(self) -> None:
-        """After trouble: fetch again, from where the ledger says."""
-        for partition in self._partitions.values():
-            if partition.tenure and not partition.paused_by_limit:
-                self._intake.go_on(partition)
 
     def _finish(self) -> None:
         """Intake has stopped: settle what is open, commit what is done."""

@@ -45,7 +45,7 @@ def status_of(partition: Partition, log_end: int, consumer: str) -> PartitionSta
         partition.dead_letters,
         partition.restored,
         partition.rewound,
-        "limit" if partition.paused_by_limit else None,
+        partition.paused,
     )
 
 

@@ -44,7 +44,7 @@ COMMITTED = Metric("ferry_committed", "gauge", "Offset below which everything is
 IN_FLIGHT = Metric("ferry_in_flight", "gauge", "Messages dispatched and not yet done.", PLACE)
 OLDEST_SECONDS = Metric("ferry_oldest_in_flight_seconds", "gauge", "Age of the oldest message in flight.", PLACE)
 BACKLOG = Metric("ferry_backlog", "gauge", "(log end - position) + in flight: what to scale on.", PLACE)
-PAUSED = Metric("ferry_paused", "gauge", "1 while the partition is paused at a limit.", PLACE)
+PAUSED = Metric("ferry_paused", "gauge", "1 while nothing of the partition is taken in.", PLACE)
 UP = Metric("ferry_up", "gauge", "1 while the server answers.", ("server",))
 
 ALL = (

@@ -6,6 +6,7 @@ needs no Kafka. An entry that is older than two minutes counts as silent.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -78,11 +79,14 @@ class PartitionStatus:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The sums over a group's partitions; `silent` ones have had no news for two minutes and count with their last."""
+    """The sums over a group's partitions; `silent` ones have had no news for two minutes and count with their last.
+
+    `paused` has how many are paused for which reason.
+    """
 
     partitions: int
     silent: int
-    paused: int
+    paused: tuple[tuple[str, int], ...]
     lag: int
     backlog: int
     in_flight: int
@@ -96,7 +100,7 @@ def summed(partitions: Sequence[PartitionStatus], now_ms: int) -> Totals:
     return Totals(
         partitions=len(partitions),
         silent=sum(now_ms - partition.at_ms > SILENT_AFTER_MS for partition in partitions),
-        paused=sum(partition.paused is not None for partition in partitions),
+        paused=tuple(sorted(Counter(filter(None, (partition.paused for partition in partitions))).items())),
         lag=sum(partition.lag for partition in partitions),
         backlog=sum(partition.backlog for partition in partitions),
         in_flight=sum(partition.in_flight for partition in partitions),
@@ -110,7 +114,7 @@ def status_line(group: str, totals: Totals) -> str:
     if totals.partitions == totals.silent:
         return f"group {group}: consumer silent, no news of any partition for two minutes or more"
     exceptions = [f"{totals.silent} silent"] if totals.silent else []
-    exceptions += [f"{totals.paused} paused"] if totals.paused else []
+    exceptions += [f"{count} paused: {cause}" for cause, count in totals.paused]
     partitions = f"{totals.partitions} partition{'' if totals.partitions == 1 else 's'}" + (
         f" ({', '.join(exceptions)})" if exceptions else ""
     )

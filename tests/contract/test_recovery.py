@@ -11,10 +11,12 @@ from ferry_consumer.partition import Partition, Place
 from ferry_consumer.recovery import Recovery
 from ferry_consumer.resume import Committed
 from ferry_consumer.server_clock import ServerClock
+from ferry_consumer.standing_pauses import StandingPauses
 from ferry_consumer.topics import Identity
 from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger.client import connect
 from ferry_shared.ledger.keys import LedgerKeys
+from ferry_shared.ledger.pauses import Pause, pause, read_pauses, unpause
 from ferry_shared.message import Message
 from ferry_shared.record import TopicPartition
 from ferry_shared.routes import Route
@@ -31,7 +33,6 @@ class KafkaSays:
         self.ranges, self.commits = ranges, commits
         self.signed: dict[int, tuple[int, str]] = {}
         self.sought: dict[int, int] = {}
-        self.resumed: list[int] = []
         self.refuses_commits = False
 
     def committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
@@ -63,10 +64,6 @@ class KafkaSays:
         """Note where it goes on."""
         self.sought[place.partition] = offset
 
-    def resume(self, places: Sequence[TopicPartition]) -> None:
-        """Note what goes on."""
-        self.resumed += [place.partition for place in places]
-
 
 @pytest.fixture
 def partitions(redis_url: str) -> list[Partition]:
@@ -77,10 +74,13 @@ def partitions(redis_url: str) -> list[Partition]:
     ]
 
 
-def take_up(redis_url: str, kafka: KafkaSays, partitions: list[Partition]) -> None:
+def take_up(
+    redis_url: str, kafka: KafkaSays, partitions: list[Partition], pauses: StandingPauses | None = None
+) -> None:
     """Take them up."""
-    says = cast("Any", kafka)
-    Recovery(load(ConsumerSettings), connect(redis_url), says, says, Metrics(), ServerClock()).take_up(partitions)
+    says, client, settings = cast("Any", kafka), connect(redis_url), load(ConsumerSettings)
+    known = pauses or StandingPauses(settings, client)
+    Recovery(settings, client, says, says, Metrics(), ServerClock(), known).take_up(partitions)
 
 
 def test_a_partition_without_a_leader_holds_up_no_other(redis_url: str, partitions: list[Partition]) -> None:
@@ -88,7 +88,7 @@ def test_a_partition_without_a_leader_holds_up_no_other(redis_url: str, partitio
     kafka = KafkaSays({1: (0, 10)}, {})
     take_up(redis_url, kafka, partitions)
     assert [partition.tenure is not None for partition in partitions] == [False, True]
-    assert (kafka.resumed, kafka.sought) == ([1], {1: 0})
+    assert kafka.sought == {1: 0}
     assert not partitions[0].is_to_be_acquired
 
 
@@ -122,6 +122,7 @@ def test_an_acquisition_tells_its_facts_as_fields(
     partitions[0].expected = 60
     connect(redis_url).flushall()
     partitions[0].lose()
+    caplog.clear()
     with caplog.at_level("INFO", "ferry.consumer"):
         signature = str(Signature(tenure.ownership.ledger, "topic-id", 1))
         take_up(redis_url, KafkaSays({0: (0, 100)}, {0: Committed(20, signature)}), partitions[:1])
@@ -145,3 +146,69 @@ def test_a_rewind_is_counted_once_when_its_signature_fails(redis_url: str, parti
     take_up(redis_url, kafka, partitions[:1])
     client = connect(redis_url)
     assert client.hget(partitions[0].place.keys.head, "rewound") == b"40"
+
+
+@pytest.fixture
+def pauses(redis_url: str) -> StandingPauses:
+    """What this consumer knows of pauses: nothing yet."""
+    return StandingPauses(load(ConsumerSettings), connect(redis_url))
+
+
+def test_a_pause_is_read_before_anything_is_dispatched(
+    redis_url: str, partitions: list[Partition], pauses: StandingPauses
+) -> None:
+    """Also where the pause is older than the group's first consumer."""
+    made, _ = pause(connect(redis_url), "", "ferry", "orders:0", Pause("alice", 0, "maintenance"))
+    take_up(redis_url, KafkaSays({0: (0, 10), 1: (0, 10)}, {}), partitions, pauses)
+    assert [pauses.of(partition.place.keys) for partition in partitions] == [made, None]
+    assert [partition.fetching for partition in partitions] == [False, False]
+
+
+def test_a_pause_that_redis_lost_with_the_ledger_is_written_again(
+    redis_url: str, partitions: list[Partition], pauses: StandingPauses
+) -> None:
+    """With its own who, when and why; and before the new ledger, so that nobody can read one without the other."""
+    client, kafka = connect(redis_url), KafkaSays({0: (0, 10), 1: (0, 10)}, {})
+    made, _ = pause(client, "", "ferry", "orders", Pause("alice", 0, "maintenance"))
+    take_up(redis_url, kafka, partitions, pauses)
+    client.flushall()
+    for partition in partitions:
+        partition.lose()
+    take_up(redis_url, kafka, partitions, pauses)
+    assert read_pauses(client, "", "ferry") == {"orders": made}
+    assert pauses.of(partitions[1].place.keys) == made
+
+
+@pytest.mark.parametrize("field", ["epoch", "position", "committed"])
+def test_a_redis_that_went_back_in_time_has_lost_a_pause_too(
+    redis_url: str, partitions: list[Partition], pauses: StandingPauses, field: str
+) -> None:
+    """A head older than this consumer's own last word: what is not beside it was not lifted."""
+    client, kafka = connect(redis_url), KafkaSays({0: (0, 10)}, {})
+    take_up(redis_url, kafka, partitions[:1])
+    partitions[0].lose()
+    take_up(redis_url, kafka, partitions[:1], pauses)
+    partitions[0].expected = 5
+    client.hset(partitions[0].place.keys.head, "position", 5)
+    made, _ = pause(client, "", "ferry", "orders", Pause("alice", 0, "maintenance"))
+    pauses.note(partitions[0].place.keys, (made, None))
+    unpause(client, "", "ferry", "orders")
+    client.hincrby(partitions[0].place.keys.head, field, -1)
+    partitions[0].lose()
+    take_up(redis_url, kafka, partitions[:1], pauses)
+    assert read_pauses(client, "", "ferry") == {"orders": made}
+
+
+def test_a_pause_that_was_lifted_while_the_partition_was_lost_stays_lifted(
+    redis_url: str, partitions: list[Partition], pauses: StandingPauses
+) -> None:
+    """Beside a sound head that nobody set back, missing means resumed."""
+    client, kafka = connect(redis_url), KafkaSays({0: (0, 10)}, {})
+    pause(client, "", "ferry", "orders", Pause("alice", 0, "maintenance"))
+    take_up(redis_url, kafka, partitions[:1], pauses)
+    unpause(client, "", "ferry", "orders")
+    partitions[0].lose()
+    take_up(redis_url, kafka, partitions[:1], pauses)
+    assert pauses.of(partitions[0].place.keys) is None
+    assert read_pauses(client, "", "ferry") == {}
+    assert pauses.take_lifted() == ["orders"]

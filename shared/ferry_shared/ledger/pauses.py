@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import redis
 
 
+#: The end of the year 9999.
+_LATEST_MS = 253_402_300_799_999
+
+
 class PauseCause(StrEnum):
     """Why a partition takes nothing in: somebody said so, nearly everything was invalid, Redis is nearly full, or too
     much of it is in flight. The first two are kept in Redis."""
@@ -49,7 +53,8 @@ class Pause:
         """Read a field of the hash. Whatever it holds is a pause: what can't be read must not start the intake."""
         try:
             fields: Any = orjson.loads(text)
-            return cls(str(fields["who"]), int(fields["when_ms"]), str(fields["why"]), PauseCause(fields["cause"]))
+            when_ms = min(max(0, int(fields["when_ms"])), _LATEST_MS)
+            return cls(str(fields["who"]), when_ms, str(fields["why"]), PauseCause(fields["cause"]))
         except (ValueError, KeyError, TypeError, OverflowError):
             return cls("unknown", 0, text.decode("utf-8", "backslashreplace"))
 

@@ -22,12 +22,12 @@ class Skipped(StrEnum):
     NO_LEDGER = "no-ledger"
 
 
-def skip(client: redis.Redis, keys: LedgerKeys, member: str, error: str) -> Skipped:
+def skip(client: redis.Redis, keys: LedgerKeys, member: str, error: str, *, dry_run: bool = False) -> Skipped:
     """Let an entry end as a dead letter with `error` (`reason: detail`), whether it waits, runs or is to be retried.
 
-    A worker that runs it goes on, and what it says afterwards no longer counts.
+    A worker that runs it goes on, and what it says afterwards no longer counts. With `dry_run` nothing is changed.
 
     Raises:
         RedisUnavailable: whether it was skipped is unknown; calling again does no harm.
     """
-    return Skipped(run(client, Call("skip", keys.all, (member, error)))[0].decode())
+    return Skipped(run(client, Call("skip", keys.all, (member, error, int(dry_run))))[0].decode())

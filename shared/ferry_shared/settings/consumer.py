@@ -79,6 +79,24 @@ class ConsumerSettings(KafkaSettings, RedisSettings, RoutingSettings, LogSetting
         le=31_536_000,
         description="How long Kafka may refuse a dead letter as too large before it is written without its value.",
     )
+    consumer_dead_letter_limit_ratio: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="Share of invalid records in a run at which a topic pauses instead of becoming dead letters.",
+    )
+    consumer_dead_letter_limit_run: int = Field(
+        1_000,
+        ge=0,
+        le=10_000_000,
+        description="How many of a topic's last records are looked at for that; 0: no limit.",
+    )
+    consumer_redis_memory_limit_ratio: float = Field(
+        0.8,
+        gt=0,
+        le=1,
+        description="Share of Redis' maxmemory at which intake pauses.",
+    )
     consumer_topic_partitions: int = Field(
         4, ge=1, le=10_000, description="Partitions of topics that the consumer creates."
     )

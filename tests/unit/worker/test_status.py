@@ -68,7 +68,7 @@ def test_totals_are_sums(found: list[PartitionStatus]) -> None:
 
 def test_lag_and_backlog() -> None:
     """Lag is what isn't committed, backlog what isn't done."""
-    assert summed([PARTITION, replace(PARTITION, partition=1)], NOW_MS) == Totals(2, 0, 0, 80, 80, 60, 2.5, 8)
+    assert summed([PARTITION, replace(PARTITION, partition=1)], NOW_MS) == Totals(2, 0, (), 80, 80, 60, 2.5, 8)
 
 
 def test_a_partition_with_nothing_in_flight_has_no_age() -> None:
@@ -91,8 +91,10 @@ def test_the_line() -> None:
 def test_the_line_names_exceptions() -> None:
     """Silent and paused partitions are told."""
     silent = replace(PARTITION, at_ms=NOW_MS - SILENT_AFTER_MS - 1)
-    paused = replace(PARTITION, paused="maintenance")
-    assert "3 partitions (1 silent, 1 paused)" in status_line("ferry", summed([PARTITION, silent, paused], NOW_MS))
+    causes = ("operator", "memory", "operator")
+    paused = [replace(PARTITION, paused=cause) for cause in causes]
+    line = status_line("ferry", summed([PARTITION, silent, *paused], NOW_MS))
+    assert "5 partitions (1 silent, 1 paused: memory, 2 paused: operator)" in line
 
 
 @pytest.mark.parametrize("found", [[], [replace(PARTITION, at_ms=NOW_MS - SILENT_AFTER_MS - 1)]])

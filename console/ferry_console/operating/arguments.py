@@ -1,0 +1,73 @@
+"""The command lines of what changes something."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+_TARGET = re.compile(r"[A-Za-z0-9._-]{1,249}(:(0|[1-9][0-9]{0,9}))?")
+
+_PAUSE = """\
+examples:
+  ferry pause messages --reason "the shop is being moved"
+  ferry pause messages:3             partition 3 alone
+  ferry pause messages --dry-run     what it would do
+
+Nothing new is dispatched; what is in flight goes on. It holds until ferry resume, also when consumers restart.
+exit codes: 0 it is paused, 2 wrong usage or setting, 3 Redis can't be reached
+"""
+_RESUME = """\
+examples:
+  ferry resume messages
+  ferry resume messages:3
+
+A topic and its partitions are paused each by itself: a paused topic isn't resumed by its partitions.
+exit codes: 0 resumed, 1 it was not paused, 2 wrong usage or setting, 3 Redis can't be reached
+"""
+_SKIP = """\
+examples:
+  ferry skip messages-0-42 --reason "its account is closed"
+  ferry skip messages-0-42 --reason test --dry-run
+
+Whether it waits, runs or is to be retried: it ends as a dead letter. A task that runs goes on, and no longer counts.
+exit codes: 0 skipped, 1 it is not in flight, 2 wrong usage or setting, 3 Redis can't be reached
+"""
+
+
+def add_commands(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `pause`, `resume` and `skip`."""
+    pause = _command(commands, "pause", "dispatch nothing more of a topic or partition", _PAUSE)
+    pause.add_argument("target", type=target, metavar="TOPIC[:PARTITION]")
+    pause.add_argument("--reason", default="", metavar="TEXT", help="why, for those who find it paused")
+    resume = _command(commands, "resume", "end a pause, an operator's or the dead-letter limit's", _RESUME)
+    resume.add_argument("target", type=target, metavar="TOPIC[:PARTITION]")
+    skip = _command(commands, "skip", "end one message in flight as a dead letter", _SKIP)
+    skip.add_argument("task_id", metavar="ID", help="a task id, as the worker prints it: messages-0-42")
+    skip.add_argument("--reason", required=True, metavar="TEXT", help="why: it is kept in the dead letter")
+    for parser in (pause, resume, skip):
+        parser.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
+        parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+
+
+def target(text: str) -> str:
+    """A topic by any legal name, or `topic:partition`."""
+    if not _TARGET.fullmatch(text):
+        raise argparse.ArgumentTypeError("expected TOPIC or TOPIC:PARTITION, such as messages or messages:3")
+    return text
+
+
+def _command(
+    commands: _SubParsersAction[argparse.ArgumentParser], name: str, summary: str, epilog: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
