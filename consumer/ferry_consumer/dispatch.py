@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError
@@ -26,6 +27,9 @@ MAX_CALL_BYTES = 4 * 1024 * 1024
 
 #: Stands for the headers of a record that can't be read.
 UNREADABLE_HEADERS = "ferry.headers-unreadable"
+#: For a name that is no UTF-8 `Message.headers` leaves an exception behind and returns a list with holes. Where the
+#: interpreter takes its fast path for calls, that list is read, and the process crashes; this call always raises.
+_read_headers = operator.methodcaller("headers")
 
 
 def dispatches_of(
@@ -128,9 +132,12 @@ def record_of(message: Message) -> Record:
 
 
 def headers_of(message: Message) -> tuple[tuple[str, bytes | None], ...]:
-    """The record's headers, in order; a name can occur more than once."""
+    """The record's headers, in order; a name can occur more than once.
+
+    To be called once a message: of unreadable headers the client keeps what a second call would crash in.
+    """
     try:
-        headers = message.headers() or ()
+        headers = _read_headers(message) or ()
     except (SystemError, UnicodeDecodeError):
         # confluent_kafka can't read a name that is no UTF-8; the record must not stop the service over it.
         return ((UNREADABLE_HEADERS, b"a header's name is no UTF-8"),)
