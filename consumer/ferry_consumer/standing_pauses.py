@@ -43,13 +43,7 @@ class StandingPauses:
     def note(self, keys: LedgerKeys, read: Pauses) -> None:
         """Take over what was read beside a sound head: there a pause that is missing was lifted, not lost."""
         for field, found in zip(keys.pause_fields, read, strict=True):
-            before = self._known.get(field)
-            if found and not before:
-                log.warning("%s: %s", field, begun(field, found))
-            elif before and not found:
-                log.warning("%s: resumed; it was paused by %s: %s", field, before.who, before.why)
-                self._lifted.append(field)
-            self._set(field, found)
+            self._take_over(field, found)
 
     def write_again(self, keys: LedgerKeys, read: Pauses) -> None:
         """Redis has lost the ledger, and with it perhaps a pause: what memory still has is written again.
@@ -62,8 +56,8 @@ class StandingPauses:
             if known and not found:
                 self._known[field], _ = pause(self._client, *self._place, field, known)
                 log.warning("%s: Redis has lost its pause, written again: by %s: %s", field, known.who, known.why)
-            elif found:
-                self.note(keys, (found, None) if field == keys.pause_fields[0] else (None, found))
+            else:
+                self._take_over(field, found)
 
     def want(self, topic: str, why: str) -> None:
         """Pause a topic at its dead-letter limit, here at once; `write` makes it known to the others."""
@@ -89,11 +83,15 @@ class StandingPauses:
         lifted, self._lifted = self._lifted, []
         return lifted
 
-    def _set(self, field: str, found: Pause | None) -> None:
+    def _take_over(self, field: str, found: Pause | None) -> None:
+        before = self._known.pop(field, None)
         if found:
             self._known[field] = found
-        else:
-            self._known.pop(field, None)
+        if found and not before:
+            log.warning("%s: %s", field, begun(field, found))
+        elif before and not found:
+            log.warning("%s: resumed; it was paused by %s: %s", field, before.who, before.why)
+            self._lifted.append(field)
 
 
 def begun(field: str, paused: Pause) -> str:
