@@ -1,0 +1,128 @@
+"""What faults did to the system, in terms in which their consequences can be judged. Times are those of the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Part(StrEnum):
+    """A process of the system, or what it can lose sight of."""
+
+    CONSUMER = "consumer"
+    WORKER = "worker"
+    WORKER_CHILD = "worker child"
+    BEAT = "beat"
+    VALKEY = "valkey"
+    KAFKA = "kafka"
+    #: Valkey as the consumers see it, through the proxy.
+    NETWORK = "network"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Something that was so from `at` to `until`; `fault` is the number of the fault that did it."""
+
+    fault: int
+    part: Part
+    at: float
+    until: float
+
+    def touches(self, start: float, end: float) -> bool:
+        """Whether it was so at any moment between."""
+        return self.at <= end and self.until >= start
+
+
+@dataclass(frozen=True, slots=True)
+class Killed(Effect):
+    """A process got SIGKILL at `at` and was gone at `until`; an orphan's end is only known to lie between."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Effect):
+    """A process stood still (SIGSTOP)."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left(Effect):
+    """A process was asked to end (SIGTERM), and did."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Away(Effect):
+    """A server could not be reached, or did not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Full(Effect):
+    """Valkey refused what adds to its memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgot(Effect):
+    """Valkey lost what it had learned after `since` (0: everything), of one partition or of all."""
+
+    since: float = 0.0
+    partition: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewound(Effect):
+    """An operator set the group's offsets, by partition."""
+
+    offsets: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class History:
+    """All effects of a run; each question is answered by the first that fits, or None."""
+
+    effects: tuple[Effect, ...]
+
+    def touching(
+        self, kinds: type[Effect] | tuple[type[Effect], ...], parts: set[Part], start: float, end: float
+    ) -> Effect | None:
+        """An effect of these kinds on one of these parts, between two moments."""
+        for effect in self.effects:
+            if isinstance(effect, kinds) and effect.part in parts and effect.touches(start, end):
+                return effect
+        return None
+
+    def of_process(
+        self, kinds: type[Effect] | tuple[type[Effect], ...], pid: int, start: float, end: float
+    ) -> Effect | None:
+        """An effect of these kinds on one process, between two moments."""
+        for effect in self.effects:
+            if isinstance(effect, kinds) and getattr(effect, "pid", None) == pid and effect.touches(start, end):
+                return effect
+        return None
+
+    def forgot(self, partition: int, learned: float, again: float) -> Forgot | None:
+        """Valkey forgot, before `again`, what it had learned at `learned` of a partition."""
+        for effect in self.effects:
+            if (
+                isinstance(effect, Forgot)
+                and effect.partition in {None, partition}
+                and effect.since <= learned <= effect.until
+                and effect.at <= again
+            ):
+                return effect
+        return None
+
+    def rewound(self, partition: int, offset: int, before: float, again: float) -> Rewound | None:
+        """An operator set a partition back to this offset or below, between two moments."""
+        for effect in self.effects:
+            if (
+                isinstance(effect, Rewound)
+                and effect.touches(before, again)
+                and effect.offsets.get(partition, offset + 1) <= offset
+            ):
+                return effect
+        return None

@@ -1,0 +1,84 @@
+"""The files of a run read into evidence: the task's executions, the observer's notes, the consumers' logs. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from tests.chaos.evidence import Acquisition, Execution, RedeliveryLine
+from tests.chaos.monitor_lines import Cause, Push
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+STARTED = "started"
+PUSHED, ATTACHED = "pushed", "attached"
+_REDELIVERED = "queued again"
+
+
+def read_executions(lines: Iterable[str]) -> list[Execution]:
+    """Read the task's file."""
+    running: dict[tuple[str, str], Execution] = {}
+    over: list[Execution] = []
+    for line in lines:
+        what, at, task_id, tag, pid = line.rstrip("\n").split("\t")
+        before = running.pop((tag, pid), None)
+        if what == STARTED:
+            if before is not None:
+                over.append(before)
+            running[tag, pid] = Execution(task_id, tag, int(pid), float(at))
+        elif before is None:
+            raise ValueError(f"an execution ended that had not started: {line!r}")
+        else:
+            over.append(Execution(task_id, tag, int(pid), before.started, float(at), what))
+    return sorted([*over, *running.values()], key=lambda execution: execution.started)
+
+
+def read_pushes(lines: Iterable[str]) -> list[Push]:
+    """Read what the observer saw entering the queue."""
+    found = []
+    for line in lines:
+        what, *fields = line.rstrip("\n").split("\t")
+        if what == PUSHED:
+            at, cause, task_id, tag = fields
+            found.append(Push(float(at), Cause(cause), task_id, tag))
+    return found
+
+
+def read_attachments(lines: Iterable[str]) -> list[str]:
+    """The run ids of the servers that the observer was attached to, in order."""
+    return [fields[2] for fields in (line.split() for line in lines) if fields[0] == ATTACHED]
+
+
+def read_acquisitions(lines: Iterable[str]) -> list[Acquisition]:
+    """Read, from a consumer's JSON log, where it took partitions up and why."""
+    return [
+        Acquisition(_time(line), line["partition"], line["offset"], line["reason"])
+        for line in _json_lines(lines)
+        if "reason" in line and "offset" in line and "partition" in line
+    ]
+
+
+def read_redeliveries(lines: Iterable[str]) -> list[RedeliveryLine]:
+    """Read, from a consumer's JSON log, which tasks it queued again because their message had vanished."""
+    return [
+        RedeliveryLine(_time(line), line["task_id"])
+        for line in _json_lines(lines)
+        if _REDELIVERED in line["message"] and line.get("task_id", "-") != "-"
+    ]
+
+
+def _json_lines(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
+    """What isn't whole JSON was cut by a kill, or comes from Python itself."""
+    for line in lines:
+        if line.startswith("{"):
+            try:
+                yield orjson.loads(line)
+            except orjson.JSONDecodeError:
+                continue
+
+
+def _time(line: dict[str, Any]) -> float:
+    return datetime.fromisoformat(line["time"]).timestamp()

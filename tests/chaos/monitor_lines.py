@@ -1,0 +1,107 @@
+"""What Valkey's MONITOR prints, read as who pushed which message into the queue. Pure.
+
+A line is `+TIME [DATABASE CLIENT] "WORD" "WORD" ...`; inside quotes the server escapes as `sdscatrepr` does: backslash
+and quote, `\\n \\r \\t \\a \\b`, and `\\xHH` for every other byte that isn't printable ASCII. What a script does comes as
+lines of the client `lua`, right behind the EVALSHA or EVAL that ran it: the server does one thing at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import orjson
+
+from ferry_shared.ledger.scripts import script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Cause(StrEnum):
+    """Who put a copy of a task into the queue."""
+
+    DISPATCH = "dispatch"
+    RETRY = "retry"
+    REDELIVERY = "redelivery"
+    TRANSPORT = "transport"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One copy entering the queue, at the server's time. `tag` is its delivery tag: ledger/task id/token.copy."""
+
+    at: float
+    cause: Cause
+    task_id: str
+    tag: str
+
+
+_PREFIX = re.compile(rb"\+(\d+\.\d+) \[\d+ ([^\]]*)\] ")
+_WORD = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
+_ESCAPE = re.compile(rb"\\(x[0-9a-f]{2}|.)", re.DOTALL)
+_ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b", b"\\": b"\\", b'"': b'"'}
+_CAUSES = {"dispatch": Cause.DISPATCH, "enqueue": Cause.RETRY, "redeliver": Cause.REDELIVERY}
+_PUSHES = (b'] "LPUSH" ', b'] "RPUSH" ')
+_SCRIPTS = (b'] "EVALSHA" ', b'] "EVAL" ')
+#: Time, database and a client's address take fewer bytes than this.
+_PREFIX_BYTES = 160
+
+
+def words_of(line: bytes) -> list[bytes]:
+    """The words of a command, unescaped; none if the line isn't one of MONITOR's."""
+    match = _PREFIX.match(line)
+    return [unescaped(word) for word in _WORD.findall(line, match.end())] if match else []
+
+
+def unescaped(word: bytes) -> bytes:
+    """What stood between the quotes before the server escaped it."""
+    backslashes = word.count(b"\\")
+    if backslashes == word.count(b'\\"'):
+        # JSON with nothing else to escape, by far the most: each backslash stands before a quote.
+        return word.replace(b'\\"', b'"') if backslashes else word
+    return _ESCAPE.sub(_original, word)
+
+
+def _original(match: re.Match[bytes]) -> bytes:
+    code = match[1]
+    return bytes([int(code[1:], 16)]) if len(code) == 3 else _ESCAPED.get(code, code)
+
+
+class PushReader:
+    """Follows one MONITOR connection from its first line, and tells each push into `queue`."""
+
+    def __init__(self, queue: str) -> None:
+        self._queue = queue.encode()
+        self._digests = {script(name).digest.encode(): cause for name, cause in _CAUSES.items()}
+        self._running = Cause.UNKNOWN
+
+    def read(self, line: bytes) -> Iterator[Push]:
+        """Take the next line."""
+        prefix = line[:_PREFIX_BYTES]
+        if any(mark in prefix for mark in _SCRIPTS):
+            self._running = self._cause_of_script(line)
+        elif any(mark in prefix for mark in _PUSHES):
+            yield from self._pushes(line)
+
+    def _cause_of_script(self, line: bytes) -> Cause:
+        # Of a call by digest only the beginning is looked at: a dispatch holds hundreds of messages.
+        if _SCRIPTS[0] in line[:_PREFIX_BYTES]:
+            first = _WORD.findall(line, 0, 2 * _PREFIX_BYTES)[1]
+        else:
+            first = words_of(line)[1]
+            first = hashlib.sha1(first, usedforsecurity=False).hexdigest().encode()
+        return self._digests.get(first, Cause.UNKNOWN)
+
+    def _pushes(self, line: bytes) -> Iterator[Push]:
+        prefix, words = _PREFIX.match(line), words_of(line)
+        if prefix is None or len(words) < 3 or words[1] != self._queue:
+            return
+        cause = self._running if prefix[2] == b"lua" else Cause.TRANSPORT
+        for message in words[2:]:
+            properties = orjson.loads(message)["properties"]
+            yield Push(float(prefix[1]), cause, properties["correlation_id"], properties["delivery_tag"])

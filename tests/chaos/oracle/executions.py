@@ -1,0 +1,82 @@
+"""Every second run of a task needs a reason: the claim of the one before had expired, or was lost with Redis. Pure."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from tests.chaos.effects import Away, Held, Killed, Left, Part
+from tests.chaos.evidence import place_of
+from tests.chaos.messages import Behaviour
+from tests.chaos.oracle.explanation import Explanation, Repeat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.chaos.evidence import Evidence, Execution
+    from tests.chaos.limits import Limits
+
+#: From a task's own last line to the ledger's record of it, on a busy machine.
+RECORDING_SECONDS = 2.0
+_CLOCK_SECONDS = 0.2
+
+
+def repeated_executions(evidence: Evidence, limits: Limits) -> Iterator[Repeat]:
+    """Every run of an id after its first, explained or not."""
+    for task_id, runs in evidence.executions_of.items():
+        for before, run in pairwise(runs):
+            yield Repeat("execution", task_id, run.started, _explained(evidence, limits, before, run))
+
+
+def _explained(evidence: Evidence, limits: Limits, before: Execution, run: Execution) -> Explanation | None:
+    if before.how == "asked":
+        return Explanation("the task asked for a retry")
+    return (
+        _rewound_or_forgotten(evidence, before, run)
+        or _never_ended(evidence, limits, before, run)
+        or _never_recorded(evidence, before, run)
+    )
+
+
+def _rewound_or_forgotten(evidence: Evidence, before: Execution, run: Execution) -> Explanation | None:
+    partition, offset = place_of(run.task_id)
+    over = before.ended or before.started
+    if rewound := evidence.history.rewound(partition, offset, before.started, run.started):
+        return Explanation("rewound by an operator", rewound.fault)
+    if forgot := evidence.history.forgot(partition, over, run.started):
+        return Explanation("its record was lost with Redis", forgot.fault)
+    return None
+
+
+def _never_ended(evidence: Evidence, limits: Limits, before: Execution, run: Execution) -> Explanation | None:
+    """Its process died under it, or the claim ran out while it still worked."""
+    if before.ended is not None and before.ended <= before.started + limits.lease_seconds:
+        return None
+    first = evidence.executions_of[run.task_id][0]
+    if before.ended is None and before is first:
+        match evidence.log.get(run.task_id):
+            case Behaviour.EXITS:
+                return Explanation("its process ended itself")
+            case Behaviour.HANGS if run.started >= before.started + limits.hard_seconds - _CLOCK_SECONDS:
+                return Explanation("it hung until its hard limit")
+    if before.ended is None and (
+        ended := evidence.history.of_process((Killed, Left), before.pid, before.started - _CLOCK_SECONDS, run.started)
+    ):
+        return Explanation("its process was killed", ended.fault)
+    if run.started >= before.started + limits.lease_seconds - _CLOCK_SECONDS:
+        held = evidence.history.touching(Held, {Part.WORKER, Part.WORKER_CHILD}, before.started, run.started)
+        return Explanation("its claim had expired", held.fault if held else None)
+    return None
+
+
+def _never_recorded(evidence: Evidence, before: Execution, run: Execution) -> Explanation | None:
+    """It ran to its end, and its process died, or Redis was away, before that was recorded."""
+    if before.ended is None:
+        return None
+    end = before.ended + RECORDING_SECONDS
+    if away := evidence.history.touching(Away, {Part.VALKEY}, before.ended - _CLOCK_SECONDS, end):
+        return Explanation("Redis was away when its end was to be recorded", away.fault)
+    killed = evidence.history.of_process(Killed, before.pid, before.ended - _CLOCK_SECONDS, min(end, run.started))
+    if killed:
+        return Explanation("its process was killed before its end was recorded", killed.fault)
+    return None

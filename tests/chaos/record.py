@@ -1,0 +1,138 @@
+"""The record of a run: JSON with everything, and a page for people."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from tests.chaos.messages import Behaviour
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from tests.chaos.evidence import Evidence
+    from tests.chaos.oracle.explanation import Repeat
+    from tests.chaos.oracle.verdict import Run, Verdict
+    from tests.chaos.run import Task
+
+
+def as_json(task: Task, run: Run, evidence: Evidence, verdict: Verdict) -> dict[str, Any]:
+    """Everything: each fault, each repeated id with its cause."""
+    return {
+        "seed": task.seed,
+        "seconds": task.seconds,
+        "rate": task.rate,
+        "passed": verdict.passed,
+        "problems": verdict.problems,
+        "messages": {
+            "sent": run.sent, "acknowledged": run.acknowledged, "in Kafka": len(evidence.log),
+            "by behaviour": Counter(evidence.log.values()),
+        },
+        "partitions": [asdict(account) for account in verdict.accounts],
+        "queued": {"ids": len(evidence.pushes_of), "copies": len(evidence.pushes),
+                   "again": [_repeat(repeat) for repeat in verdict.queueings]},
+        "executed": {"ids": len(evidence.executions_of), "times": len(evidence.executions),
+                     "again": [_repeat(repeat) for repeat in verdict.executions]},
+        "dead letters": {"ids": len(evidence.dead_letters_of), "records": len(evidence.dead_letters),
+                         "again": [_repeat(repeat) for repeat in verdict.dead_letters],
+                         "under faults": [_repeat(repeat) for repeat in verdict.endings]},
+        "faults": [
+            {**asdict(line.fault), "in_flight": line.in_flight, "recovery_seconds": line.recovery_seconds,
+             "effects": [{"effect": type(effect).__name__, **asdict(effect)} for effect in line.fault.effects]}
+            for line in verdict.faults
+        ],
+        "drained": asdict(run.drained),
+        "unexpected exits": [asdict(ended) for ended in run.unexpected_exits],
+    }  # fmt: skip
+
+
+def _repeat(repeat: Repeat) -> dict[str, Any]:
+    return {"id": repeat.task_id, "at": repeat.at, "what": repeat.what, "cause": repeat.cause,
+            "fault": repeat.explanation.fault if repeat.explanation else None}  # fmt: skip
+
+
+def as_markdown(task: Task, run: Run, evidence: Evidence, verdict: Verdict) -> str:
+    """The page."""
+    return "\n".join(_lines(task, run, evidence, verdict)) + "\n"
+
+
+def _lines(task: Task, run: Run, evidence: Evidence, verdict: Verdict) -> Iterator[str]:
+    yield f"# Chaos run, seed {task.seed}: {'passed' if verdict.passed else 'FAILED'}"
+    yield ""
+    yield f"{task.rate} messages a second for {task.seconds:g} s: {run.sent} messages, {len(run.faults)} faults."
+    yield f"Drained within {run.drained.seconds:.0f} s after the last fault."
+    yield ""
+    yield from (f"- **{problem}**" for problem in verdict.problems)
+    yield from _accounts(evidence, verdict)
+    yield from _faults(verdict)
+    first = len(evidence.pushes_of)
+    yield from _causes(f"Queued: {first} ids once, {len(evidence.pushes) - first} copies more", verdict.queueings)
+    first = len(evidence.executions_of)
+    yield from _causes(f"Executed: {first} ids once, {len(evidence.executions) - first} runs more", verdict.executions)
+    first = len(evidence.dead_letters_of)
+    yield from _causes(
+        f"Dead letters: {first} ids once, {len(evidence.dead_letters) - first} more", verdict.dead_letters
+    )
+    yield from _causes("Valid messages that a fault made dead letters", verdict.endings)
+
+
+def _accounts(evidence: Evidence, verdict: Verdict) -> Iterator[str]:
+    yield from _table(
+        "Every offset",
+        ("partition", "offsets", "done", "dead", "neither: lost"),
+        [(one.partition, one.offsets, one.done, one.dead, len(one.lost)) for one in verdict.accounts]
+        + [
+            (
+                "all", sum(one.offsets for one in verdict.accounts), sum(one.done for one in verdict.accounts),
+                sum(one.dead for one in verdict.accounts), sum(len(one.lost) for one in verdict.accounts),
+            )
+        ],
+    )  # fmt: skip
+    counts = Counter(evidence.log.values())
+    yield ""
+    yield "Of them " + ", ".join(f"{counts[behaviour]} {behaviour}" for behaviour in Behaviour) + "."
+
+
+def _faults(verdict: Verdict) -> Iterator[str]:
+    begin = min((line.fault.at for line in verdict.faults), default=0.0)
+    yield from _table(
+        "Faults",
+        ("", "kind", "target", "after s", "in flight", "lasted s", "next done after s", "proof"),
+        [
+            (
+                line.fault.number, line.fault.kind, line.fault.target, f"{line.fault.at - begin:.1f}", line.in_flight,
+                f"{line.fault.healed - line.fault.at:.1f}",
+                "-" if line.recovery_seconds is None else f"{line.recovery_seconds:.2f}",
+                line.fault.proof if line.fault.proven else f"**not proven**: {line.fault.proof}",
+            )
+            for line in verdict.faults
+        ],
+    )  # fmt: skip
+
+
+def _causes(title: str, repeats: Sequence[Repeat]) -> Iterator[str]:
+    counts = Counter((repeat.what, repeat.cause) for repeat in repeats)
+    yield from _table(title, ("what", "cause", "times"), [(*pair, count) for pair, count in counts.most_common()])
+
+
+def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    yield ""
+    yield f"## {title}"
+    yield ""
+    if not rows:
+        yield "None."
+        return
+    yield "| " + " | ".join(heads) + " |"
+    yield "|" + "---|" * len(heads)
+    for row in rows:
+        yield "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
+
+
+def write(directory: Path, task: Task, run: Run, evidence: Evidence, verdict: Verdict) -> None:
+    """Write `record.json` and `record.md`."""
+    page, everything = as_markdown(task, run, evidence, verdict), as_json(task, run, evidence, verdict)
+    (directory / "record.md").write_text(page)
+    (directory / "record.json").write_text(json.dumps(everything, indent=1))

@@ -1,0 +1,167 @@
+"""Ferry's processes, kept running as an orchestrator does it: what ends is started again, each time with a fresh log."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.support.ferry_processes import FerryProcess
+from tests.support.processes_of import children_of, kill_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from tests.chaos.effects import Part
+
+_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.05
+STOP_GRACE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class UnexpectedExit:
+    """A process that ended though nothing had been done to it."""
+
+    service: str
+    pid: int
+    code: int | None
+    at: float
+    log: str
+
+
+class Service:
+    """One process and its successors."""
+
+    def __init__(
+        self,
+        name: str,
+        part: Part,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        directory: Path,
+        answers: Callable[[FerryProcess], bool],
+    ) -> None:
+        """`answers` tells whether a process of it has come up; logs go to `directory`/logs."""
+        self.name = name
+        self.part = part
+        self._command = command
+        self._environment = environment
+        self._directory = directory
+        self._answers = answers
+        self.processes: list[FerryProcess] = []
+        self.wanted = True
+
+    @property
+    def pid(self) -> int:
+        """Of its present process."""
+        return self.processes[-1].pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has a process now."""
+        return bool(self.processes) and self.processes[-1].running
+
+    @property
+    def children(self) -> list[int]:
+        """The processes that its present process has started."""
+        return children_of(self.pid)
+
+    @property
+    def logs(self) -> list[Path]:
+        """What its processes wrote, the first one's first."""
+        return [process.log_path for process in self.processes]
+
+    def start(self) -> None:
+        """Start the next process."""
+        log_path = self._directory / "logs" / f"{self.name}.{len(self.processes) + 1}.log"
+        process = FerryProcess(
+            self.name, self._command, log_path, environment=self._environment, directory=self._directory
+        )
+        process.start()
+        self.processes.append(process)
+
+    def wait_answering(self, other_than: int | None, timeout_seconds: float = 120.0) -> int:
+        """Wait until a process other than that one has come up; returns its id."""
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            process = self.processes[-1] if self.processes else None
+            if process and process.running and process.pid != other_than and self._answers(process):
+                return process.pid
+            time.sleep(_POLL_SECONDS)
+        raise TimeoutError(f"{self.name} did not come up within {timeout_seconds:g} s")
+
+
+class Keeper:
+    """Starts services, and starts again what ends. Everything is started by one thread, which the processes end with."""
+
+    def __init__(self, services: Sequence[Service]) -> None:
+        self.services = {service.name: service for service in services}
+        self.unexpected: list[UnexpectedExit] = []
+        self._touched: set[int] = set()
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        """Start what is wanted, and keep it running from now on."""
+        self._thread.start()
+
+    def kill(self, service: Service, *, with_children: bool = False) -> int:
+        """SIGKILL its process, or its whole session; returns the id of the process, which is gone then."""
+        pid = service.pid
+        self.touch(pid)
+        if with_children:
+            service.processes[-1].kill()
+        else:
+            kill_process(pid)
+        return pid
+
+    def touch(self, pid: int) -> None:
+        """The end of this process is a fault's doing."""
+        self._touched.add(pid)
+
+    def stop(self, service: Service) -> int:
+        """SIGTERM, and no successor until `release`; returns the id of the process, which is gone then."""
+        with self._lock:
+            service.wanted = False
+            process = service.processes[-1]
+            self.touch(process.pid)
+        process.stop(STOP_GRACE_SECONDS)
+        return process.pid
+
+    def release(self, service: Service) -> None:
+        """Start it, and keep it running again."""
+        service.wanted = True
+
+    def close(self) -> None:
+        """Stop all services, at once where they don't stop by themselves."""
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _keep(self) -> None:
+        while not self._over.wait(_LOOK_SECONDS):
+            for service in self.services.values():
+                with self._lock:
+                    if service.wanted and not service.running:
+                        self._start(service)
+        running = [service.processes[-1] for service in self.services.values() if service.running]
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        for process in running:
+            process.stop(STOP_GRACE_SECONDS)
+
+    def _start(self, service: Service) -> None:
+        if service.processes:
+            process = service.processes[-1]
+            if process.pid not in self._touched:
+                self.unexpected.append(
+                    UnexpectedExit(service.name, process.pid, process.exit_code, time.time(), process.log_tail())
+                )
+                # What can't start is not started in a storm.
+                time.sleep(1.0)
+        service.start()
