@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -225,11 +226,11 @@ def test_the_hosts_clock_does_not_count(hours: int) -> None:
 
 
 def test_a_schedules_time_zone_counts() -> None:
-    """14:01 in a zone two hours ahead is 12:01 UTC."""
-    zone = timezone(timedelta(hours=2))
-    local = crontab(minute=1, hour=14, nowfun=lambda: datetime.now(zone), app=Celery("shop", timezone="Etc/GMT-2"))
-    assert ask(local, NOON_US, NOON_US + 59 * MICROSECONDS) == (False, 1.0)
-    assert ask(local, NOON_US, NOON_US + 60 * MICROSECONDS)[0]
+    """A day that ends at midnight ends two hours earlier in a zone that is two hours ahead."""
+    for zone, hours in ((UTC, 12.0), (timezone(timedelta(hours=2)), 10.0)):
+        daily = schedule(timedelta(days=1), relative=True, nowfun=partial(datetime.now, zone))
+        assert ask(daily, NOON_US, NOON_US) == (False, hours * 3600)
+        assert ask(daily, NOON_US, NOON_US + int(hours * 3600) * MICROSECONDS)[0]
 
 
 def test_asking_leaves_the_schedules_clock_alone() -> None:
