@@ -154,3 +154,4 @@ class Attention:
         place = partition.place
         if consumer_ledger.enqueue(self._client, place.keys, place.queue_key, tenure.ownership, due, message=message):
             self._metrics.retried.labels(place.topic_partition.topic).inc()
+            log.info("its retry is due: queued again", extra={"task_id": tenure.template.task_id(due.member)})

@@ -45,7 +45,7 @@ def retry_with(ledger: LedgerProbe, member: str, stored: bytes) -> None:
 
 @DAMAGED
 def test_a_retry_that_can_not_be_read_ends_as_a_dead_letter(
-    ledger: LedgerProbe, partition: Partition, stored: bytes
+    ledger: LedgerProbe, partition: Partition, stored: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And one beside it that can is queued."""
     retry_with(ledger, "0", stored)
@@ -54,11 +54,18 @@ def test_a_retry_that_can_not_be_read_ends_as_a_dead_letter(
     before = len(ledger.queued())
     attention = Attention(ledger.client, nothing, nothing, metrics, ServerClock())
 
-    attention.enqueue_retries(partition, ledger.snapshot())
+    with caplog.at_level("INFO", "ferry.consumer"):
+        attention.enqueue_retries(partition, ledger.snapshot())
 
     assert (ledger.due("0").error or "").startswith("damaged-retry: ")
     assert ledger.state("1")["copy"] == 1
     assert len(ledger.queued()) == before + 1
+    told = {getattr(record, "task_id", ""): record.getMessage() for record in caplog.records}
+    stem = f"{ledger.place}-"
+    assert told == {
+        f"{stem}0@{ledger.group}": "its next attempt can't be read: it becomes a dead letter",
+        f"{stem}1@{ledger.group}": "its retry is due: queued again",
+    }
 
 
 @DAMAGED

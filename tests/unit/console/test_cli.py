@@ -16,7 +16,7 @@ def test_help_lists_every_command_with_an_example(capsys: pytest.CaptureFixture[
         main(["--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    for command in ("up", "demo", "status", "trace"):
+    for command in ("up", "demo", "status", "trace", "pause", "resume", "skip"):
         assert f"\n    {command} " in shown
         assert f"\n  ferry {command}" in shown
 
@@ -32,7 +32,9 @@ def test_help_imports_no_client() -> None:
     assert not HEAVY & set(done.stderr.split())
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["trace"], ["demo", "--timeout", "soon"], ["status", "--watch", "0"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["fly"], ["trace"], ["demo", "--timeout", "soon"], ["status", "--watch", "0"]]
+)
 def test_wrong_usage(arguments: list[str]) -> None:
     """Wrong usage is exit code 2."""
     with pytest.raises(SystemExit) as ended:

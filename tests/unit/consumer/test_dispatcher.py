@@ -1,0 +1,146 @@
+"""What the dispatcher admits of a drain, and what it holds back."""
+
+from typing import Any, cast
+
+import pytest
+
+from ferry_consumer.dead_letter_limit import DeadLetterLimit
+from ferry_consumer.dispatcher import Dispatcher
+from ferry_consumer.metrics import Metrics
+from ferry_consumer.partition import Partition, Place, Tenure
+from ferry_consumer.server_clock import ServerClock
+from ferry_consumer.standing_pauses import StandingPauses
+from ferry_consumer.task_message import TaskTemplate
+from ferry_shared.ledger.consumer_ledger import Ownership
+from ferry_shared.ledger.keys import LedgerKeys
+from ferry_shared.ledger.pauses import PauseCause
+from ferry_shared.ledger.redelivery import Transport
+from ferry_shared.message import Message as Text
+from ferry_shared.record import TopicPartition
+from ferry_shared.routes import Route
+from ferry_shared.settings import ConsumerSettings
+
+VALID, INVALID = b'{"text": "x"}', b"{}"
+
+
+class FakeRecord:
+    """As much of a record as the dispatcher reads."""
+
+    def __init__(self, partition: int, offset: int, value: bytes, topic: str = "orders") -> None:
+        self._place, self._offset, self._value = (topic, partition), offset, value
+
+    def topic(self) -> str:
+        """Its topic."""
+        return self._place[0]
+
+    def partition(self) -> int:
+        """Its partition."""
+        return self._place[1]
+
+    def offset(self) -> int:
+        """Its offset."""
+        return self._offset
+
+    def value(self) -> bytes:
+        """Its value."""
+        return self._value
+
+    def key(self) -> None:
+        """None."""
+
+    def error(self) -> None:
+        """None."""
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """None."""
+        return []
+
+    def timestamp(self) -> tuple[int, int]:
+        """When it was made."""
+        return 1, 1
+
+
+class World:
+    """A dispatcher with two partitions of `orders` and one of `invoices`; five records make a run."""
+
+    def __init__(self) -> None:
+        settings, nowhere = ConsumerSettings(), cast("Any", None)
+        self.pauses = StandingPauses(settings, nowhere)
+        self.metrics = Metrics()
+        limit = DeadLetterLimit(0.8, 5)
+        self.dispatcher = Dispatcher(settings, nowhere, self.metrics, ServerClock(), self.pauses, limit)
+        places = [TopicPartition("orders", 0), TopicPartition("orders", 1), TopicPartition("invoices", 0)]
+        self.partitions = {place: owned(place) for place in places}
+
+    def take(self, *records: FakeRecord) -> None:
+        """A drain."""
+        self.dispatcher.accept(cast("Any", list(records)), self.partitions, blocked=False)
+
+    def of(self, topic: str, number: int = 0) -> Partition:
+        """A partition."""
+        return self.partitions[TopicPartition(topic, number)]
+
+
+def owned(place: TopicPartition) -> Partition:
+    """A partition that is acquired, and fetched."""
+    route = Route(place.topic, Text, "task")
+    held = Partition(Place(place, route, route.adapter, LedgerKeys.of("", "ferry", place), "celery"))
+    template = TaskTemplate(route, "ferry", place, "ledger")
+    held.start(Tenure(Ownership("ledger", 1), "id", template, Transport("celery", "unacked", "", "")), 0, 0, 0)
+    held.fetching = True
+    return held
+
+
+@pytest.fixture
+def world() -> World:
+    """Nothing taken yet."""
+    return World()
+
+
+def test_past_the_limit_the_whole_drain_of_the_topic_is_held_back(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The position stays, nothing is remembered for a dead letter, the topic pauses; other topics go on."""
+    world.take(
+        FakeRecord(0, 0, INVALID), FakeRecord(0, 1, INVALID), FakeRecord(1, 0, INVALID), FakeRecord(1, 1, INVALID),
+        FakeRecord(1, 2, VALID), FakeRecord(0, 0, VALID, "invoices"),
+    )  # fmt: skip
+    for number in range(2):
+        held = world.of("orders", number)
+        assert (held.unanswered, held.invalid, held.passed_over, held.expected) == ([], {}, True, 0)
+        standing = world.pauses.of(held.place.keys)
+        assert standing is not None
+        assert (standing.cause, standing.why) == (
+            PauseCause.DEAD_LETTER_LIMIT,
+            "4 of its last 5 records were invalid, mostly invalid, such as orders-0-0",
+        )
+    assert [len(call.queued) for call in world.of("invoices").unanswered] == [1]
+    assert world.pauses.of(world.of("invoices").place.keys) is None
+    (told,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert told.getMessage().endswith("ferry resume orders")
+    assert getattr(told, "task_id", None) == "orders-0-0"
+    assert 'ferry_records_total{topic="orders"}' not in world.metrics.text().decode()
+
+
+def test_below_the_limit_everything_is_admitted(world: World) -> None:
+    """Valid and invalid, as always."""
+    world.take(*(FakeRecord(0, offset, INVALID if offset else VALID) for offset in range(4)))
+    (call,) = world.of("orders").unanswered
+    assert (len(call.queued), len(call.invalid), sorted(world.of("orders").invalid)) == (1, 3, [1, 2, 3])
+    assert 'ferry_records_total{topic="orders"} 4.0' in world.metrics.text().decode()
+
+
+def test_what_was_dispatched_before_is_not_held_back(world: World) -> None:
+    """A dispatch whose reply was lost is sent again: it may have happened."""
+    world.take(*(FakeRecord(0, offset, INVALID) for offset in range(3)))
+    waiting = list(world.of("orders").unanswered)
+    world.take(*(FakeRecord(1, offset, INVALID) for offset in range(3)), FakeRecord(0, 3, VALID))
+    assert world.of("orders").unanswered == waiting
+    assert world.of("orders", 1).unanswered == []
+
+
+def test_what_arrives_while_it_is_held_is_read_again_later(world: World) -> None:
+    """Kafka's client may have had it already."""
+    world.of("orders").fetching = False
+    world.take(FakeRecord(0, 0, VALID))
+    assert (world.of("orders").unanswered, world.of("orders").passed_over) == ([], True)
