@@ -81,14 +81,16 @@ class Metrics:
     def show(self, statuses: Sequence[PartitionStatus]) -> None:
         """Set the gauges to these partitions, and forget those that went to another consumer."""
         gauges = (
-            self._log_end, self._position, self._committed, self._in_flight, self._oldest, self._backlog, self._paused
+            self._position, self._committed, self._in_flight, self._oldest, self._backlog, self._paused
         )  # fmt: skip
         self._ledger_counters.statuses = statuses
-        for gauge in gauges:
+        for gauge in (self._log_end, *gauges):
             gauge.clear()
         for status in statuses:
+            if status.log_end >= 0:
+                self._log_end.labels(status.topic, status.partition).set(status.log_end)
             values = (
-                status.log_end, status.position, status.committed, status.in_flight, _oldest_seconds(status),
+                status.position, status.committed, status.in_flight, _oldest_seconds(status),
                 status.backlog, status.paused is not None,
             )  # fmt: skip
             for gauge, value in zip(gauges, values, strict=True):

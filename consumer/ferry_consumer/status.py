@@ -9,9 +9,9 @@ import time
 from typing import TYPE_CHECKING
 
 from ferry_shared.errors import KafkaUnavailable, RedisUnavailable
-from ferry_shared.ledger.client import translated
+from ferry_shared.ledger.client import server_time_ms, translated
 from ferry_shared.ledger.keys import status_key
-from ferry_shared.status import PartitionStatus
+from ferry_shared.status import UNKNOWN_OFFSET, PartitionStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,13 +31,13 @@ log = logging.getLogger("ferry.consumer")
 EXPIRES_AFTER_SECONDS = 600
 
 
-def status_of(partition: Partition, log_end: int, consumer: str) -> PartitionStatus:
-    """What is known of a partition now."""
+def status_of(partition: Partition, log_end: int | None, consumer: str, at_ms: int) -> PartitionStatus:
+    """What is known of a partition at `at_ms`; a log end of None is one that Kafka didn't tell."""
     return PartitionStatus(
-        int(time.time() * 1000),
+        at_ms,
         *partition.topic_partition,
         consumer,
-        max(log_end, partition.expected),
+        UNKNOWN_OFFSET if log_end is None else max(log_end, partition.expected),
         partition.committed,
         partition.expected,
         partition.in_flight,
@@ -65,13 +65,15 @@ class StatusWriter:
     def write(self, partitions: Mapping[TopicPartition, Partition]) -> None:
         """Write the status of these partitions; when a server is away `/readyz` says which, and the work goes on."""
         ranges = self._log_ranges(partitions)
+        now_ms = self._server_now_ms()
+        at_ms = int(time.time() * 1000) if now_ms is None else now_ms
         statuses = [
-            status_of(partition, ranges[place][1] if ranges and place in ranges else 0, self._consumer)
+            status_of(partition, ranges[place][1] if ranges and place in ranges else None, self._consumer, at_ms)
             for place, partition in partitions.items()
         ]
         self._metrics.show(statuses)
         self._health.kafka = ranges is not None
-        self._health.redis = self._publish(statuses)
+        self._health.redis = now_ms is not None and self._publish(statuses)
         self._metrics.up.labels("kafka").set(self._health.kafka)
         self._metrics.up.labels("redis").set(self._health.redis)
 
@@ -86,11 +88,18 @@ class StatusWriter:
             log.debug("no log ranges this time: %s", error)
             return None
 
+    def _server_now_ms(self) -> int | None:
+        """Redis' time: readers compare it with Redis' time again, whatever the hosts' clocks say."""
+        try:
+            return server_time_ms(self._client)
+        except RedisUnavailable as error:
+            log.debug("no status this time: %s", error)
+            return None
+
     def _publish(self, statuses: Sequence[PartitionStatus]) -> bool:
         try:
             with translated():
                 pipeline = self._client.pipeline(transaction=False)
-                pipeline.ping()
                 for status in statuses:
                     pipeline.hset(self._key, status.field, status.to_json().decode())
                 pipeline.expire(self._key, EXPIRES_AFTER_SECONDS)

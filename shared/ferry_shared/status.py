@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     import redis
 
 SILENT_AFTER_MS = 120_000
+#: Stands for a log end that Kafka didn't tell.
+UNKNOWN_OFFSET = -1
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionStatus:
-    """One partition as its consumer saw it at `at_ms`.
+    """One partition as its consumer saw it at `at_ms`, the Redis server's time.
 
     `log_end`, `committed` and `position` are offsets (the next one to come), negative where unknown.
     `oldest_ms` is when the oldest message in flight was dispatched, 0 when nothing is in flight. `dead_letters`,
@@ -69,7 +71,7 @@ class PartitionStatus:
     @property
     def lag(self) -> int:
         """Messages that Kafka holds and that are not committed: an upper bound of the work left."""
-        return max(0, self.log_end - max(0, self.committed))
+        return max(0, max(self.log_end, self.position) - max(0, self.committed))
 
     @property
     def backlog(self) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from datetime import UTC, datetime
 
 from ferry_shared.errors import RedisUnavailable
+from ferry_shared.ledger.client import server_time_ms
 from ferry_shared.logs import message_text
 from ferry_shared.message import Message  # noqa: TC001 - the annotation is what the payload is validated with
 from ferry_shared.routes import BUILT_IN_TASK
@@ -35,7 +35,8 @@ def print_status() -> None:
     try:
         client = pool_client(tracking_of(app).ledger_url)
         partitions = read_status(client, settings.ferry_key_prefix, settings.consumer_group)
+        now_ms = server_time_ms(client)
     except RedisUnavailable as error:
         log.warning("status: %s", error)
         return
-    log.info(status_line(settings.consumer_group, summed(partitions, int(time.time() * 1000))))
+    log.info(status_line(settings.consumer_group, summed(partitions, now_ms)))

@@ -18,7 +18,13 @@ MOST_NAMED = 3
 
 def warnings(status: GroupStatus, old_after_seconds: float) -> list[str]:
     """All warnings, the worst first; `old_after_seconds` is the age from which a message in flight is told of."""
-    found = [*_silent(status), *_without_ledger(status), *_paused(status), *_old(status, old_after_seconds)]
+    found = [
+        *_silent(status),
+        *_without_log_end(status),
+        *_without_ledger(status),
+        *_paused(status),
+        *_old(status, old_after_seconds),
+    ]
     if not status.partitions:
         found = [
             f"group {status.group} has no ledger, and no consumer has said anything: nobody consumes, or Redis has lost"
@@ -44,6 +50,12 @@ def _silent(status: GroupStatus) -> Iterator[str]:
         heard = f"the last word came {age_text(last.word_age_seconds)} ago from {last.consumer}"
     who = "nobody consumes" if len(silent) == len(status.partitions) else f"{_named(silent)} silent"
     yield f"{who}: {heard}; log ends and backlogs there are at least what is shown; is ferry-consumer running?"
+
+
+def _without_log_end(status: GroupStatus) -> Iterator[str]:
+    views = [view for view in status.partitions if view.log_end is None and not view.silent]
+    if views:
+        yield f"{_named(views)} at work, but Kafka doesn't tell the consumer where the log ends: is Kafka away?"
 
 
 def _without_ledger(status: GroupStatus) -> Iterator[str]:

@@ -13,7 +13,7 @@ from ferry_console.status.warnings import warnings
 from ferry_shared.ledger.consumer_ledger import Condition
 from ferry_shared.ledger.group_view import LedgerView
 from ferry_shared.ledger.pauses import Pause
-from tests.unit.console.status_views import ABSENT, NOW_MS, OLD_AFTER, ledger, status, statuses, word
+from tests.unit.console.status_views import ABSENT, NOW_MS, OLD_AFTER, PLACE, ledger, status, statuses, word
 
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 cell = st.text(max_size=9)
@@ -62,6 +62,12 @@ def test_some_silent_partitions_are_named() -> None:
         "orders-1, orders-2, orders-3 and 2 more are silent: nothing has been heard for ten minutes"
     )
     assert "(5 silent)" in totals_line(found)
+
+
+def test_a_log_end_that_kafka_does_not_tell() -> None:
+    """The consumer is at work and can't reach Kafka."""
+    (warning,) = told(status(ledger(), ledger(), words=[word(), word(place=PLACE._replace(partition=1), log_end=-1)]))
+    assert warning.startswith("orders-1 is at work, but Kafka doesn't tell")
 
 
 def test_a_ledger_that_is_not_there_or_damaged() -> None:

@@ -1,4 +1,4 @@
-"""What Prometheus sees of the ledgers' own counts."""
+"""What Prometheus sees of the partitions."""
 
 from dataclasses import replace
 
@@ -20,3 +20,14 @@ def test_the_ledgers_counts_are_counters_of_the_partitions_at_hand() -> None:
 
     metrics.show([replace(STATUS, partition=1, restored=8)])
     assert 'ferry_restored_total{partition="0"' not in metrics.text().decode()
+
+
+def test_a_log_end_that_kafka_did_not_tell_has_no_sample() -> None:
+    """The position in its place would look like a log that was read to its end."""
+    metrics = Metrics()
+    metrics.show([STATUS])
+    assert 'ferry_log_end{partition="0",topic="orders"} 100.0' in metrics.text().decode()
+    metrics.show([replace(STATUS, log_end=-1)])
+    text = metrics.text().decode()
+    assert "ferry_log_end{" not in text
+    assert 'ferry_backlog{partition="0",topic="orders"} 30.0' in text

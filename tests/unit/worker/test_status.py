@@ -77,6 +77,12 @@ def test_a_partition_with_nothing_in_flight_has_no_age() -> None:
     assert (summed([idle, PARTITION], NOW_MS).oldest_seconds, summed([idle], NOW_MS).oldest_seconds) == (2.5, 0.0)
 
 
+def test_without_a_log_end_the_lag_is_at_least_what_is_dispatched() -> None:
+    """While Kafka is away from the consumer."""
+    unknown = replace(PARTITION, log_end=-1)
+    assert (unknown.lag, unknown.backlog) == (30, 30)
+
+
 def test_unknown_offsets_count_from_the_beginning() -> None:
     """Before the first commit Kafka's committed offset is negative."""
     assert replace(PARTITION, committed=-1_001).lag == 100
