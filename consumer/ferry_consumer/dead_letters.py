@@ -35,7 +35,7 @@ UNLIMITED_BYTES = 1_000_000_000
 #: Beyond so many bytes that Kafka hasn't acknowledged, the next dead letters wait.
 MAX_BYTES_UNDER_WAY = 33_554_432
 #: A topic's limit holds for a batch, so a large dead letter travels in a batch of its own.
-BATCH_BYTES = 65_536
+BATCH_BYTES = 16_384
 #: At most so many are remembered as refused; the others' time begins anew.
 MAX_REMEMBERED_REFUSALS = 10_000
 #: By this header a dead letter is found again.
