@@ -98,10 +98,9 @@ def _way_out(reason: str) -> str:
 def _old(status: GroupStatus, old_after_seconds: float) -> Iterator[str]:
     old = [view for view in status.partitions if (view.oldest_seconds or 0.0) > old_after_seconds]
     for view in sorted(old, key=lambda view: view.oldest_seconds or 0.0, reverse=True)[:MOST_NAMED]:
-        yield (
-            f"{view.place} can't commit past offset {view.committed}: {view.oldest} is in flight for"
-            f" {age_text(view.oldest_seconds or 0.0)}; ask ferry trace {view.oldest}"
-        )
+        told = f"{view.oldest or view.place} is in flight for {age_text(view.oldest_seconds or 0.0)}"
+        ask = f"ask ferry trace {view.oldest or 'ID'}"
+        yield f"{told} and holds the committed offset back ({view.committed} now); {ask}"
     if len(old) > MOST_NAMED:
         yield f"and {len(old) - MOST_NAMED:,} more partitions hold a message that old"
 

@@ -95,9 +95,10 @@ def test_an_old_message_is_named_so_that_it_can_be_traced() -> None:
     old = [ledger(age_seconds=300.0 + age) for age in (0, 1, 100, 7, 8)]
     first, *others = told(status(*old))
     assert first == (
-        "orders-2 can't commit past offset 60: orders-2-60 is in flight for 6 min 40 s; ask ferry trace orders-2-60"
+        "orders-2-60 is in flight for 6 min 40 s and holds the committed offset back (60 now); "
+        "ask ferry trace orders-2-60"
     )
-    assert [warning.split()[0] for warning in others] == ["orders-4", "orders-3", "and"]
+    assert [warning.split()[0] for warning in others] == ["orders-4-60", "orders-3-60", "and"]
     assert others[-1] == "and 1 more partitions hold a message that old"
 
 
