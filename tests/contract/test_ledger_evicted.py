@@ -3,20 +3,23 @@
 import pytest
 
 from ferry_shared.ledger.consumer_ledger import Condition
-from ferry_shared.ledger.redelivery import Transport, stranded
+from ferry_shared.ledger.redelivery import Redelivered, Transport, redeliver, stranded
 from tests.support.ledger_probe import LEDGER, LedgerProbe, wait_until
 
 UNACKED = "unacked-of-this-test"
+
+
+def transport(ledger: LedgerProbe) -> Transport:
+    """Where this ledger's messages are."""
+    return Transport(ledger.queue, UNACKED, "topic-0-", "")
 
 
 def look(ledger: LedgerProbe) -> list[str]:
     """The search for messages that vanished, among all that are older than this moment."""
     now = ledger.now_ms()
     wait_until(lambda: ledger.now_ms() > now)
-    transport = Transport(ledger.queue, UNACKED, "topic-0-", "")
-    return [
-        entry.member for entry in stranded(ledger.client, ledger.keys, transport, ledger.ownership, age_ms=0, limit=10)
-    ]
+    found = stranded(ledger.client, ledger.keys, transport(ledger), ledger.ownership, age_ms=0, limit=10)
+    return [entry.member for entry in found]
 
 
 def test_without_times_the_ledger_is_damaged(ledger: LedgerProbe) -> None:
@@ -40,6 +43,15 @@ def test_without_entries_there_are_no_times_to_miss(ledger: LedgerProbe) -> None
     assert ledger.call("EXISTS", ledger.keys.times) == 0
     assert ledger.snapshot().sound
     assert ledger.inspect().condition is Condition.SOUND
+
+
+def test_an_acquisition_forgets_the_times_of_what_is_committed(ledger: LedgerProbe) -> None:
+    """A Redis that went back has them again, and perhaps no later commit comes that would remove them."""
+    ledger.own()
+    ledger.dispatch(["0", "1"])
+    ledger.own(2, committed=2)
+    assert ledger.members() == []
+    assert ledger.call("EXISTS", ledger.keys.times) == 0
 
 
 @pytest.mark.parametrize("outcome", ["fail", "retry"])
@@ -83,3 +95,11 @@ def test_without_the_index_a_reserved_message_counts_as_vanished(ledger: LedgerP
     assert look(ledger) == []
     ledger.call("DEL", f"{UNACKED}_index")
     assert look(ledger) == ["0"]
+
+    (entry,) = stranded(ledger.client, ledger.keys, transport(ledger), ledger.ownership, age_ms=0, limit=10)
+    reply = redeliver(
+        ledger.client, ledger.keys, transport(ledger), ledger.ownership, entry,
+        message=b"the next copy", age_ms=0, max_deliveries=5, error="",
+    )  # fmt: skip
+    assert reply is Redelivered.ENQUEUED
+    assert ledger.call("EXISTS", UNACKED) == 0, "what nobody hands back must not stay in Redis"

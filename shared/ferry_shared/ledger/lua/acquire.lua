@@ -37,6 +37,7 @@ else
       dropped = dropped + remove_entry(member)
     end
   end
+  redis.call('ZREMRANGEBYSCORE', TIMES, '-inf', '(' .. ARGV[10])
   if ARGV[14] ~= '' then
     for _, member in ipairs(redis.call('ZRANGEBYSCORE', INFLIGHT, ARGV[14], '+inf')) do
       dropped = dropped + remove_entry(member)

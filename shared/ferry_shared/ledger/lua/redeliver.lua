@@ -25,6 +25,8 @@ if state.deliveries >= tonumber(ARGV[8]) then
   save_state(member, state, now)
   return {'exhausted'}
 end
+-- Without its place in kombu's index it would stay there for ever.
+redis.call('HDEL', UNACKED, delivery_tag(ARGV[1], member, state, ARGV[9], ARGV[10]))
 state.copy = state.copy + 1
 state.deliveries = state.deliveries + 1
 state.enqueued = now

@@ -25,11 +25,15 @@ local function waiting_since_ms()
   return oldest - CLOCK_MARGIN_MS
 end
 
+local function delivery_tag(ledger, member, state, stem, suffix)
+  return ledger .. '/' .. stem .. member .. suffix .. '/' .. state.token .. '.' .. int(state.copy)
+end
+
 local function is_in_transport(ledger, member, state, stem, suffix, waiting_since)
   if state.enqueued >= waiting_since then
     return true
   end
-  local tag = ledger .. '/' .. stem .. member .. suffix .. '/' .. state.token .. '.' .. int(state.copy)
+  local tag = delivery_tag(ledger, member, state, stem, suffix)
   return redis.call('HEXISTS', UNACKED, tag) == 1 and redis.call('ZSCORE', UNACKED_INDEX, tag)
 end
 
