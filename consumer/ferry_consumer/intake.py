@@ -96,11 +96,28 @@ class Intake:
         self.resume([partition.topic_partition])
 
     def seek(self, place: TopicPartition, offset: int) -> None:
-        """Continue a partition at `offset`."""
+        """Continue a partition at `offset`.
+
+        Raises:
+            KafkaUnavailable: it stays where it is, to be tried again.
+        """
+        at = confluent_kafka.TopicPartition(place.topic, place.partition, offset)
         try:
-            self._consumer.seek(confluent_kafka.TopicPartition(place.topic, place.partition, offset))
+            self._consumer.seek(at)
         except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: seek in {place}: {error.args[0].str()}") from error
+            if error.args[0].code() != KafkaError._STATE:
+                raise KafkaUnavailable(f"Kafka: seek in {place}: {error.args[0].str()}") from error
+            self._fetch_anew(at)
+
+    def _fetch_anew(self, at: confluent_kafka.TopicPartition) -> None:
+        """With `auto.offset.reset=error` librdkafka stops fetching at an offset that Kafka doesn't have, for good: it
+        seeks no more in that partition until that is assigned again. Stays paused, as after a seek."""
+        try:
+            self._consumer.incremental_unassign([at])
+            self._consumer.incremental_assign([at])
+            self._consumer.pause([at])
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Kafka: fetching {at.topic}-{at.partition} anew: {error.args[0].str()}") from error
 
     def committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
         """Read the group's commits.
