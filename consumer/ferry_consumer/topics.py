@@ -114,9 +114,19 @@ class Topics:
                 found[TopicPartition(at.topic, at.partition)] = future.result().offset
             except KafkaException as error:
                 problem = error
+        for topic in {place.topic for place in places if place not in found}:
+            self._refresh(topic)
         if problem and not found:
             raise KafkaUnavailable(f"Kafka: reading the log range of {places[0]}: {problem.args[0].str()}") from problem
         return found
+
+    def _refresh(self, topic: str) -> None:
+        """Ask for the topic's leaders anew: what librdkafka's admin client remembers of them fails for minutes, with
+        `FENCED_LEADER_EPOCH`, after a broker was away and came back as the leader it was."""
+        try:
+            self._admin.list_topics(topic, timeout=REQUEST_TIMEOUT_SECONDS)
+        except KafkaException as error:
+            log.debug("the leaders of %s can't be told now: %s", topic, error)
 
     def partition_count(self, topic: str) -> int:
         """How many partitions a topic has.
