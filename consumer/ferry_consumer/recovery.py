@@ -7,9 +7,10 @@ import time
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from ferry_consumer.added_partitions import AddedPartitions
 from ferry_consumer.commit import Signature
 from ferry_consumer.partition import Partition, Tenure
-from ferry_consumer.resume import Committed, Facts, Plan, is_signed, plan, went_back
+from ferry_consumer.resume import Committed, Facts, Plan, Reason, is_signed, plan, went_back
 from ferry_consumer.task_message import TaskTemplate
 from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger.client import server_time_ms
@@ -55,6 +56,7 @@ class Recovery:
         self._metrics = metrics
         self._server_clock = server_clock
         self._pauses = pauses
+        self._added = AddedPartitions(settings, client, intake, topics)
         self._told: dict[TopicPartition, float] = {}
 
     def take_up(self, partitions: list[Partition]) -> None:
@@ -98,6 +100,7 @@ class Recovery:
         else:
             self._pauses.note(partition.place.keys, seen.pauses)
         wanted = plan(self._facts(partition, committed, seen, identity, log_range))
+        first_time = wanted.reason is Reason.FRESH
         acquired = acquire(
             self._client,
             partition.place.keys,
@@ -112,6 +115,7 @@ class Recovery:
             drop_from=wanted.drop_from,
             rewound=wanted.rewound,
             counted=partition.counted,
+            partitions=self._added.count(partition.topic_partition) if first_time else seen.partitions,
         )
         if not isinstance(acquired, Acquired):
             log.warning("%s: the ledger changed while it was being acquired, trying again", partition.topic_partition)
@@ -136,20 +140,10 @@ class Recovery:
             identity.topic_id,
             *log_range,
             self._settings.consumer_offset_reset,
-            new_here and self._topic_known(partition),
+            new_here and self._added.contains(partition.topic_partition),
             partition.highest_epoch,
             partition.reached,
         )
-
-    def _topic_known(self, partition: Partition) -> bool:
-        """A partition that was added to a topic which the group already reads starts at its beginning."""
-        topic, own = partition.topic_partition
-        others = [
-            partition.topic_partition._replace(partition=number)
-            for number in range(self._topics.partition_count(topic))
-            if number != own
-        ]
-        return any(self._intake.committed(others).values()) if others else False
 
     def _sign(
         self, partition: Partition, wanted: Plan, acquired: Acquired, committed: Committed | None, identity: Identity

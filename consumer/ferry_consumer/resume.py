@@ -35,8 +35,8 @@ class Committed:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """All that decides. `epoch_in_memory` is the highest epoch that this process has held for the partition,
-    `reached_in_memory` the end of what it dispatched then; `topic_known` tells that the group has committed another
-    partition of the topic."""
+    `reached_in_memory` the end of what it dispatched then; `topic_known` tells that the partition
+    was added to a topic which the group reads."""
 
     committed: Committed | None
     ledger: Inspection

@@ -81,7 +81,7 @@ def test_acquiring_creates_a_ledger(ledger: LedgerProbe) -> None:
     assert ledger.head() == {
         "format": "1", "ledger": LEDGER, "epoch": "1", "position": "7", "committed": "5", "cluster_id": "cluster-id",
         "topic_id": "topic-id", "entries": "0", "messages": "0", "dead_letters": "0",
-        "restored": "0", "rewound": "0",
+        "restored": "0", "rewound": "0", "partitions": "0",
     }  # fmt: skip
     assert ledger.inspect().condition is Condition.SOUND
 

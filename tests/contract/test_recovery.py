@@ -30,10 +30,11 @@ class KafkaSays:
 
     def __init__(self, ranges: Mapping[int, tuple[int, int]], commits: Mapping[int, Committed]) -> None:
         """Log ranges and commits by partition; a partition without a range has no leader."""
-        self.ranges, self.commits = ranges, commits
+        self.ranges, self.commits = ranges, dict(commits)
         self.signed: dict[int, tuple[int, str]] = {}
         self.sought: dict[int, int] = {}
         self.refuses_commits = False
+        self.partitions = 1
 
     def committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
         """The group's commits."""
@@ -47,8 +48,8 @@ class KafkaSays:
         """This is a member."""
 
     def partition_count(self, topic: str) -> int:
-        """One: no other partition makes the topic known."""
-        return 1
+        """Unless a test says so one: no other partition makes the topic known."""
+        return self.partitions
 
     def identity(self, topic: str) -> Identity:
         """Always the same cluster and topic."""
@@ -59,6 +60,7 @@ class KafkaSays:
         if self.refuses_commits:
             raise KafkaUnavailable("no")
         self.signed |= {place.partition: signed for place, signed in offsets.items()}
+        self.commits |= {place.partition: Committed(*signed) for place, signed in offsets.items()}
 
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Note where it goes on."""
@@ -99,6 +101,34 @@ def test_a_fresh_start_is_signed_at_once(redis_url: str, partitions: list[Partit
     offset, metadata = kafka.signed[0]
     signature = Signature.parse(metadata)
     assert (offset, signature is not None and signature.topic_id) == (5, "topic-id")
+
+
+def test_latest_holds_for_every_partition_of_a_topic_that_is_new_to_the_group(
+    redis_url: str, partitions: list[Partition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether one consumer takes them up or several: that one has been committed already makes the next one not old."""
+    monkeypatch.setenv("CONSUMER_OFFSET_RESET", "latest")
+    kafka = KafkaSays({0: (0, 10), 1: (0, 20)}, {})
+    kafka.partitions = 2
+    for partition in partitions:
+        take_up(redis_url, kafka, [partition])
+    assert kafka.sought == {0: 10, 1: 20}
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_an_added_partition_starts_at_its_beginning_with_latest_too(
+    redis_url: str, partitions: list[Partition], monkeypatch: pytest.MonkeyPatch, forgotten: bool
+) -> None:
+    """Also after the first one was acquired again since, or where its ledger doesn't know how many there were."""
+    monkeypatch.setenv("CONSUMER_OFFSET_RESET", "latest")
+    kafka = KafkaSays({0: (0, 10), 1: (0, 20)}, {})
+    take_up(redis_url, kafka, partitions[:1])
+    kafka.partitions = 2
+    if forgotten:
+        connect(redis_url).hdel(partitions[0].place.keys.head, "partitions")
+    partitions[0].lose()
+    take_up(redis_url, kafka, partitions)
+    assert kafka.sought == {0: 10, 1: 0}
 
 
 def test_after_a_truncation_the_commit_is_brought_down(redis_url: str, partitions: list[Partition]) -> None:

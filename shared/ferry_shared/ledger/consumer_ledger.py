@@ -66,6 +66,11 @@ class Inspection:
     head: Head | None
     pauses: Pauses = NO_PAUSES
 
+    @property
+    def partitions(self) -> int:
+        """How many partitions the topic had when the group first took this one up; 0 where that is not known."""
+        return _number(self.head.fields.get("partitions", "")) if self.head else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -223,10 +228,12 @@ def acquire(
     drop_from: int | None,
     rewound: int = 0,
     counted: Counted = NOTHING_COUNTED,
+    partitions: int = 0,
 ) -> Acquired | Refused:
     """Take over a ledger, or create it; refused when somebody else changed it since `seen` was read.
 
     `rewound` offsets are dispatched again; the ledger's counts become at least what is `counted` already.
+    `partitions` is how many the topic had when the group first took this one up; 0 where that is not known.
     """
     fields: Mapping[str, str] = seen.head.fields if seen.head else {}
     names = ("format", "ledger", "epoch", "position", "committed", "topic_id")
@@ -236,12 +243,26 @@ def acquire(
     arguments = (
         *head, ledger, epoch_floor, position, committed, cluster_id, topic_id,
         "drop" if drop else "keep", "" if drop_from is None else drop_from,
-        rewound, counted.dead_letters, counted.restored, counted.rewound,
+        rewound, counted.dead_letters, counted.restored, counted.rewound, partitions,
     )  # fmt: skip
     reply = run(client, Call("acquire", keys.all, arguments))
     if reply[0] != b"acquired":
         return _refused(reply)
     return Acquired(Ownership(ledger, int(reply[1])), position, committed, reply[2], reply[3])
+
+
+def first_partition_counts(client: redis.Redis, ledgers: Sequence[LedgerKeys]) -> list[int]:
+    """How many partitions the topic had when the group first took each of these up; 0 where that is not known.
+
+    Raises:
+        RedisUnavailable: it did not answer.
+    """
+    with translated():
+        pipeline = client.pipeline(transaction=False)
+        for keys in ledgers:
+            pipeline.hget(keys.head, "partitions")
+        replies = pipeline.execute(raise_on_error=False) if ledgers else []
+    return [_number(reply.decode("utf-8", "replace")) if isinstance(reply, bytes) else 0 for reply in replies]
 
 
 def dispatch(client: redis.Redis, dispatches: Sequence[Dispatch]) -> list[Dispatched | Refused | Exception]:

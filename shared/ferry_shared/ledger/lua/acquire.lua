@@ -1,7 +1,8 @@
 -- The only script that creates or drops a ledger. ARGV: 1-6 the head as it was read (format, ledger, epoch, position,
 -- committed, topic id; '' where missing) or '?' in 1 when it could not be read, 7 the ledger's id, 8 the lowest epoch to
 -- exceed, 9 position, 10 committed, 11 cluster id, 12 topic id, 13 'drop' or 'keep', 14 drop entries at or above this offset,
--- 15 how many offsets are dispatched again, 16-18 dead letters, restored and rewound as the consumer remembers them.
+-- 15 how many offsets are dispatched again, 16-18 dead letters, restored and rewound as the consumer remembers them,
+-- 19 how many partitions the topic had when the group first took this one up.
 if ARGV[1] == '?' then
   -- Somebody else may have made it anew since.
   if not wrong_type(ledger_kinds()) then
@@ -54,5 +55,6 @@ else
 end
 redis.call('HSET', HEAD, 'format', FORMAT, 'ledger', ARGV[7], 'epoch', int(epoch), 'position', ARGV[9],
   'committed', ARGV[10], 'cluster_id', ARGV[11], 'topic_id', ARGV[12],
-  'dead_letters', int(counted.dead_letters), 'restored', int(counted.restored), 'rewound', int(counted.rewound + tonumber(ARGV[15])))
+  'dead_letters', int(counted.dead_letters), 'restored', int(counted.restored), 'rewound', int(counted.rewound + tonumber(ARGV[15])),
+  'partitions', ARGV[19])
 return {'acquired', int(epoch), redis.call('ZCARD', INFLIGHT), dropped}
