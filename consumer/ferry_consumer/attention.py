@@ -117,6 +117,7 @@ class Attention:
         """Kafka no longer has the record: what the worker stored is all there is."""
         payload = consumer_ledger.stored_payload(self._client, partition.place.keys, due.member)
         if not payload:
+            self._metrics.lost_to_retention.labels(partition.topic_partition.topic).inc()
             log.error(
                 "Kafka has deleted the failed task's record, and no payload was stored: its dead letter has no value",
                 extra={"task_id": f"{partition.topic_partition}-{due.member}"},

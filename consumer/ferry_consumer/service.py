@@ -24,7 +24,9 @@ from ferry_consumer.partition import Partition, Place
 from ferry_consumer.pausing import Pausing
 from ferry_consumer.record_reader import RecordReader
 from ferry_consumer.recovery import Recovery
+from ferry_consumer.recreated_topics import RecreatedTopics
 from ferry_consumer.redelivery import Redelivery
+from ferry_consumer.retention_watch import RetentionWatch
 from ferry_consumer.server_clock import ServerClock
 from ferry_consumer.server_watch import ServerWatch
 from ferry_consumer.standing_pauses import StandingPauses
@@ -84,6 +86,8 @@ class Consumer:
         self._redelivery = Redelivery(settings, self._client, self._reader, self._metrics, clock)
         self._server_watch = ServerWatch(self._client)
         self._status = StatusWriter(settings, self._client, self._topics, self._metrics, self._health)
+        self._retention = RetentionWatch(clock)
+        self._recreated = RecreatedTopics(self._topics)
         self._snapshot_turn = Every(settings.consumer_snapshot_interval_ms / 1000)
         self._status_turn = Every(settings.consumer_status_interval_seconds)
 
@@ -140,7 +144,7 @@ class Consumer:
         self._follow_rebalance()
         self._dispatcher.accept(messages, self._partitions, blocked=self._trouble.waiting)
         if self._status_turn.is_due():
-            self._status.write(self._partitions)
+            self._look_at_topics()
         if self._trouble.waiting:
             return
         try:
@@ -171,6 +175,13 @@ class Consumer:
         for field in self._pauses.take_lifted():
             self._limit.start_anew(field)
         self._pausing.apply(self._partitions.values())
+
+    def _look_at_topics(self) -> None:
+        """Now and then: tell how far each partition is, and see what has become of its topic."""
+        log_ranges = self._status.write(self._partitions)
+        self._retention.look(self._partitions.values(), log_ranges)
+        if log_ranges:
+            self._recreated.look(self._partitions.values())
 
     def _follow_rebalance(self) -> None:
         gone = self._intake.take_gone()

@@ -62,8 +62,11 @@ class StatusWriter:
         self._metrics = metrics
         self._health = health
 
-    def write(self, partitions: Mapping[TopicPartition, Partition]) -> None:
-        """Write the status of these partitions; when a server is away `/readyz` says which, and the work goes on."""
+    def write(self, partitions: Mapping[TopicPartition, Partition]) -> Mapping[TopicPartition, tuple[int, int]]:
+        """Write the status of these partitions; when a server is away `/readyz` says which, and the work goes on.
+
+        Returns what Kafka holds of them: the first offset, and the one after the last.
+        """
         ranges = self._log_ranges(partitions)
         now_ms = self._server_now_ms()
         at_ms = int(time.time() * 1000) if now_ms is None else now_ms
@@ -76,6 +79,7 @@ class StatusWriter:
         self._health.redis = now_ms is not None and self._publish(statuses)
         self._metrics.up.labels("kafka").set(self._health.kafka)
         self._metrics.up.labels("redis").set(self._health.redis)
+        return ranges or {}
 
     def _log_ranges(
         self, partitions: Mapping[TopicPartition, Partition]

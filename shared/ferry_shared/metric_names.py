@@ -28,7 +28,7 @@ ACQUISITIONS = Metric(
     "ferry_acquisitions", "counter", "Partitions taken up, by why they start where they do.", ("reason",)
 )
 LOST_TO_RETENTION = Metric(
-    "ferry_lost_to_retention", "counter", "Records that Kafka deleted before they were dispatched.", ("topic",)
+    "ferry_lost_to_retention", "counter", "Records that Kafka deleted while they were still needed.", ("topic",)
 )
 RESTORED = Metric(
     "ferry_restored", "counter", "Copies that the transport handed back, as the ledger counts them.", PLACE
