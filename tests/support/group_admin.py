@@ -67,6 +67,14 @@ def group_members(bootstrap_servers: str, group: str) -> int:
     return len(admin.describe_consumer_groups([group])[group].result(_TIMEOUT_SECONDS).members)
 
 
+def committed_metadata(bootstrap_servers: str, group: str, topic: str, *, partition: int = 0) -> str:
+    """What was committed together with the group's offset; empty if there is no commit."""
+    admin = _admin(bootstrap_servers)
+    asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])
+    (answer,) = admin.list_consumer_group_offsets([asked])[group].result(_TIMEOUT_SECONDS).topic_partitions
+    return answer.metadata or ""
+
+
 def topic_id(bootstrap_servers: str, topic: str) -> str:
     """The id that Kafka gave to the topic of this name; empty if there is none."""
     admin = _admin(bootstrap_servers)

@@ -1,0 +1,66 @@
+"""An operator sets the group's offset while tasks of before are queued and running."""
+
+import signal
+from collections import Counter
+
+import pytest
+
+from ferry_console.local.kafka import LocalKafka
+from tests.support.acting import Acting, acts, places
+from tests.support.eventually import eventually
+from tests.support.ferry_processes import FerryProcesses
+from tests.support.group_admin import delete_group, set_group_offset
+from tests.support.kafka_records import committed_offsets, create_topic
+
+COMMITTED, RUNNING, POSITION, LOG_END = 3, (3, 4), 20, 30
+
+
+@pytest.mark.parametrize("offset", [1, 10, 25], ids=["below the committed", "between", "above the position"])
+def test_exactly_what_follows_an_operators_offset_runs(
+    kafka: LocalKafka, ferry: FerryProcesses, topic: str, offset: int
+) -> None:
+    """Tasks that wait from before are gone or stale, those that run come to their end and count for nothing."""
+    create_topic(kafka.bootstrap_servers, topic)
+    acting = Acting(ferry)
+    consumer = acting.consumer()
+    acting.worker()
+    acting.produce([*acts(COMMITTED), *acts(len(RUNNING), "wait", first=COMMITTED), *acts(POSITION - 5, first=5)])
+    eventually(lambda: committed_offsets(kafka.bootstrap_servers, acting.group, topic), {0: COMMITTED})
+    eventually(acting.in_flight, POSITION - COMMITTED)
+    eventually(acting.started, Counter(places(range(5))))
+    consumer.send_signal(signal.SIGTERM)
+    assert consumer.wait() == 0
+    acting.produce(acts(LOG_END - POSITION, first=POSITION))
+    assert acting.in_flight() == POSITION - COMMITTED
+    set_group_offset(kafka.bootstrap_servers, acting.group, topic, offset)
+    acting.consumer("next").wait_for_text(rf"{topic}-0: from offset {offset} \(an operator set")
+    acting.release()
+    acting.settle()
+    before = places(range(COMMITTED)) | places(RUNNING)
+    assert acting.done() == Counter(before) + Counter(places(range(offset, LOG_END)))
+    assert acting.dead_letters() == []
+
+
+def test_a_group_that_was_deleted_is_continued_from_the_ledger(
+    kafka: LocalKafka, ferry: FerryProcesses, topic: str
+) -> None:
+    """Kafka has no commit any more: what was dispatched is not dispatched again, and a commit is there at once."""
+    create_topic(kafka.bootstrap_servers, topic)
+    acting = Acting(ferry)
+    consumer = acting.consumer()
+    acting.worker()
+    acting.produce([*acts(COMMITTED), *acts(2, "wait", first=COMMITTED), *acts(POSITION - 5, first=5)])
+    eventually(lambda: committed_offsets(kafka.bootstrap_servers, acting.group, topic), {0: COMMITTED})
+    eventually(acting.in_flight, POSITION - COMMITTED)
+    consumer.send_signal(signal.SIGTERM)
+    assert consumer.wait() == 0
+    acting.produce(acts(LOG_END - POSITION, first=POSITION))
+    delete_group(kafka.bootstrap_servers, acting.group)
+    assert committed_offsets(kafka.bootstrap_servers, acting.group, topic) == {}
+    assert acting.in_flight() > 0
+    acting.consumer("next").wait_for_text(rf"{topic}-0: from offset {POSITION} \(continued from the ledger")
+    assert committed_offsets(kafka.bootstrap_servers, acting.group, topic) == {0: COMMITTED}
+    acting.release()
+    acting.settle()
+    acting.assert_accounted()
+    assert acting.started() == Counter(places(range(LOG_END)))

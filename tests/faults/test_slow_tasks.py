@@ -1,0 +1,80 @@
+"""Slow tasks among fast ones, and queues that are longer than the age at which a message is looked for."""
+
+import time
+from collections import Counter
+
+import pytest
+
+from ferry_console.local.kafka import LocalKafka
+from ferry_console.local.ports import free_port
+from tests.support.acting import Acting, Place, acts, places
+from tests.support.eventually import eventually
+from tests.support.ferry_processes import FerryProcess, FerryProcesses
+from tests.support.http_get import http_get
+from tests.support.kafka_records import committed_offsets, create_topic
+from tests.support.processes_of import children_of, stopped
+
+REDELIVER_AFTER_SECONDS = 5.0
+SLOW = 50
+
+
+@pytest.mark.parametrize(
+    ("slow_seconds", "fast"),
+    [(8.0, 300), pytest.param(180.0, 20_000, marks=[pytest.mark.long, pytest.mark.timeout(600)])],
+)
+def test_the_commit_waits_at_the_slow_task_and_the_others_run_once(
+    kafka: LocalKafka, ferry: FerryProcesses, topic: str, slow_seconds: float, fast: int
+) -> None:
+    """A new consumer meanwhile repeats nothing of what is done above the commit."""
+    create_topic(kafka.bootstrap_servers, topic)
+    acting = Acting(ferry)
+    instance = {"CONSUMER_INSTANCE_ID": "same", "CONSUMER_REDELIVER_AFTER_SECONDS": str(REDELIVER_AFTER_SECONDS)}
+    killed = acting.consumer(settings=instance)
+    acting.worker()
+    started = time.monotonic()
+    acting.produce([*acts(SLOW), *acts(1, seconds=slow_seconds, first=SLOW), *acts(fast - SLOW, first=SLOW + 1)])
+    everything = places(range(fast + 1))
+    eventually(lambda: set(acting.done()) == everything - {Place(0, SLOW)}, expected=True, timeout_seconds=slow_seconds)
+    eventually(lambda: committed_offsets(kafka.bootstrap_servers, acting.group, topic), {0: SLOW})
+    killed.kill()
+    assert acting.in_flight() == 1
+    successor = acting.consumer("successor", instance)
+    successor.wait_for_text(rf"{topic}-0: from offset {fast + 1} \(continued from the ledger")
+    acting.produce(acts(10, first=fast + 1))
+    eventually(lambda: len(acting.done()), fast + 10)
+    assert committed_offsets(kafka.bootstrap_servers, acting.group, topic) == {0: SLOW}
+    assert time.monotonic() - started < slow_seconds, "the slow task was to run all the time"
+    acting.settle(timeout_seconds=slow_seconds + 30)
+    acting.assert_accounted()
+    assert acting.started() == Counter(everything | places(range(fast + 1, fast + 11)))
+
+
+def test_waiting_longer_than_the_redelivery_age_is_no_reason_to_queue_again(
+    kafka: LocalKafka, ferry: FerryProcesses, topic: str
+) -> None:
+    """Messages wait behind a worker that stands still, and are held by it, three times as long: none is repeated."""
+    create_topic(kafka.bootstrap_servers, topic)
+    acting, port = Acting(ferry), free_port()
+    age = {"CONSUMER_REDELIVER_AFTER_SECONDS": str(REDELIVER_AFTER_SECONDS), "CONSUMER_HTTP_PORT": str(port)}
+    consumer = acting.consumer(settings=age)
+    worker = acting.worker()
+    acting.produce(acts(200, seconds=0.2))
+    eventually(lambda: acting.started().total() > 0, expected=True)
+    with stopped(worker.pid, *children_of(worker.pid)):
+        waiting, held = acting.queued_ids(), acting.in_flight()
+        assert 100 < waiting.total() < held
+        time.sleep(3 * REDELIVER_AFTER_SECONDS)
+        assert acting.queued_ids() == waiting
+    assert _redelivered(consumer, port, topic) == 0
+    acting.settle()
+    acting.assert_accounted()
+    assert acting.started() == Counter(places(range(200)))
+    assert _redelivered(consumer, port, topic) == 0
+
+
+def _redelivered(consumer: FerryProcess, port: int, topic: str) -> float:
+    lines = http_get(port, "/metrics")[1].splitlines()
+    assert any(line.startswith("ferry_dispatched_total") for line in lines)
+    counted = [float(line.split()[-1]) for line in lines if line.startswith("ferry_redelivered_total{")]
+    assert sum(counted) == consumer.output().count("queued again")
+    return sum(counted)
