@@ -81,6 +81,7 @@ Ferry is running. Ctrl-C stops it; data and logs are kept in {folder.path}
 Paste into another terminal:
   {commands.to_kafka(running, "ferry-producer", "hello")}
   {commands.to_kafka(running, "ferry-producer", "--forever", "--interval", "0.2")}
+  {commands.to_all(running, "ferry", "status", "--watch")}
   {commands.to_all(running, "ferry", "trace", f"{running.topic}-0-0")}
 """
 

@@ -53,3 +53,8 @@ def test_every_status_is_one_line_of_printable_ascii(found: GroupStatus) -> None
     read = json.loads(line)
     for name in ("backlog", "lag", "in_flight", "dead_letters"):
         assert read["totals"][name] == sum(partition[name] for partition in read["partitions"])
+
+
+def test_controls_are_escaped_that_json_allows() -> None:
+    """DEL and C1 controls as well."""
+    assert json_line({"a": "\x7f\x1b\x9b"}) == '{"a": "\\u007f\\u001b\\u009b"}'
