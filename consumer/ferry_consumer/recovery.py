@@ -67,22 +67,33 @@ class Recovery:
             ConfigurationError: another Kafka cluster uses the same keys.
         """
         places = [partition.topic_partition for partition in partitions]
+        # In this order: `acquire` is refused if a successor has changed a ledger since it was read, so whatever else is
+        # known must be younger; and a topic's id is older than its range, or a new topic would begin at the old one's.
+        seen = [inspect(self._client, partition.place.keys) for partition in partitions]
+        identities = {topic: self._identity(topic) for topic in dict.fromkeys(place.topic for place in places)}
         commits, ranges = self._intake.committed(places), self._topics.log_ranges(places)
         self._intake.prove_membership(commits)
         self._server_clock.set(server_time_ms(self._client))
-        identities: dict[str, Identity] = {}
-        for partition in partitions:
+        for partition, inspection in zip(partitions, seen, strict=True):
             place = partition.topic_partition
-            log_range = ranges.get(place)
+            log_range, identity = ranges.get(place), identities[place.topic]
+            if isinstance(identity, KafkaUnavailable):
+                self._wait_for(partition, identity)
+                continue
             if log_range is None:
                 self._wait_for(partition, KafkaUnavailable(f"Kafka does not say what {place} holds, it has no leader"))
                 continue
             try:
-                if place.topic not in identities:
-                    identities[place.topic] = self._topics.identity(place.topic)
-                self._take_up(partition, commits[place], log_range, identities[place.topic])
+                self._take_up(partition, inspection, commits[place], log_range, identity)
             except KafkaUnavailable as error:
                 self._wait_for(partition, error)
+
+    def _identity(self, topic: str) -> Identity | KafkaUnavailable:
+        """One topic without an answer must not hold up the others."""
+        try:
+            return self._topics.identity(topic)
+        except KafkaUnavailable as error:
+            return error
 
     def _wait_for(self, partition: Partition, error: KafkaUnavailable) -> None:
         partition.postpone(AGAIN_AFTER_SECONDS)
@@ -92,9 +103,13 @@ class Recovery:
             log.warning("%s; %s is tried again, the other partitions go on", error, place)
 
     def _take_up(
-        self, partition: Partition, committed: Committed | None, log_range: tuple[int, int], identity: Identity
+        self,
+        partition: Partition,
+        seen: Inspection,
+        committed: Committed | None,
+        log_range: tuple[int, int],
+        identity: Identity,
     ) -> None:
-        seen = inspect(self._client, partition.place.keys)
         if went_back(seen, partition.highest_epoch, partition.expected, partition.committed_in_ledger):
             self._pauses.write_again(partition.place.keys, seen.pauses)
         else:

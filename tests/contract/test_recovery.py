@@ -1,6 +1,7 @@
 """Partitions are taken up on a real ledger; Kafka's answers are the test's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -34,6 +35,8 @@ class KafkaSays:
         self.signed: dict[int, tuple[int, str]] = {}
         self.sought: dict[int, int] = {}
         self.refuses_commits = False
+        self.topic_id = "topic-id"
+        self.meanwhile: Callable[[], None] = lambda: None
         self.partitions = 1
 
     def committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
@@ -45,15 +48,16 @@ class KafkaSays:
         return {place: self.ranges[place.partition] for place in places if place.partition in self.ranges}
 
     def prove_membership(self, commits: object) -> None:
-        """This is a member."""
+        """This is a member; what happens `meanwhile` happens right after."""
+        self.meanwhile()
 
     def partition_count(self, topic: str) -> int:
         """Unless a test says so one: no other partition makes the topic known."""
         return self.partitions
 
     def identity(self, topic: str) -> Identity:
-        """Always the same cluster and topic."""
-        return Identity("cluster", "topic-id")
+        """Always the same cluster."""
+        return Identity("cluster", self.topic_id)
 
     def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]], *, wait: bool = False) -> None:
         """Take a commit."""
@@ -242,3 +246,42 @@ def test_a_pause_that_was_lifted_while_the_partition_was_lost_stays_lifted(
     assert pauses.of(partitions[0].place.keys) is None
     assert read_pauses(client, "", "ferry") == {}
     assert pauses.take_lifted() == ["orders"]
+
+
+def test_a_successor_is_not_overtaken_with_what_was_read_before_it(redis_url: str, partitions: list[Partition]) -> None:
+    """A consumer stands still after it has read the commits; meanwhile the group is rewound and another one begins."""
+    signed = Committed(5, str(Signature("ledger", "topic-id", 1)))
+    kafka, later = KafkaSays({0: (0, 10)}, {0: signed}), KafkaSays({0: (0, 10)}, {0: Committed(2, "")})
+    late, successor = partitions[0], replace(partitions[0])
+    kafka.meanwhile = lambda: take_up(redis_url, later, [successor])
+    take_up(redis_url, kafka, [late])
+    assert (successor.tenure is not None, successor.expected) == (True, 2)
+    assert late.tenure is None, "it acquired the ledger by the commit of before the rewind"
+    kafka.meanwhile, kafka.commits = lambda: None, {0: Committed(*later.signed[0])}
+    take_up(redis_url, kafka, [late])
+    assert late.expected == 2
+
+
+def test_a_topic_recreated_between_two_questions_begins_at_its_own_beginning(
+    redis_url: str, partitions: list[Partition]
+) -> None:
+    """The new topic's id with the old one's range would pass over what the new one holds, for ever."""
+    kafka = KafkaSays({0: (50, 60)}, {})
+
+    class Recreated(KafkaSays):
+        """Asked for one thing, it has another topic for the next question."""
+
+        def log_ranges(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+            """The old topic's, the last it says of that."""
+            ranges = super().log_ranges(places)
+            self.ranges, self.topic_id = {0: (0, 3)}, "new"
+            return ranges
+
+    recreated = Recreated({0: (50, 60)}, {})
+    take_up(redis_url, kafka, partitions[:1])
+    recreated.commits = {0: Committed(*kafka.signed[0])}
+    partitions[0].lose()
+    take_up(redis_url, recreated, partitions[:1])
+    partitions[0].lose()
+    take_up(redis_url, recreated, partitions[:1])
+    assert partitions[0].expected == 0
