@@ -1,11 +1,13 @@
 """A Celery app that already exists, made to complete the ledger by one line."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.worker_harness import QUICK_START, WorkerBench, wait_until
+from tests.support.valkey_server import ValkeyServer
 
 APP = """
 import os
@@ -20,6 +22,15 @@ def handle_order(order: dict[str, int]) -> None:
     print(f"took {order['number'] + 1}")
     if order["number"] < 0:
         raise ValueError("negative")
+"""
+
+SLOW = """
+import time
+
+@app.task(name="shop.slow")
+def handle_slowly(order: dict[str, int]) -> None:
+    print(f"began {order['number']}")
+    time.sleep(1)
 """
 
 
@@ -54,3 +65,26 @@ def test_a_limit_above_the_lease_is_refused(bench: WorkerBench) -> None:
     assert ended.returncode == 2, ended.stderr
     assert "WORKER_TASK_TIME_LIMIT_SECONDS (100)" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_its_worker_outlives_a_restart_of_redis(tmp_path: Path) -> None:
+    """kombu's own transport would end it with an AttributeError; Ferry's goes on, and what was reserved runs once."""
+    server = ValkeyServer(tmp_path / "valkey", persistence="append-only")
+    (tmp_path / "shop.py").write_text(APP + SLOW, encoding="utf-8")
+    bench = WorkerBench(server.url, tmp_path)
+    bench.processes.settings = {"SHOP_BROKER": server.url, "PYTHONPATH": ":".join([str(tmp_path), *sys.path])}
+    try:
+        server.start()
+        server.wait_ready()
+        orders = bench.partition("shop.slow")
+        orders.dispatch(*(b'{"number": %d}' % number for number in range(6)))
+        worker = bench.processes.start("shop", "-m", "celery", "-A", "shop", "worker", "-c", "1", *QUICK_START)
+        worker.wait_for_text("began 0")
+        server.kill()
+        server.start()
+        wait_until(lambda: not orders.entries and orders.left_in_transport == (0, 0), 60.0)
+        assert worker.running
+        assert [worker.output().count(f"began {number}") for number in range(6)] == [1] * 6
+    finally:
+        bench.processes.stop_all()
+        server.stop()

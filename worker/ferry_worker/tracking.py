@@ -7,11 +7,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from celery import signals
+
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.settings import REDIS_SCHEMES
 from ferry_worker.configuration import tracked_configuration, worker_settings
 from ferry_worker.ledger_access import parent_ledger, pool_ledger
 from ferry_worker.start_checks import check_when_worker_starts
+from ferry_worker.transport import register_transport
 
 if TYPE_CHECKING:
     from ferry_shared.ledger.worker_ledger import WorkerLedger
@@ -34,6 +37,18 @@ def track(app: Any, ledger_url: str | None = None) -> None:
     app.__dict__.pop("Task", None)
     app.add_defaults(lambda: tracked_configuration(worker_settings()))
     check_when_worker_starts(app)
+    _use_our_transport_when_worker_starts(app)
+
+
+def _use_our_transport_when_worker_starts(app: Any) -> None:
+    """With kombu's own a restart of Redis ends the worker; an app's other transport or broker is left alone."""
+
+    def use(sender: Any, **_: Any) -> None:
+        url = str(app.conf.broker_read_url or app.conf.broker_url or "")
+        if sender.app is app and not app.conf.broker_transport and url.partition("://")[0] in REDIS_SCHEMES:
+            app.conf.broker_transport = register_transport()
+
+    signals.worker_init.connect(use, weak=False)
 
 
 @dataclass(frozen=True, slots=True)

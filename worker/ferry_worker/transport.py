@@ -4,21 +4,92 @@ After a lost connection Celery 5.7 closes the old channel a second time, and tas
 later. kombu has dropped the old transport's address by then, and both end the worker: "Unrecoverable error:
 AttributeError: 'NoneType' object has no attribute 'hostname'". Redis has no channels, an acknowledgement is a deletion
 by tag: with the address kept, the old channel connects again and acknowledges what it delivered.
+
+A channel that is closed hands back what it had reserved. With Redis away kombu tries that once and gives up, and those
+tasks wait for the visibility timeout. Here they are handed back as soon as Redis answers, except for those that run.
+
+A full Redis hands a message out and refuses to note that it was taken: that ends kombu's worker and loses the message.
+Here it is noted all the same, so a full queue is worked off.
 """
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from kombu.transport import TRANSPORT_ALIASES, redis
+from celery.worker import state
+from kombu.transport import TRANSPORT_ALIASES, redis, virtual
+from kombu.utils.json import dumps
+from redis.exceptions import OutOfMemoryError
 
 #: What `broker_transport` and the worker's banner say.
 TRANSPORT_NAME = "ferry-redis"
+
+#: KEYS: kombu's index of taken messages, the messages. ARGV: when it was taken, its delivery tag, the message.
+NOTE_TAKEN = """#!lua flags=allow-oom
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+"""
+
+#: Delivery tags of this process that could not be handed back yet; tags are unique, so it need not say of which broker.
+_left_behind: set[str] = set()
+
+
+class QoS(redis.QoS):
+    """Notes what is taken on a full Redis too; hands back later what it can't hand back now."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note that a message was taken."""
+        try:
+            super().append(message, delivery_tag)  # type: ignore[no-untyped-call]
+        except OutOfMemoryError:
+            self._note_taken(message, delivery_tag)
+            virtual.QoS.append(self, message, delivery_tag)
+
+    def _note_taken(self, message: Any, delivery_tag: str) -> None:
+        delivery = message.delivery_info
+        content = dumps([message._raw, delivery["exchange"], delivery["routing_key"]])
+        # kombu's client puts the prefix before the keys of the commands that kombu uses, and EVAL isn't one of them.
+        keys = [self.channel.global_keyprefix + key for key in (self.unacked_index_key, self.unacked_key)]
+        with self.channel.conn_or_acquire() as client:
+            client.execute_command("EVAL", NOTE_TAKEN, len(keys), *keys, time.time(), delivery_tag, content)
+
+    def restore_unacked(self, client: Any = None) -> None:
+        """Hand back everything that was delivered and not acknowledged.
+
+        Raises one of the channel's connection errors when Redis is away; `restore_visible` goes on with it.
+        """
+        delivered = set(self._delivered)
+        try:
+            super().restore_unacked(client)  # type: ignore[no-untyped-call]
+        except self.channel.connection_errors:
+            _left_behind.update(delivered - _running())
+            raise
+
+    def restore_visible(self, *arguments: Any, **options: Any) -> None:
+        """Celery's regular sweep; what was left behind comes first."""
+        while _left_behind:
+            tag = next(iter(_left_behind))
+            self.restore_by_tag(tag)  # type: ignore[no-untyped-call]
+            _left_behind.discard(tag)
+        super().restore_visible(*arguments, **options)  # type: ignore[no-untyped-call]
+
+
+def _running() -> set[str]:
+    """The delivery tags of what this worker's processes are running."""
+    return {request.message.delivery_tag for request in tuple(state.active_requests)}
+
+
+class Channel(redis.Channel):
+    """kombu's, with that `QoS`."""
+
+    QoS = QoS
 
 
 class Transport(redis.Transport):
     """Keeps the connection's address when kombu drops it."""
 
+    Channel = Channel
     _address: Any = None
 
     @property
