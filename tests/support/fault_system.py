@@ -4,8 +4,9 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.record import TopicPartition
@@ -14,6 +15,7 @@ from tests.support.eventually import eventually
 from tests.support.ferry_processes import FerryProcess, FerryProcesses
 from tests.support.kafka_records import committed_offsets, create_topic, end_offsets, produce, read_all
 from tests.support.queue_monitor import QueueMonitor
+from tests.support.tcp_proxy import TcpProxy
 from tests.support.valkey_server import ValkeyServer
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +46,8 @@ class FaultSystem:
         self._ferry = ferry
         self._servers = ferry.settings["KAFKA_BOOTSTRAP_SERVERS"]
         self._partitions = partitions
-        self._sent = 0
+        # Shared with the views of other groups.
+        self._texts: list[str] = []
         self._record, self._hold = ferry.directory / f"{topic}.record", ferry.directory / f"{topic}.hold"
         ferry.settings |= {
             "CELERY_BROKER_URL": server.url,
@@ -59,11 +62,25 @@ class FaultSystem:
         }
         create_topic(self._servers, topic, partitions)
 
+    def url_through(self, proxy: TcpProxy) -> str:
+        """The server's address for a process that is to reach it through `proxy`."""
+        return f"redis://127.0.0.1:{proxy.port}/0"
+
+    def set_key_prefix(self, prefix: str) -> None:
+        """All processes that start from now on put `prefix` before their keys."""
+        self._ferry.settings["FERRY_KEY_PREFIX"] = prefix
+
+    def as_group(self, group: str) -> Self:
+        """The same topic, servers and tasks through the eyes of another consumer group."""
+        other = copy(self)
+        other.group = group
+        return other
+
     # What runs
 
     def consumer(self, **settings: str) -> FerryProcess:
-        """Start a consumer, and wait until it has every partition."""
-        consumer = self._ferry.consumer(**settings)
+        """Start a consumer of this group, and wait until it has every partition."""
+        consumer = self._ferry.consumer(f"consumer of {self.group}", CONSUMER_GROUP=self.group, **settings)
         consumer.wait_for(lambda output: output.count(": from offset") >= self._partitions)
         return consumer
 
@@ -76,9 +93,9 @@ class FaultSystem:
 
     def send(self, count: int, kind: str = "text") -> None:
         """Write `count` messages, each with a text of its own; `kind` says what their tasks do."""
-        numbers = range(self._sent, self._sent + count)
-        self._sent += count
-        values: list[bytes | None] = [json.dumps({"text": f"{kind} {number}"}).encode() for number in numbers]
+        texts = [f"{kind} {number}" for number in range(self.sent, self.sent + count)]
+        self._texts += texts
+        values: list[bytes | None] = [json.dumps({"text": text}).encode() for text in texts]
         for partition in range(self._partitions):
             produce(self._servers, self.topic, values[partition :: self._partitions], partition=partition)
 
@@ -90,12 +107,17 @@ class FaultSystem:
         """Let them."""
         self._hold.unlink()
 
+    def restart_redis(self) -> None:
+        """Start the server that was killed, watched; it is another run, and it answers."""
+        self.server.start(before_listening=self.monitor.attach)
+        self.server.wait_ready()
+
     # What is there
 
     @property
     def sent(self) -> int:
         """How many messages were written."""
-        return self._sent
+        return len(self._texts)
 
     @property
     def in_flight(self) -> int:
@@ -118,10 +140,10 @@ class FaultSystem:
         ]
 
     def told(self, event: str) -> Counter[str]:
-        """How often tasks told `event` (started, retrying, failing, done), by text."""
+        """How often this group's tasks told `event` (started, retrying, failing, done), by text."""
         lines = self._record.read_text().splitlines() if self._record.exists() else []
-        words = [line.partition(" ") for line in lines]
-        return Counter(text for word, _, text in words if word == event)
+        words = [line.split(" ", 2) for line in lines]
+        return Counter(text for word, task_id, text in words if word == event and task_id.endswith(f"@{self.group}"))
 
     def wait_until_done(self, count: int, timeout_seconds: float = 60.0) -> None:
         """Wait until so many tasks have ended well."""
@@ -138,18 +160,27 @@ class FaultSystem:
 
     # The verdict
 
+    def wait_for_the_end(self, timeout_seconds: float = 60.0) -> None:
+        """Wait until all that was sent is done or dead and committed, and assert that nothing is lost."""
+        self.wait_until_idle(timeout_seconds)
+        self.assert_nothing_lost()
+
     def assert_nothing_lost(self) -> None:
         """Per partition, what has an offset is done or dead; and everything that was sent has an offset."""
         origins = self._origins()
-        assert len(origins) == self._sent
+        assert sorted(origins) == sorted(self._texts)
         ended = self.told("done")
         done = {origin for text, origin in origins.items() if text in ended}
-        missing = set(origins.values()) - done - self._dead()
+        missing = set(origins.values()) - done - self.dead_letters().keys()
         assert sorted(missing) == [], "neither done nor dead"
 
     def assert_each_ran_once(self) -> None:
         """No task was started twice, and none of those that ended well did so twice."""
         assert repeated(self.told("started")) == {}
+        assert repeated(self.told("done")) == {}
+
+    def assert_each_done_once(self) -> None:
+        """No task ended well twice; one that was killed on the way may have started more than once."""
         assert repeated(self.told("done")) == {}
 
     def assert_only_ran_again_from(self, committed: Mapping[int, int]) -> None:
@@ -159,9 +190,12 @@ class FaultSystem:
         assert [origin for origin in sorted(again) if origin.offset < committed[origin.partition]] == []
 
     def assert_each_queued_once(self) -> None:
-        """Every message went into the queue exactly once, by MONITOR; kombu put none back."""
-        assert self.monitor.queued == Counter(self.task_ids())
-        assert self.monitor.restored == Counter()
+        """Ferry put every message into the queue exactly once, by MONITOR."""
+        assert self.queued() == Counter(self.task_ids())
+
+    def queued(self) -> Counter[str]:
+        """How often Ferry put this group's tasks into the queue, by task id."""
+        return Counter({task: count for task, count in self.monitor.queued.items() if task.endswith(f"@{self.group}")})
 
     def task_ids(self) -> list[str]:
         """The task ids of all that was sent."""
@@ -171,11 +205,12 @@ class FaultSystem:
         records = read_all(self._servers, self.topic)
         return {json.loads(record.value or b"")["text"]: Origin(record.partition, record.offset) for record in records}
 
-    def _dead(self) -> set[Origin]:
-        dead = set()
+    def dead_letters(self) -> Counter[Origin]:
+        """How many dead letters there are of each message."""
+        dead: Counter[Origin] = Counter()
         for letter in read_all(self._servers, f"{self.topic}.dlq"):
             headers = {name: value for name, value in letter.headers if isinstance(value, bytes)}
-            dead.add(Origin(int(headers["x-original-partition"]), int(headers["x-original-offset"])))
+            dead[Origin(int(headers["x-original-partition"]), int(headers["x-original-offset"]))] += 1
         return dead
 
     def _left_over(self) -> list[str]:
@@ -188,3 +223,11 @@ class FaultSystem:
 def repeated(counts: Counter[str]) -> dict[str, int]:
     """What was counted more than once."""
     return {text: count for text, count in counts.items() if count > 1}
+
+
+def kill_redis(system: FaultSystem) -> None:
+    """kill -9 of the server, with messages in flight."""
+    assert system.in_flight > 0, "the kill was to find messages in flight"
+    before = system.server.process.pid
+    system.server.kill()
+    assert not Path(f"/proc/{before}").exists()

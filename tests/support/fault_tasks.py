@@ -14,11 +14,11 @@ from ferry_worker.celery import app
 from tests.support.fault_routes import HOLD, RECORD, SECONDS, TASK
 
 
-def tell(event: str, text: str) -> None:
+def tell(event: str, task_id: str, text: str) -> None:
     """Append a line; one write in append mode is never torn apart by another process's."""
     file = os.open(os.environ[RECORD], os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
     try:
-        os.write(file, f"{event} {text}\n".encode())
+        os.write(file, f"{event} {task_id} {text}\n".encode())
     finally:
         os.close(file)
 
@@ -27,14 +27,14 @@ def tell(event: str, text: str) -> None:
 def run(self: Any, message: Message) -> None:
     """Tell of the start, take the time, tell of the end."""
     text = message.text
-    tell("started", text)
+    tell("started", self.request.id, text)
     while Path(os.environ[HOLD]).exists():
         time.sleep(0.02)
     time.sleep(float(os.environ[SECONDS]))
     if text.startswith("retry") and self.request.retries == 0:
-        tell("retrying", text)
+        tell("retrying", self.request.id, text)
         raise self.retry(countdown=0.5)
     if text.startswith("fail"):
-        tell("failing", text)
+        tell("failing", self.request.id, text)
         raise ValueError(f"told to fail: {text}")
-    tell("done", text)
+    tell("done", self.request.id, text)

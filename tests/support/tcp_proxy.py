@@ -23,7 +23,8 @@ _Mode = Literal["pass through", "delay", "drop", "refuse"]
 class TcpProxy:
     """Listens on `port` of the loopback interface and carries every connection to `target_port`; a context manager.
 
-    The target may come and go: a connection that can't be carried on is closed. `cuts` counts the replies that
+    The target may come and go: a connection that can't be carried on is closed. New connections go to whatever
+    `target_port` is by then, as after a failover. `cuts` counts the replies that
     `cut_reply_after` swallowed, `connections` what was accepted so far.
     """
 
@@ -31,7 +32,7 @@ class TcpProxy:
         self.port = 0
         self.cuts = 0
         self.connections = 0
-        self._target_port = target_port
+        self.target_port = target_port
         self._mode: _Mode = "pass through"
         self._delay_seconds = 0.0
         self._pattern = b""
@@ -121,7 +122,7 @@ class TcpProxy:
             except OSError:
                 return
             try:
-                server = socket.create_connection((LOOPBACK, self._target_port), _CONNECT_SECONDS)
+                server = socket.create_connection((LOOPBACK, self.target_port), _CONNECT_SECONDS)
             except OSError:
                 client.close()
                 continue

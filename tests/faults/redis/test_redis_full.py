@@ -1,0 +1,80 @@
+"""Redis out of memory, and Redis that begins to evict."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.fault_system import FaultSystem
+
+
+@contextmanager
+def full(system: FaultSystem) -> Iterator[None]:
+    """The server has no memory left for the length of the block: not because of Ferry, whose keys are small."""
+    with system.server.client() as client:
+        client.config_set("maxmemory", "1mb")
+        used, limit = client.info("memory")["used_memory"], client.info("memory")["maxmemory"]
+        assert used > limit
+        try:
+            yield
+        finally:
+            client.config_set("maxmemory", "0")
+
+
+@pytest.mark.parametrize("prefix", ["", "shop:"])
+def test_redis_full_while_messages_come_in(system: FaultSystem, prefix: str) -> None:
+    """Nothing new is dispatched, and the consumer says why; what is queued runs and ends; then everything goes on."""
+    system.set_key_prefix(prefix)
+    consumer = system.consumer()
+    worker = system.worker()
+    system.send(100)
+    system.wait_until_done(20)
+    with full(system):
+        assert system.in_flight > 0
+        system.send(50)
+        # It was full before the consumer saw that it was filling up, or the other way round.
+        consumer.wait_for_text("used memory > 'maxmemory'.*nothing is lost, trying again|of its maxmemory")
+        system.wait_until_done(100)
+        assert system.queued().total() == 100
+    assert worker.running
+    system.wait_for_the_end()
+    system.assert_each_ran_once()
+    system.assert_each_queued_once()
+
+
+def test_redis_full_at_the_moment_of_a_retry_and_a_failure(system: FaultSystem) -> None:
+    """Both are recorded on the full server; the retry is queued and the dead letter written when there is memory."""
+    system.consumer()
+    system.worker()
+    system.hold_tasks()
+    system.send(1, "retry")
+    system.send(1, "fail")
+    eventually(lambda: system.told("started").total(), 2)
+    with full(system):
+        system.let_tasks_end()
+        eventually(lambda: (system.told("retrying").total(), system.told("failing").total()), (1, 1))
+        eventually(lambda: system.dead_letters().total(), 1)
+        assert system.told("started").total() == 2
+    system.wait_for_the_end()
+    assert sorted(system.told("started").items()) == [("fail 1", 1), ("retry 0", 2)]
+
+
+@pytest.mark.long
+def test_an_eviction_policy_set_at_run_time_is_refused_within_a_minute(system: FaultSystem) -> None:
+    """The consumer stops with exit code 2 and a sentence, messages in flight; put right, a new one goes on."""
+    consumer = system.consumer()
+    system.send(100)
+    system.wait_until_in_flight(100)
+    with system.server.client() as client:
+        client.config_set("maxmemory", "100mb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        assert consumer.wait(75.0) == 2
+        assert "expected noeviction" in consumer.output()
+        assert system.in_flight == 100
+        client.config_set("maxmemory-policy", "noeviction")
+    system.consumer()
+    system.worker()
+    system.wait_for_the_end()
+    system.assert_each_ran_once()
+    system.assert_each_queued_once()
