@@ -13,6 +13,7 @@ from pydantic_core import SchemaValidator
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 MAX_PROBLEMS_TOLD = 5
 #: Reading more of them out of pydantic takes seconds.
@@ -53,10 +54,15 @@ def problems_of(error: ValidationError) -> str:
     if error.error_count() > MAX_PROBLEMS_READ:
         return f"{error.error_count()} problems"
     details = error.errors(include_input=False, include_context=False, include_url=False)
-    told = [f"{_place(detail['loc'])}{detail['msg']}" for detail in details[:MAX_PROBLEMS_TOLD]]
+    told = [f"{_place(detail['loc'])}{_message(detail)}" for detail in details[:MAX_PROBLEMS_TOLD]]
     if len(details) > MAX_PROBLEMS_TOLD:
         told.append(f"and {len(details) - MAX_PROBLEMS_TOLD} more")
     return "; ".join(told)
+
+
+def _message(detail: ErrorDetails) -> str:
+    # pydantic's own words quote the tag that came.
+    return "The tag is none of the union's" if detail["type"] == "union_tag_invalid" else detail["msg"]
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -5,12 +5,12 @@ import subprocess
 import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Json, JsonValue, RootModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Json, JsonValue, RootModel, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ferry_shared.validation import MAX_PROBLEMS_READ, adapter_of, problems_of
@@ -100,6 +100,21 @@ def test_a_models_fields_are_all_told() -> None:
     with pytest.raises(ValidationError) as caught:
         adapter_of(Order).validate_json("{}")
     assert problems_of(caught.value) == "number: Field required; note: Field required"
+
+
+def test_the_tag_of_a_union_is_not_quoted() -> None:
+    """It is a value like any other, and values are left out."""
+
+    class Circle(BaseModel):
+        kind: Literal["circle"]
+
+    class Square(BaseModel):
+        kind: Literal["square"]
+
+    shape: Any = Annotated[Circle | Square, Field(discriminator="kind")]
+    with pytest.raises(ValidationError) as caught:
+        adapter_of(shape).validate_json('{"kind": "4111-1111"}')
+    assert problems_of(caught.value) == "The tag is none of the union's"
 
 
 class Everything(BaseModel):
