@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from tests.chaos.evidence import Acquisition, Execution, RedeliveryLine
-from tests.chaos.monitor_lines import Cause, Push
+from tests.chaos.monitor_lines import Cause, Push, first_cause
+from tests.chaos.observer import ATTACHED, DETACHED, FOUND, PUSHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 STARTED = "started"
-PUSHED, ATTACHED = "pushed", "attached"
 _REDELIVERED = "queued again"
 
 
@@ -37,19 +37,28 @@ def read_executions(lines: Iterable[str]) -> list[Execution]:
 
 
 def read_pushes(lines: Iterable[str]) -> list[Push]:
-    """Read what the observer saw entering the queue."""
-    found = []
+    """Read what the observer saw entering the queue, and what it found there that it had not seen."""
+    pushes: list[Push] = []
+    seen: set[str] = set()
+    ended = 0.0
     for line in lines:
         what, *fields = line.rstrip("\n").split("\t")
         if what == PUSHED:
             at, cause, task_id, tag = fields
-            found.append(Push(float(at), Cause(cause), task_id, tag))
-    return found
+            pushes.append(Push(float(at), Cause(cause), task_id, tag))
+            seen.add(tag)
+        elif what == FOUND and fields[2] not in seen:
+            _, task_id, tag = fields
+            pushes.append(Push(ended, first_cause(tag), task_id, tag))
+            seen.add(tag)
+        elif what == DETACHED:
+            ended = float(fields[0])
+    return pushes
 
 
 def read_attachments(lines: Iterable[str]) -> list[str]:
     """The run ids of the servers that the observer was attached to, in order."""
-    return [fields[2] for fields in (line.split() for line in lines) if fields[0] == ATTACHED]
+    return [line.split()[2] for line in lines if line.startswith(ATTACHED)]
 
 
 def read_acquisitions(lines: Iterable[str]) -> list[Acquisition]:

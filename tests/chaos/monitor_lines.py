@@ -11,14 +11,14 @@ import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from ferry_shared.ledger.scripts import script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 class Cause(StrEnum):
@@ -103,5 +103,18 @@ class PushReader:
             return
         cause = self._running if prefix[2] == b"lua" else Cause.TRANSPORT
         for message in words[2:]:
-            properties = orjson.loads(message)["properties"]
-            yield Push(float(prefix[1]), cause, properties["correlation_id"], properties["delivery_tag"])
+            yield Push(float(prefix[1]), cause, *identity_of(orjson.loads(message)))
+
+
+def identity_of(message: Mapping[str, Any]) -> tuple[str, str]:
+    """The task id and the delivery tag of a Celery message."""
+    properties = message["properties"]
+    return properties["correlation_id"], properties["delivery_tag"]
+
+
+def first_cause(tag: str) -> Cause:
+    """Who queued a copy for the first time, as its tag (ledger/task id/epoch.attempt.copy) tells."""
+    _, attempt, copy = tag.rpartition("/")[2].split(".")
+    if copy != "1":
+        return Cause.REDELIVERY
+    return Cause.DISPATCH if attempt == "1" else Cause.RETRY

@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from ferry_console.local.log_lines import FollowedLog
+from tests.chaos.observer import PUSHED
 from tests.chaos.routes import QUEUE
 from tests.chaos.tasks import EXECUTIONS_FILE
 
@@ -74,7 +75,7 @@ class Progress:
     def _follow(self) -> None:
         for line in self._pushes.new_lines():
             fields = line.split("\t")
-            if fields[0] == "pushed":
+            if fields[0] == PUSHED:
                 self.copies += 1
                 self._queued.add(fields[3])
                 if fields[3] not in self._ended:

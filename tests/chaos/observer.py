@@ -1,8 +1,11 @@
 """A process of its own that sees every command of Valkey, over a connection of its own, and notes each queued copy.
 
 `python -m tests.chaos.observer SOCKET QUEUE FILE`: attaches MONITOR to the unix socket, again after every restart of
-the server, until its standard input ends; prints a line for each time. Lines of the file: `attached`, time, the server's run id; `pushed`, time,
-cause, task id, delivery tag; `detached`, time.
+the server, until its standard input ends; prints the server's run id each time. Lines of the file, separated by tabs:
+`attached`, time, run id; `found`, time, task id, delivery tag: what queue and `unacked` hold before the port opens;
+`pushed`, time, cause, task id, delivery tag; `detached`, time.
+
+`found` is for what a killed server has taken and on disk, and had not yet sent here: a few milliseconds' worth.
 """
 
 from __future__ import annotations
@@ -13,12 +16,17 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from tests.chaos.monitor_lines import PushReader
+import orjson
+import redis
+
+from tests.chaos.monitor_lines import PushReader, identity_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+ATTACHED, FOUND, PUSHED, DETACHED = "attached", "found", "pushed", "detached"
 
 _CHUNK_BYTES = 1 << 20
 _RETRY_SECONDS = 0.02
@@ -37,31 +45,40 @@ def main(socket_path: Path, queue: str, notes_path: Path) -> None:
 def _observe(socket_path: Path, queue: str, notes: TextIO) -> None:
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
         connection.connect(str(socket_path))
-        run_id = _run_id(connection)
+        run_id, messages = _present(socket_path, queue)
         connection.sendall(b"MONITOR\r\n")
         if (answer := _receive_line(connection)) != b"+OK\r\n":
             raise OSError(f"MONITOR was answered by {answer!r}")
-        notes.write(f"attached\t{time.time():.6f}\t{run_id}\n")
+        now = f"{time.time():.6f}"
+        notes.write(f"{ATTACHED}\t{now}\t{run_id}\n")
+        for message in messages:
+            task_id, tag = identity_of(message)
+            notes.write(f"{FOUND}\t{now}\t{task_id}\t{tag}\n")
         notes.flush()
         print(run_id, flush=True)
         reader = PushReader(queue)
         for lines in _chunks_of_lines(connection):
             for line in lines:
                 for push in reader.read(line):
-                    notes.write(f"pushed\t{push.at:.6f}\t{push.cause}\t{push.task_id}\t{push.tag}\n")
+                    notes.write(f"{PUSHED}\t{push.at:.6f}\t{push.cause}\t{push.task_id}\t{push.tag}\n")
             notes.flush()
-        notes.write(f"detached\t{time.time():.6f}\n")
+        notes.write(f"{DETACHED}\t{time.time():.6f}\n")
         notes.flush()
 
 
-def _run_id(connection: socket.socket) -> str:
-    """Asked on the same connection, so that it belongs to the server that is observed."""
-    connection.sendall(b"INFO server\r\n")
-    size = _receive_line(connection)
-    if not size.startswith(b"$"):
-        raise OSError(f"the server is not ready: {size!r}")
-    answer = _receive(connection, int(size[1:]) + 2)
-    return answer.partition(b"run_id:")[2].partition(b"\r")[0].decode()
+def _present(socket_path: Path, queue: str) -> tuple[str, list[Mapping[str, Any]]]:
+    """The server's run id, and the messages that wait or are taken; nothing changes them before the port opens."""
+    with redis.Redis(unix_socket_path=str(socket_path)) as client:
+        try:
+            run_id = client.info("server")["run_id"]
+            waiting: Any = client.lrange(queue, 0, -1)
+            taken: Any = client.hvals("unacked")
+        except redis.RedisError as error:
+            raise OSError("the server is not ready") from error
+    messages = [orjson.loads(message) for message in waiting]
+    # kombu keeps [message, exchange, routing key]; other queues' messages are taken too.
+    kept = [orjson.loads(item) for item in taken]
+    return run_id, messages + [message for message, _, routing_key in kept if routing_key == queue]
 
 
 def _receive_line(connection: socket.socket) -> bytes:

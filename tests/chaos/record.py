@@ -32,7 +32,7 @@ def as_json(task: Task, run: Run, evidence: Evidence, verdict: Verdict) -> dict[
             "by behaviour": Counter(evidence.log.values()),
         },
         "partitions": [asdict(account) for account in verdict.accounts],
-        "queued": {"ids": len(evidence.pushes_of), "copies": len(evidence.pushes),
+        "queued": {"ids": len(evidence.pushes_of), "copies": len(evidence.pushes), "inferred": verdict.inferred,
                    "again": [_repeat(repeat) for repeat in verdict.queueings]},
         "executed": {"ids": len(evidence.executions_of), "times": len(evidence.executions),
                      "again": [_repeat(repeat) for repeat in verdict.executions]},

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 0.1
 _POLL_SECONDS = 0.05
-STOP_GRACE_SECONDS = 30.0
+#: Celery's pool processes wait up to 30 s at a warm shutdown for results that nobody reads any more.
+STOP_GRACE_SECONDS = 45.0
 
 
 @dataclass(frozen=True, slots=True)

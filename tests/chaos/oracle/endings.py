@@ -99,9 +99,3 @@ def _why_again(evidence: Evidence, partition: int, offset: int, before: float, a
     if any(line.partition == partition and start <= line.at <= again for line in evidence.acquisitions):
         return Explanation("the partition changed hands before it was recorded")
     return None
-
-
-def unseen_copies(evidence: Evidence) -> list[str]:
-    """Executed copies that the observer never saw queued: its record has a hole, so the run counts for nothing."""
-    seen = {push.tag for push in evidence.pushes}
-    return sorted({run.tag for run in evidence.executions if run.tag not in seen})
