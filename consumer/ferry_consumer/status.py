@@ -29,6 +29,8 @@ log = logging.getLogger("ferry.consumer")
 
 #: Longer than a reader's patience: until then it tells which partitions are silent, afterwards that all are.
 EXPIRES_AFTER_SECONDS = 600
+#: While Kafka is away the status must not keep the loop from retries and dead letters.
+PATIENCE_SECONDS = 1.0
 
 
 def status_of(partition: Partition, log_end: int | None, consumer: str, at_ms: int) -> PartitionStatus:
@@ -87,7 +89,7 @@ class StatusWriter:
         try:
             if not partitions:
                 self._topics.ping()
-            return self._topics.log_ranges(list(partitions))
+            return self._topics.log_ranges(list(partitions), PATIENCE_SECONDS)
         except KafkaUnavailable as error:
             log.debug("no log ranges this time: %s", error)
             return None

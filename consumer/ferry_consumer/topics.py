@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("ferry.consumer")
 
 REQUEST_TIMEOUT_SECONDS = 5.0
+#: A leader has changed, or has come back, and librdkafka's admin client asks it as the one it remembers: for minutes.
+_MISLED = frozenset(
+    {
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +99,9 @@ class Topics:
             else:
                 log.info("created the topic %s", name)
 
-    def log_ranges(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+    def log_ranges(
+        self, places: Sequence[TopicPartition], timeout_seconds: float = REQUEST_TIMEOUT_SECONDS
+    ) -> dict[TopicPartition, tuple[int, int]]:
         """For each partition the first offset that Kafka still has, and the one after its last.
 
         Asked over this client's own connection: on the consumer's, the answer waits behind a fetch (500 ms).
@@ -100,29 +111,33 @@ class Topics:
         Raises:
             KafkaUnavailable: Kafka did not answer for any.
         """
-        starts, ends = self._offsets(places, OffsetSpec.earliest()), self._offsets(places, OffsetSpec.latest())
+        starts = self._offsets(places, OffsetSpec.earliest(), timeout_seconds)
+        ends = self._offsets(places, OffsetSpec.latest(), timeout_seconds)
         return {place: (starts[place], ends[place]) for place in places if place in starts and place in ends}
 
-    def _offsets(self, places: Sequence[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
+    def _offsets(
+        self, places: Sequence[TopicPartition], which: OffsetSpec, timeout_seconds: float
+    ) -> dict[TopicPartition, int]:
         found: dict[TopicPartition, int] = {}
         problem: KafkaException | None = None
+        misled: set[str] = set()
         if not places:
             return found
         wanted = {confluent_kafka.TopicPartition(place.topic, place.partition): which for place in places}
-        for at, future in self._admin.list_offsets(wanted, request_timeout=REQUEST_TIMEOUT_SECONDS).items():
+        for at, future in self._admin.list_offsets(wanted, request_timeout=timeout_seconds).items():
             try:
                 found[TopicPartition(at.topic, at.partition)] = future.result().offset
             except KafkaException as error:
                 problem = error
-        for topic in {place.topic for place in places if place not in found}:
+                misled |= {at.topic} if error.args[0].code() in _MISLED else set()
+        for topic in misled:
             self._refresh(topic)
         if problem and not found:
             raise KafkaUnavailable(f"Kafka: reading the log range of {places[0]}: {problem.args[0].str()}") from problem
         return found
 
     def _refresh(self, topic: str) -> None:
-        """Ask for the topic's leaders anew: what librdkafka's admin client remembers of them fails for minutes, with
-        `FENCED_LEADER_EPOCH`, after a broker was away and came back as the leader it was."""
+        """Ask for the topic's leaders anew, for the next try: what the client remembers of them may be minutes old."""
         try:
             self._admin.list_topics(topic, timeout=REQUEST_TIMEOUT_SECONDS)
         except KafkaException as error:

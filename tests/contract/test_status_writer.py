@@ -27,7 +27,7 @@ class Log:
     def __init__(self, end: int | None) -> None:
         self.end = end
 
-    def log_ranges(self, places: list[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+    def log_ranges(self, places: list[TopicPartition], _: float) -> dict[TopicPartition, tuple[int, int]]:
         """First offset and log end."""
         if self.end is None:
             raise KafkaUnavailable
