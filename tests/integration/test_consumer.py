@@ -5,8 +5,6 @@ import signal
 
 import pytest
 import redis
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from ferry_console.local.kafka import LocalKafka
 from ferry_console.local.ports import free_port
@@ -142,31 +140,6 @@ def test_a_partition_pauses_at_its_limit_and_goes_on_below_it(
             done.append(json.loads(task.payload)["text"])
             queue.finish(task)
     assert sorted(done) == sorted(f"text {number}" for number in range(500))
-
-
-@pytest.mark.parametrize("offset", [1, 3, 5])
-def test_an_operators_offset_is_honoured_and_old_copies_are_gone(
-    kafka: LocalKafka, ferry: FerryProcesses, queue: QueueReader, topic: str, offset: int
-) -> None:
-    """Set below the committed, between committed and position, and above: by Kafka's own admin call."""
-    group = ferry.settings["CONSUMER_GROUP"]
-    create_topic(kafka.bootstrap_servers, topic)
-    produce(kafka.bootstrap_servers, topic, texts(*range(6)))
-    consumer = ferry.consumer(CONSUMER_TOPIC_PARTITIONS="1")
-    eventually(lambda: len(queue.peek_ids()), 6)
-    tasks = list(queue.take_all())
-    for task in tasks[:2]:
-        queue.finish(task)
-    eventually(lambda: committed_offsets(kafka.bootstrap_servers, group, topic), {0: 2})
-    consumer.send_signal(signal.SIGTERM)
-    assert consumer.wait() == 0
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    wanted = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0, offset)])
-    admin.alter_consumer_group_offsets([wanted])[group].result(10)
-    ferry.consumer("next").wait_for_text(rf"{topic}-0: from offset {offset} \(an operator set")
-    eventually(lambda: [task.header.member for task in queue.take_all()], [str(number) for number in range(offset, 6)])
-    verdicts = {queue.ledger.claim(task.header, "old", lease_ms=1000, max_claims=3).verdict for task in tasks}
-    assert verdicts <= {"gone", "stale"}
 
 
 def test_probes_and_metrics_tell_how_it_is(
