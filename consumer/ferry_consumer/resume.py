@@ -109,6 +109,9 @@ def _wanted(facts: Facts, head: Head | None) -> Plan:
         return _start(Reason.OPERATOR, head.ledger if head else None, floor, committed.offset)
     if _recreated(facts, head, signature):
         return _start(Reason.RECREATED, None, floor, facts.log_start)
+    if committed and signature and head and head.epoch < signature.epoch:
+        # Redis went back to before the acquisition that signed this commit, which may have been an operator's rewind.
+        return _start(Reason.LEDGER_LOST, None, floor, committed.offset)
     if head:
         known = max(head.committed, committed.offset if committed else 0)
         return Plan(Reason.CONTINUED, head.ledger, floor, max(head.position, known), known, drop=False)

@@ -59,6 +59,13 @@ def test_a_ledger_from_an_older_snapshot_starts_at_the_commit() -> None:
     assert (wanted.position, wanted.committed, wanted.drop) == (60, 60, False)
 
 
+def test_a_ledger_from_before_the_acquisition_that_signed_the_commit_is_lost() -> None:
+    """That acquisition may have been a rewind below the old position: continued there, it would be undone."""
+    wanted = plan(replace(FRESH, committed=signed(5, epoch=4), ledger=ledger(50, 20, epoch=3)))
+    assert (wanted.reason, wanted.position, wanted.committed) == (Reason.LEDGER_LOST, 5, 5)
+    assert (wanted.ledger, wanted.drop, wanted.epoch_floor) == (None, True, 4)
+
+
 def test_a_commit_below_the_ledgers_stays_above() -> None:
     """Kafka accepts a lower commit of ours from a member that owned nothing: it counts for nothing."""
     wanted = plan(replace(FRESH, committed=signed(5), ledger=ledger(50, 20)))
