@@ -1,0 +1,300 @@
+"""What must hold. It knows what was produced, which tasks ran, what was queued and dead-lettered, and what the test did
+to whom; of Ferry's own account it knows only which scripts ran and what they answered.
+
+A broken promise is a `Broken`, whose text begins with the promise: DISPATCH, EXECUTION, LOSS, COMMIT, END.
+"""
+
+from base64 import b64decode
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import orjson
+
+from ferry_consumer.commit import Signature
+from ferry_consumer.resume import Committed
+from ferry_shared.ledger.keys import LedgerKeys
+from ferry_shared.record import TopicPartition
+from tests.contract.model.actor import Actor
+from tests.contract.model.simulated_log import TOPIC, Kind, SimulatedLogs, Stored
+from tests.contract.model.simulated_transport import Copy, Transport
+from tests.contract.model.virtual_time import VirtualTime
+
+NEVER = -1
+#: kombu's own gap between BRPOP and `unacked`: who stands in it longer passes for lost.
+GAP_MS = 5_000
+MAX_PARTITIONS = 3
+#: Ends of a task that did not fail by itself.
+REASONS_WITHOUT_FAILURE = {"poison", "never-acknowledged", "record-gone"}
+_READING_SCRIPTS = {"stranded", "inspect", "committed"}
+_OUTCOMES = {"done", "fail", "retry"}
+
+
+class Broken(AssertionError):
+    """A promise does not hold."""
+
+
+@dataclass
+class Run:
+    """One execution of a task."""
+
+    actor: Actor
+    owner: str
+    started: int
+    lease_until_ms: int
+    interrupted: bool = False
+    recorded: bool = False
+
+
+@dataclass
+class Story:
+    """What became of one record in one group. Moments are counted in events."""
+
+    first_pushed: int = NEVER
+    pushed: int = NEVER
+    tag: str = ""
+    retried: int = NEVER
+    done: int = NEVER
+    dead: int = NEVER
+    letter_asked_for: int = NEVER
+    letter_unconfirmed: int = NEVER
+    wanted_since: int = NEVER
+    skipped: bool = False
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def ended(self) -> bool:
+        """Done or a dead letter, since it was last asked for."""
+        return max(self.done, self.dead) > self.wanted_since
+
+
+class Oracle:
+    """Watches."""
+
+    def __init__(self, groups: tuple[str, ...], logs: SimulatedLogs, transport: Transport, clock: VirtualTime) -> None:
+        self.groups = groups
+        self._logs, self._transport, self._clock = logs, transport, clock
+        self._moments = count()
+        self._stories: defaultdict[tuple[str, int], Story] = defaultdict(Story)
+        self._redis_lost = NEVER
+        self._dropped: defaultdict[tuple[str, int], int] = defaultdict(lambda: NEVER)
+        self._acquired: defaultdict[tuple[str, int], int] = defaultdict(lambda: NEVER)
+        self._handover: defaultdict[str, int] = defaultdict(lambda: NEVER)
+        self._looked: dict[str, int] = {}
+        self._replaced = NEVER
+        self._cut: dict[int, int] = {}
+        self._operator: dict[tuple[str, int], int] = {}
+        self._ledger_topic: dict[tuple[str, int], str] = {}
+        self._claims: dict[tuple[str, str], int] = {}
+        places = [(group, number) for group in groups for number in range(MAX_PARTITIONS)]
+        self._heads = {LedgerKeys.of("", group, TopicPartition(TOPIC, n)).head: (group, n) for group, n in places}
+        self.pushes = self.runs = self.letters = 0
+
+    # What the test does.
+
+    def produced(self, stored: Stored, positions: Mapping[str, int]) -> None:
+        """A record arrives. `positions`: how far each group has got, in offsets that a truncation has freed."""
+        for group in self.groups:
+            number = self._operator.get((group, stored.partition))
+            if stored.offset < positions[group] or (number is not None and stored.offset < number):
+                self._story(group, stored).skipped = True
+
+    def redis_lost(self) -> None:
+        """Redis has lost acknowledged writes."""
+        self._redis_lost = next(self._moments)
+
+    def cut(self, records: list[Stored]) -> None:
+        """Kafka has deleted records."""
+        moment = next(self._moments)
+        self._cut |= {stored.serial: moment for stored in records}
+
+    def topic_replaced(self, *, commits_stay: bool) -> None:
+        """The topic was deleted and created again; an operator's number that stays is honoured for the new one."""
+        self._replaced = next(self._moments)
+        if not commits_stay:
+            self._operator.clear()
+
+    def operator_set(self, group: str, place: TopicPartition, offset: int) -> None:
+        """An operator has set the group's offset: everything from there on is asked for again, nothing below."""
+        self._operator[group, place.partition] = offset
+        moment = next(self._moments)
+        for stored in self._records(place):
+            story = self._story(group, stored)
+            if stored.offset >= offset:
+                story.wanted_since, story.skipped = moment, False
+            elif not story.ended:
+                story.skipped = True
+
+    def handed_over(self, group: str) -> None:
+        """A consumer was killed, or partitions have changed hands."""
+        self._handover[group] = next(self._moments)
+
+    def interrupted(self, actor: Actor) -> None:
+        """A worker, or its child, is gone."""
+        for story in self._stories.values():
+            for run in story.runs:
+                run.interrupted |= run.actor is actor and not run.recorded
+
+    # What the processes do.
+
+    def script_ran(self, actor: Actor, name: str, words: tuple[Any, ...], reply: Any) -> None:
+        """A script ran on the server."""
+        keys, arguments = words[1 : 1 + words[0]], words[1 + words[0] :]
+        where = self._heads.get(str(keys[0])) if keys else None
+        if where is None or not isinstance(reply, list):
+            return
+        word = reply[0].decode() if isinstance(reply[0], bytes) else ""
+        if name == "claim" and word == "run":
+            self._claims[actor.name, str(arguments[3])] = self._clock.now_ms + int(arguments[4])
+        elif name in _OUTCOMES and word == "recorded":
+            self._recorded(where[0], where[1], str(arguments[1]), str(arguments[3]), name)
+        elif name == "acquire" and word == "acquired":
+            topics = [word for word in map(str, arguments) if word.startswith("topic-")]
+            self._ledger_acquired(where, topics[-1], dropped="drop" in arguments)
+        elif name == "snapshot":
+            self._looked[actor.name] = next(self._moments)
+        elif actor.name.startswith("consumer") and name not in _READING_SCRIPTS:
+            for copy in self._transport.new_in_queue():
+                self._pushed(copy)
+
+    def _ledger_acquired(self, where: tuple[str, int], topic_id: str, *, dropped: bool) -> None:
+        last, self._acquired[where] = self._acquired[where], next(self._moments)
+        topic_before, self._ledger_topic[where] = self._ledger_topic.get(where, topic_id), topic_id
+        if not dropped:
+            return
+        causes = last == NEVER, self._redis_lost > last, topic_before != topic_id, where in self._operator
+        if not any(causes):
+            raise Broken(f"DISPATCH: the ledger of {where} was dropped, and nothing had happened to it")
+        self._dropped[where] = next(self._moments)
+
+    def _pushed(self, copy: Copy) -> None:
+        self.pushes += 1
+        header = copy.header
+        group, serial = header["group"], _serial_in(copy)
+        stored, story = self._logs.produced[serial], self._stories[group, serial]
+        if stored.kind is Kind.INVALID:
+            raise Broken(f"DISPATCH: the invalid record {stored} was queued")
+        if story.pushed != NEVER and not self._may_push_again(group, stored, story):
+            raise Broken(f"DISPATCH: {group} {stored} was queued again as {copy.tag}; {story.tag} was still there")
+        story.pushed, story.tag = next(self._moments), copy.tag
+        if story.first_pushed == NEVER:
+            story.first_pushed = story.pushed
+
+    def _may_push_again(self, group: str, stored: Stored, story: Story) -> bool:
+        if max(self._redis_lost, self._dropped[group, stored.partition], story.retried) > story.pushed:
+            return True
+        running = any(
+            not run.recorded and not run.interrupted and run.lease_until_ms > self._clock.now_ms for run in story.runs
+        )
+        taken_ms = self._transport.taken_ms.get(story.tag)
+        in_hand = taken_ms is not None and self._clock.now_ms - taken_ms < GAP_MS
+        return not (running or in_hand or self._transport.has(story.tag) or (story.ended and story.runs[-1].recorded))
+
+    def run_started(self, group: str, serial: int, actor: Actor, owner: str) -> Run:
+        """A task begins."""
+        self.runs += 1
+        stored, story = self._logs.produced[serial], self._stories[group, serial]
+        if stored.kind is Kind.INVALID:
+            raise Broken(f"EXECUTION: the invalid record {stored} ran")
+        lease = self._claims.get((actor.name, owner))
+        if lease is None:
+            raise Broken(f"EXECUTION: {group} {stored} ran without a claim")
+        if story.runs and not self._may_run_again(group, stored, story):
+            raise Broken(f"EXECUTION: {group} {stored} ran again on {actor.name}; before: {story.runs[-1]}")
+        run = Run(actor, owner, next(self._moments), lease)
+        story.runs.append(run)
+        return run
+
+    def _may_run_again(self, group: str, stored: Stored, story: Story) -> bool:
+        last = story.runs[-1]
+        if max(self._redis_lost, self._dropped[group, stored.partition], story.retried) > last.started:
+            return True
+        return not last.recorded and (last.interrupted or last.lease_until_ms <= self._clock.now_ms)
+
+    def task_done(self, group: str, serial: int) -> None:
+        """A task has written down that it was done."""
+        self._stories[group, serial].done = next(self._moments)
+
+    def _recorded(self, group: str, partition: int, member: str, owner: str, name: str) -> None:
+        for stored in self._records(TopicPartition(TOPIC, partition), any_topic=True):
+            if str(stored.offset) == member:
+                story = self._story(group, stored)
+                for run in story.runs:
+                    run.recorded |= run.owner == owner
+                    if run.owner == owner and name == "retry":
+                        story.retried = next(self._moments)
+
+    def letter_written(self, value: bytes | None, headers: Mapping[str, bytes | None]) -> None:
+        """A dead letter is in Kafka."""
+        self.letters += 1
+        group, stored = self._origin(value, headers)
+        story = self._story(group, stored)
+        reason = (headers["ferry.reason"] or b"").decode()
+        if stored.kind in {Kind.OK, Kind.RETRIES} and reason not in REASONS_WITHOUT_FAILURE:
+            raise Broken(f"END: {group} {stored} did not fail, and has a dead letter: {reason}")
+        causes = self._redis_lost, self._dropped[group, stored.partition], self._handover[group]
+        if story.dead != NEVER and max(*causes, story.letter_unconfirmed) < story.letter_asked_for:
+            raise Broken(f"END: {group} {stored} has two dead letters, and nobody crashed in between")
+        story.dead, story.letter_asked_for = next(self._moments), self._looked[Actor.current().name]
+
+    def letter_lost(self, value: bytes | None, headers: Mapping[str, bytes | None]) -> None:
+        """Nobody knows whether a dead letter is in Kafka."""
+        self._story(*self._origin(value, headers)).letter_unconfirmed = next(self._moments)
+
+    def _origin(self, value: bytes | None, headers: Mapping[str, bytes | None]) -> tuple[str, Stored]:
+        group = (headers["__dlq.errors.group"] or b"").decode()
+        if value:
+            digits = value.split()[0] if value[:1].isdigit() else str(orjson.loads(value)["serial"]).encode()
+            return group, self._logs.produced[int(digits)]
+        place = [int(headers[f"x-original-{name}"] or 0) for name in ("partition", "offset")]
+        found = [stored for stored in self._logs.produced.values() if [stored.partition, stored.offset] == place]
+        return group, found[-1]
+
+    def committed(self, group: str, place: TopicPartition, before: Committed | None, new: Committed) -> None:
+        """A member's commit was taken."""
+        if new == before:
+            return
+        signature = Signature.parse(before.metadata) if before else None
+        same_topic = signature is not None and signature.topic_id == self._logs.topic_id
+        if before and same_topic and new.offset < min(before.offset, self._logs.log(place).end):
+            raise Broken(f"COMMIT: {group} {place} went back from {before} to {new}")
+        for stored in self._records(place):
+            story = self._story(group, stored)
+            if stored.offset < new.offset and self._logs.holds(stored) and not (story.ended or story.skipped):
+                raise Broken(f"COMMIT: {group} {place} is at {new}, and {stored} has not ended")
+        if Signature.parse(new.metadata):
+            self._operator.pop((group, place.partition), None)
+
+    # At the end.
+
+    def assert_nothing_lost(self) -> None:
+        """Every record that Kafka holds has ended, and every one that was queued in time."""
+        for group in self.groups:
+            for stored in self._logs.produced.values():
+                story = self._story(group, stored)
+                if not (story.ended or story.skipped) and self._must_have_ended(group, stored, story):
+                    raise Broken(f"LOSS: {group} {stored} is neither done nor a dead letter: {story}")
+
+    def _must_have_ended(self, group: str, stored: Stored, story: Story) -> bool:
+        if self._logs.holds(stored):
+            return True
+        cut = self._cut.get(stored.serial, NEVER)
+        forgotten = max(self._redis_lost, self._dropped[group, stored.partition], story.wanted_since, self._replaced)
+        return forgotten < story.first_pushed != NEVER and story.first_pushed < cut
+
+    def _story(self, group: str, stored: Stored) -> Story:
+        return self._stories[group, stored.serial]
+
+    def _records(self, place: TopicPartition, *, any_topic: bool = False) -> list[Stored]:
+        return [
+            stored
+            for stored in self._logs.produced.values()
+            if stored.place == place and (any_topic or stored.topic_id == self._logs.topic_id)
+        ]
+
+
+def _serial_in(copy: Copy) -> int:
+    payload = orjson.loads(b64decode(copy.fields["body"]))[0][0]
+    return int(orjson.loads(payload)["serial"])

@@ -1,0 +1,91 @@
+"""A Redis client whose every round trip is a step of its process."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import redis
+from redis.client import Pipeline
+
+from tests.contract.model.actor import Actor
+from tests.contract.model.virtual_time import VirtualTime
+
+
+class Observer(Protocol):
+    """Is told what the server has done."""
+
+    def script_ran(self, actor: Actor, name: str, words: tuple[Any, ...], reply: Any) -> None:
+        """A script ran, whether or not its caller hears of it. `words` follow the digest."""
+
+
+def _away() -> Any:
+    raise redis.ConnectionError("cut by the test")
+
+
+class SteppedPipeline(Pipeline):
+    """Commands that go out together; without a transaction a lost connection can cut them anywhere."""
+
+    observe: Callable[[tuple[Any, ...], Any], None]
+    transactional: bool
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """One step."""
+        if not self.command_stack:
+            return []
+        what = f"pipeline of {len(self.command_stack)}: {_named(self.command_stack[0][0])}"
+        cut = None if self.transactional else self._first_half
+        return Actor.current().step(what, lambda: self._all(raise_on_error), _away, cut)
+
+    def _all(self, raise_on_error: bool) -> list[Any]:
+        commands = [command for command, _ in self.command_stack]
+        replies: list[Any] = super().execute(raise_on_error)
+        for command, reply in zip(commands, replies, strict=True):
+            self.observe(command, reply)
+        return replies
+
+    def _first_half(self) -> None:
+        del self.command_stack[len(self.command_stack) // 2 :]
+        if self.command_stack:
+            self._all(raise_on_error=False)
+        self.reset()
+
+
+class SteppedRedis(redis.Redis):
+    """The client of one process; outside of processes it is redis-py's own."""
+
+    def __init__(
+        self, pool: redis.ConnectionPool, clock: VirtualTime, names: dict[str, str], observer: Observer
+    ) -> None:
+        super().__init__(connection_pool=pool)
+        self._clock, self._names, self._observer = clock, names, observer
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """One step."""
+
+        def call() -> Any:
+            reply = redis.Redis.execute_command(self, *args, **options)
+            self._observe(args, reply)
+            return reply
+
+        if args[0] == "TIME":
+            return Actor.current().step(
+                "TIME", lambda: (self._clock.now_ms // 1000, self._clock.now_ms % 1000 * 1000), _away
+            )
+        return Actor.current().step(self._describe(args), call, _away)
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> SteppedPipeline:
+        """Commands that go out together."""
+        pipeline = SteppedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipeline.observe, pipeline.transactional = self._observe, transaction
+        return pipeline
+
+    def _describe(self, args: tuple[Any, ...]) -> str:
+        return self._names.get(str(args[1]), "?") if args[0] == "EVALSHA" else str(args[0])
+
+    def _observe(self, args: tuple[Any, ...], reply: Any) -> None:
+        name = self._names.get(str(args[1])) if args[0] == "EVALSHA" else None
+        if name and not isinstance(reply, Exception):
+            self._observer.script_ran(Actor.current(), name, args[2:], reply)
+
+
+def _named(command: tuple[Any, ...]) -> str:
+    return " ".join(str(word) for word in command[:2])[:60]

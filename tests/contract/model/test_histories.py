@@ -1,0 +1,98 @@
+"""Histories by name: what the model once found, and what it must be able to tell from a fault."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ferry_shared.record import TopicPartition
+from tests.contract.model.actor import Fate
+from tests.contract.model.oracle import Broken
+from tests.contract.model.simulated_log import TOPIC, Kind
+from tests.contract.model.system import Server, System
+
+PLACE = TopicPartition(TOPIC, 0)
+
+
+@pytest.fixture
+def system(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
+    """Everything runs, nothing has happened."""
+    system = System(Server(redis_url, monkeypatch))
+    yield system
+    system.close()
+
+
+def go_until(system: System, name: str, pending: str) -> None:
+    """Let a process go on until it stands before a call."""
+    for _ in range(500):
+        if system.actors[name].pending == pending:
+            return
+        system.go(name, 1)
+    pytest.fail(f"{name} never came to {pending}")
+
+
+def test_every_kind_of_record_ends(system: System) -> None:
+    """Without any fault each runs as often as it must, and the failed ones are dead letters, in both groups."""
+    for kind in Kind:
+        system.produce(0, kind, 0)
+    system.drain()
+    crashes, retries = 3, 2
+    assert (system.oracle.runs, system.oracle.letters) == (2 * (1 + 1 + retries + crashes), 2 * 3)
+    assert system.coordinators["ferry"].committed[PLACE].offset == len(Kind)
+
+
+def test_redis_goes_back_to_before_a_rewind(system: System) -> None:
+    """The rewind still counts: Kafka's commit is younger than the ledger."""
+    for _ in range(3):
+        system.produce(0, Kind.OK, 0)
+    system.drain()
+    system.snapshot()
+    system.operator_sets("ferry", 0, 0, zombies=False)
+    while not system.coordinators["ferry"].committed[PLACE].metadata:
+        system.go("consumer A", 1)
+    system.restore(0)
+    system.drain()
+    assert system.oracle.runs == 3 + 3 + 3
+
+
+def test_a_consumer_that_stood_still_during_a_rewind_overtakes_nobody(system: System) -> None:
+    """It has read the commits, is given up, and goes on after its successor has honoured the operator's offset."""
+    for _ in range(3):
+        system.produce(0, Kind.OK, 0)
+    system.drain()
+    system.flush()
+    go_until(system, "consumer A", "OffsetCommit")
+    system.go("consumer A", 1)
+    system.operator_sets("ferry", 0, 0, zombies=True)
+    system.drain()
+
+
+def test_a_worker_that_dies_before_it_has_recorded_a_message(system: System) -> None:
+    """kombu's gap: the copy is in nobody's keys, and is queued again."""
+    system.produce(0, Kind.OK, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    go_until(system, "worker 1", "hold")
+    system.go("worker 1", 1, Fate.KILLED_BEFORE)
+    system.drain()
+    assert system.oracle.pushes == 2 + 1
+
+
+def test_a_message_that_is_put_into_the_queue_twice_is_noticed(system: System) -> None:
+    """The oracle is no ornament: a second copy that nothing explains breaks the promise."""
+    system.produce(0, Kind.OK, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    copy = next(iter(system.transport.look()))
+    system.transport.server.lpush("celery", copy)
+    system.produce(0, Kind.OK, 0)
+    with pytest.raises(Broken, match="DISPATCH"):
+        system.drain()
+
+
+def test_a_record_that_nobody_runs_is_noticed(system: System) -> None:
+    """A commit that passes over a record which has not ended breaks the promise."""
+    system.produce(0, Kind.OK, 0)
+    system.drain()
+    system.oracle.operator_set("ferry", PLACE, 0)
+    with pytest.raises(Broken, match="LOSS"):
+        system.oracle.assert_nothing_lost()
