@@ -20,5 +20,4 @@ def say(lines: Iterable[str]) -> None:
 
 def json_line(document: Any) -> str:
     """One JSON object in one line of printable ASCII: nothing in it can act on a terminal."""
-    # JSON allows DEL as it is.
-    return json.dumps(document, ensure_ascii=True).replace("\x7f", "\\u007f")
+    return json.dumps(document, ensure_ascii=True)
