@@ -164,7 +164,8 @@ class Oracle:
         topic_before, self._ledger_topic[where] = self._ledger_topic.get(where, topic_id), topic_id
         if not dropped:
             return
-        causes = last == NEVER, self._redis_lost > last, topic_before != topic_id, where in self._operator
+        lost = max(self._redis_lost, self._replaced) > last
+        causes = last == NEVER, lost, topic_before != topic_id, where in self._operator
         if not any(causes):
             raise Broken(f"DISPATCH: the ledger of {where} was dropped, and nothing had happened to it")
         self._dropped[where] = next(self._moments)
