@@ -10,7 +10,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Kafka
 from tests.chaos.effects import History
 from tests.chaos.evidence import DeadLetter, Evidence
 from tests.chaos.evidence_files import read_acquisitions, read_executions, read_pushes, read_redeliveries
-from tests.chaos.messages import Behaviour, behaviour_of
+from tests.chaos.messages import behaviour_of
 from tests.chaos.observation import PUSHES_FILE
 from tests.chaos.routes import TOPIC
 from tests.chaos.tasks import EXECUTIONS_FILE
@@ -52,7 +52,8 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _dead_letter(message: Message) -> DeadLetter:
-    headers = {name: _text(value) for name, value in message.headers() or []}
+    given = message.headers()
+    headers = {name: _text(value) for name, value in given} if isinstance(given, list) else {}
     kind, timestamp_ms = message.timestamp()
     assert kind != TIMESTAMP_NOT_AVAILABLE
     origin = f"{TOPIC}-{headers['x-original-partition']}-{headers['x-original-offset']}"

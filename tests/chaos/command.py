@@ -6,24 +6,26 @@ import argparse
 import secrets
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.chaos import record
-from tests.chaos.oracle.verdict import FULL, SHORT
+from tests.chaos.display import Display
+from tests.chaos.mixture import mixture
 from tests.chaos.plan import FULL_RUN_SECONDS
-from tests.chaos.run import Task, mixture
+from tests.chaos.record import PAGE_FILE
+from tests.chaos.run import Task
+from tests.chaos.soak import SOAK_RATE, SOAK_SECONDS, soak
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-EXIT_PASSED, EXIT_FAILED = 0, 1
+EXIT_PASSED, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
 _EXAMPLES = """\
 examples:
   python -m tests.chaos mixture                          10 minutes, 300,000 messages, 55 faults
   python -m tests.chaos mixture --seconds 120 --seed 7   2 minutes; the same seed gives the same faults and messages
+  python -m tests.chaos soak --out soak                  20 minutes, a fault a minute; does memory grow?
 
 exit codes: 0 nothing lost and everything explained, 1 not so, 2 wrong usage
 """
@@ -43,49 +45,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     arguments = _parser().parse_args(argv, Arguments())
     task = Task(
+        arguments.command,
         secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed,
         arguments.seconds,
         arguments.rate,
         (arguments.out or Path(tempfile.mkdtemp(prefix="ferry-chaos-"))).absolute(),
     )
-    return run_mixture(task, teller())
-
-
-def run_mixture(task: Task, tell: Callable[[str], None]) -> int:
-    """Run it, write and print the record."""
-    tell(
-        f"seed {task.seed}; to repeat: python -m tests.chaos mixture --seconds {task.seconds:g} --rate {task.rate} --seed {task.seed}"
-    )
-    demands = FULL if task.seconds >= FULL_RUN_SECONDS else SHORT
-    run, evidence, verdict = mixture(task, demands, tell)
-    record.write(task.directory, task, run, evidence, verdict)
-    print(record.as_markdown(task, run, evidence, verdict))
-    print(f"record, logs and files: {task.directory}")
+    if task.directory.exists() and any(task.directory.iterdir()):
+        print(f"--out: {task.directory} is not empty; expected an empty folder or a new one", file=sys.stderr)
+        return EXIT_USAGE
+    with Display() as display:
+        display.tell(f"seed {task.seed}; to repeat: {task.command_line}")
+        try:
+            verdict = (mixture if task.command == "mixture" else soak)(task, display)
+        finally:
+            display.tell(f"record, logs and files: {task.directory}")
+    print((task.directory / PAGE_FILE).read_text())
     return EXIT_PASSED if verdict.passed else EXIT_FAILED
-
-
-def teller() -> Callable[[str], None]:
-    """Prints a line on standard error, with the seconds since now."""
-    start = time.monotonic()
-
-    def tell(line: str) -> None:
-        print(f"{time.monotonic() - start:7.1f} s  {line}", file=sys.stderr, flush=True)
-
-    return tell
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.chaos",
-        description="Faults at random under load, on a real Kafka and a real Valkey; every message is accounted for.",
+        description="Faults under load, on a real Kafka and a real Valkey; every message is accounted for.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    mixture_command = commands.add_parser("mixture", help="every kind of fault, in an order that the seed determines")
-    mixture_command.add_argument("--seconds", type=float, default=FULL_RUN_SECONDS, help="how long (600)")
-    mixture_command.add_argument("--rate", type=int, default=500, help="messages a second (500)")
-    mixture_command.add_argument("--seed", type=int, help="a number; without it a fresh one, which is printed")
-    mixture_command.add_argument("--out", type=Path, help="folder for record, logs and data (a temporary one)")
+    for name, text, seconds, rate in (
+        ("mixture", "every kind of fault, in an order that the seed determines", FULL_RUN_SECONDS, 500),
+        ("soak", "a fault a minute, and an eye on memory", SOAK_SECONDS, SOAK_RATE),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--seconds", type=float, default=seconds, help=f"how long ({seconds:g})")
+        command.add_argument("--rate", type=int, default=rate, help=f"messages a second ({rate})")
+        command.add_argument("--seed", type=int, help="a number; without it a fresh one, which is printed")
+        command.add_argument("--out", type=Path, help="folder for record, logs and data (a temporary one)")
     return parser

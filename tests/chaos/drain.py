@@ -11,8 +11,7 @@ from tests.chaos.system import GROUP
 from tests.support.kafka_records import committed_offsets, end_offsets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from tests.chaos.display import Display
     from tests.chaos.system import System
 
 _LOOK_SECONDS = 1.0
@@ -22,42 +21,39 @@ STANDSTILL_SECONDS = 240.0
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """What was left. `rest` is empty if nothing was; `keys` are those that Redis holds at the end."""
+    """How long it took, and what was left; `rest` is empty if nothing was."""
 
     seconds: float
     rest: str
-    keys: tuple[str, ...]
 
 
-def drain(system: System, tell: Callable[[str], None]) -> Drained:
+def drain(system: System, display: Display) -> Drained:
     """Wait as long as there is progress."""
     start = moved = time.monotonic()
-    last: object = None
-    while rest := _rest(system):
-        now = (rest, system.progress.ended)
-        if now != last:
-            last, moved = now, time.monotonic()
-        if time.monotonic() - moved > STANDSTILL_SECONDS:
-            break
-        tell(f"draining: {rest}")
+    rest = last = _rest(system)
+    display.follow(lambda: f"draining: {rest}")
+    while rest and time.monotonic() - moved < STANDSTILL_SECONDS:
         time.sleep(_LOOK_SECONDS)
-    return Drained(time.monotonic() - start, rest, _keys(system))
+        rest = _rest(system)
+        if rest != last:
+            last, moved = rest, time.monotonic()
+    return Drained(time.monotonic() - start, rest)
 
 
 def _rest(system: System) -> str:
     servers = system.kafka.bootstrap_servers
     ends, committed = end_offsets(servers, TOPIC), committed_offsets(servers, GROUP, TOPIC)
-    open_offsets = {partition: end - committed.get(partition, 0) for partition, end in ends.items()}
     with system.valkey.client() as client:
-        queued, unacknowledged = int(client.llen(QUEUE)), int(client.hlen("unacked"))
+        queued, unacknowledged = client.llen(QUEUE), client.hlen("unacked")
     counts = {
-        "not committed": sum(open_offsets.values()),
+        "not committed": sum(end - committed.get(partition, 0) for partition, end in ends.items()),
         "queued": queued,
         "not acknowledged": unacknowledged,
     }
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
-def _keys(system: System) -> tuple[str, ...]:
+def keys_left(system: System) -> tuple[str, ...]:
+    """What Redis holds when all of Ferry has stopped."""
     with system.valkey.client() as client:
         return tuple(sorted(key.decode() for key in client.scan_iter(count=1000)))

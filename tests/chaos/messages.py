@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 class Behaviour(StrEnum):
@@ -25,13 +25,17 @@ class Behaviour(StrEnum):
 
 
 #: How many of 10,000; the rest is ordinary. `EXITS` and `HANGS` do so at their first run.
-SHARES = {
+SHARES: Mapping[Behaviour, int] = {
     Behaviour.INVALID: 100,
     Behaviour.RETRIES: 100,
     Behaviour.RAISES: 50,
     Behaviour.SLOW: 5,
     Behaviour.EXITS: 2,
     Behaviour.HANGS: 1,
+}
+#: For runs that watch processes from beginning to end.
+CALM_SHARES: Mapping[Behaviour, int] = {
+    behaviour: share for behaviour, share in SHARES.items() if behaviour not in {Behaviour.EXITS, Behaviour.HANGS}
 }
 _OF = 10_000
 #: What no schema of the task takes; Ferry must carry each into the dead-letter topic as it is.
@@ -45,10 +49,10 @@ class ChaosMessage(BaseModel):
     behaviour: Behaviour
 
 
-def payloads(seed: int) -> Iterator[bytes]:
+def payloads(seed: int, shares: Mapping[Behaviour, int] = SHARES) -> Iterator[bytes]:
     """Endless: message 0, 1, 2 and so on."""
     chance = random.Random(f"messages of {seed}")
-    behaviours = [behaviour for behaviour, share in SHARES.items() for _ in range(share)]
+    behaviours = [behaviour for behaviour, share in shares.items() for _ in range(share)]
     serial = 0
     while True:
         drawn = chance.randrange(_OF)

@@ -1,8 +1,9 @@
 """What Valkey's MONITOR prints, read as who pushed which message into the queue. Pure.
 
-A line is `+TIME [DATABASE CLIENT] "WORD" "WORD" ...`; inside quotes the server escapes as `sdscatrepr` does: backslash
-and quote, `\\n \\r \\t \\a \\b`, and `\\xHH` for every other byte that isn't printable ASCII. What a script does comes as
-lines of the client `lua`, right behind the EVALSHA or EVAL that ran it: the server does one thing at a time.
+A line is `+TIME [DATABASE CLIENT] "WORD" "WORD" ...`; inside quotes the server escapes as `sdscatrepr` does:
+backslash and quote, `\\n \\r \\t \\a \\b`, and `\\xHH` for every other byte that isn't printable ASCII. What a script
+does comes as lines of the client `lua`, right behind the EVALSHA or EVAL that ran it: the server does one thing at a
+time.
 """
 
 from __future__ import annotations

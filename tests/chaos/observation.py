@@ -8,6 +8,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+import psutil
+
 from ferry_console.local.log_lines import FollowedLog
 from tests.chaos.observer import PUSHED
 from tests.chaos.routes import QUEUE
@@ -30,6 +32,7 @@ class Observer:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(environment), text=True
         )
+        self._cpu_seconds = 0.0
 
     @property
     def pid(self) -> int:
@@ -42,9 +45,16 @@ class Observer:
         if not select.select([self._process.stdout], [], [], _ATTACH_SECONDS)[0] or not self._process.stdout.readline():
             raise TimeoutError(f"the observer did not attach to {socket_path} within {_ATTACH_SECONDS:g} s")
 
+    @property
+    def cpu_seconds(self) -> float:
+        """What it has used, once it is closed."""
+        return self._cpu_seconds
+
     def close(self) -> None:
         """Let it write what it has seen, and end; may be called twice."""
         if self._process.returncode is None:
+            times = psutil.Process(self.pid).cpu_times()
+            self._cpu_seconds = times.user + times.system
             self._process.communicate(timeout=_ATTACH_SECONDS)
 
 

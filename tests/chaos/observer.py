@@ -26,6 +26,8 @@ from tests.chaos.monitor_lines import PushReader, identity_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tests.chaos.monitor_lines import Push
+
 ATTACHED, FOUND, PUSHED, DETACHED = "attached", "found", "pushed", "detached"
 
 _CHUNK_BYTES = 1 << 20
@@ -51,19 +53,22 @@ def _observe(socket_path: Path, queue: str, notes: TextIO) -> None:
             raise OSError(f"MONITOR was answered by {answer!r}")
         now = f"{time.time():.6f}"
         notes.write(f"{ATTACHED}\t{now}\t{run_id}\n")
-        for message in messages:
-            task_id, tag = identity_of(message)
-            notes.write(f"{FOUND}\t{now}\t{task_id}\t{tag}\n")
+        notes.writelines(f"{FOUND}\t{now}\t{task_id}\t{tag}\n" for task_id, tag in map(identity_of, messages))
         notes.flush()
         print(run_id, flush=True)
         reader = PushReader(queue)
         for lines in _chunks_of_lines(connection):
             for line in lines:
-                for push in reader.read(line):
-                    notes.write(f"{PUSHED}\t{push.at:.6f}\t{push.cause}\t{push.task_id}\t{push.tag}\n")
+                notes.writelines(
+                    f"{PUSHED}\t{push.at:.6f}\t{push.cause}\t{push.task_id}\t{push.tag}\n" for push in reader.read(line)
+                )
             notes.flush()
         notes.write(f"{DETACHED}\t{time.time():.6f}\n")
         notes.flush()
+
+
+def _note(push: Push) -> str:
+    return f"{PUSHED}\t{push.at:.6f}\t{push.cause}\t{push.task_id}\t{push.tag}\n"
 
 
 def _present(socket_path: Path, queue: str) -> tuple[str, list[Mapping[str, Any]]]:

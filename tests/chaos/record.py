@@ -11,15 +11,17 @@ from tests.chaos.messages import Behaviour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from tests.chaos.evidence import Evidence
+    from tests.chaos.memory import Growth
     from tests.chaos.oracle.explanation import Repeat
     from tests.chaos.oracle.verdict import Run, Verdict
     from tests.chaos.run import Task
 
+PAGE_FILE = "record.md"
 
-def as_json(task: Task, run: Run, evidence: Evidence, verdict: Verdict) -> dict[str, Any]:
+
+def as_json(task: Task, run: Run, evidence: Evidence, verdict: Verdict, growths: Sequence[Growth]) -> dict[str, Any]:
     """Everything: each fault, each repeated id with its cause."""
     return {
         "seed": task.seed,
@@ -45,6 +47,9 @@ def as_json(task: Task, run: Run, evidence: Evidence, verdict: Verdict) -> dict[
             for line in verdict.faults
         ],
         "drained": asdict(run.drained),
+        "keys left in Redis": run.keys_left,
+        "memory": [asdict(growth) for growth in growths],
+        "CPU seconds of the harness": run.harness_cpu_seconds,
         "unexpected exits": [asdict(ended) for ended in run.unexpected_exits],
     }  # fmt: skip
 
@@ -54,13 +59,15 @@ def _repeat(repeat: Repeat) -> dict[str, Any]:
             "fault": repeat.explanation.fault if repeat.explanation else None}  # fmt: skip
 
 
-def as_markdown(task: Task, run: Run, evidence: Evidence, verdict: Verdict) -> str:
+def as_markdown(task: Task, run: Run, evidence: Evidence, verdict: Verdict, growths: Sequence[Growth]) -> str:
     """The page."""
-    return "\n".join(_lines(task, run, evidence, verdict)) + "\n"
+    return "\n".join(_lines(task, run, evidence, verdict, growths)) + "\n"
 
 
-def _lines(task: Task, run: Run, evidence: Evidence, verdict: Verdict) -> Iterator[str]:
-    yield f"# Chaos run, seed {task.seed}: {'passed' if verdict.passed else 'FAILED'}"
+def _lines(task: Task, run: Run, evidence: Evidence, verdict: Verdict, growths: Sequence[Growth]) -> Iterator[str]:
+    yield f"# Chaos, {task.command}, seed {task.seed}: {'passed' if verdict.passed else 'FAILED'}"
+    yield ""
+    yield f"`{task.command_line}`"
     yield ""
     yield f"{task.rate} messages a second for {task.seconds:g} s: {run.sent} messages, {len(run.faults)} faults."
     yield f"Drained within {run.drained.seconds:.0f} s after the last fault."
@@ -77,6 +84,9 @@ def _lines(task: Task, run: Run, evidence: Evidence, verdict: Verdict) -> Iterat
         f"Dead letters: {first} ids once, {len(evidence.dead_letters) - first} more", verdict.dead_letters
     )
     yield from _causes("Valid messages that a fault made dead letters", verdict.endings)
+    yield from _memory(growths)
+    yield ""
+    yield "Keys left in Redis: " + ", ".join(f"`{key}`" for key in run.keys_left) + "."
 
 
 def _accounts(evidence: Evidence, verdict: Verdict) -> Iterator[str]:
@@ -113,6 +123,21 @@ def _faults(verdict: Verdict) -> Iterator[str]:
     )  # fmt: skip
 
 
+def _memory(growths: Sequence[Growth]) -> Iterator[str]:
+    if growths:
+        yield from _table(
+            "Memory: what each process has to itself, by role, of those that lived through both quarters",
+            ("role", "processes", "second quarter, MiB", "last quarter, MiB", "growth"),
+            [
+                (
+                    growth.role, growth.processes, f"{growth.second_quarter / 2**20:.1f}",
+                    f"{growth.last_quarter / 2**20:.1f}", f"{growth.share:+.1%}",
+                )
+                for growth in growths
+            ],
+        )  # fmt: skip
+
+
 def _causes(title: str, repeats: Sequence[Repeat]) -> Iterator[str]:
     counts = Counter((repeat.what, repeat.cause) for repeat in repeats)
     yield from _table(title, ("what", "cause", "times"), [(*pair, count) for pair, count in counts.most_common()])
@@ -131,8 +156,9 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -
         yield "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
 
 
-def write(directory: Path, task: Task, run: Run, evidence: Evidence, verdict: Verdict) -> None:
+def write(task: Task, run: Run, evidence: Evidence, verdict: Verdict, growths: Sequence[Growth] = ()) -> None:
     """Write `record.json` and `record.md`."""
-    page, everything = as_markdown(task, run, evidence, verdict), as_json(task, run, evidence, verdict)
-    (directory / "record.md").write_text(page)
-    (directory / "record.json").write_text(json.dumps(everything, indent=1))
+    page = as_markdown(task, run, evidence, verdict, growths)
+    everything = as_json(task, run, evidence, verdict, growths)
+    (task.directory / PAGE_FILE).write_text(page)
+    (task.directory / "record.json").write_text(json.dumps(everything, indent=1))

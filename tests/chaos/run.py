@@ -1,30 +1,28 @@
-"""One run from its start to its verdict."""
+"""One run from its start to its evidence."""
 
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.chaos.collecting import collect
-from tests.chaos.drain import drain
+from tests.chaos.drain import drain, keys_left
 from tests.chaos.evidence_files import read_attachments
 from tests.chaos.injection import Injector
-from tests.chaos.limits import Limits
 from tests.chaos.load import Load
-from tests.chaos.messages import payloads
 from tests.chaos.observation import PUSHES_FILE
-from tests.chaos.oracle.verdict import Demands, Run, Verdict, judge
-from tests.chaos.plan import plan
+from tests.chaos.oracle.verdict import Run
 from tests.chaos.system import System
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from tests.chaos.drain import Drained
+    from tests.chaos.display import Display
     from tests.chaos.evidence import Evidence
+    from tests.chaos.limits import Limits
     from tests.chaos.plan import Planned
 
 
@@ -32,37 +30,61 @@ if TYPE_CHECKING:
 class Task:
     """What to do: `seed` determines the faults and the messages."""
 
+    command: str
     seed: int
     seconds: float
     rate: int
     directory: Path
 
+    @property
+    def command_line(self) -> str:
+        """What repeats it."""
+        return f"python -m tests.chaos {self.command} --seconds {self.seconds:g} --rate {self.rate} --seed {self.seed}"
 
-def mixture(task: Task, demands: Demands, tell: Callable[[str], None]) -> tuple[Run, Evidence, Verdict]:
-    """A random mixture of faults under load; then drain, count, judge."""
-    limits, faults = Limits(), plan(task.seed, task.seconds)
+
+def carry_out(
+    task: Task,
+    limits: Limits,
+    faults: Sequence[Planned],
+    values: Iterator[bytes],
+    display: Display,
+    watched: Callable[[System], AbstractContextManager[object]],
+) -> tuple[Run, Evidence]:
+    """Start the system, load it, inject the faults, drain, stop Ferry, and gather what all that left.
+
+    `watched` is entered while the load and the faults last.
+    """
     with ExitStack() as stack:
         system = System(task.directory, limits)
-        injector = Injector(system, faults, tell)
+        injector = Injector(system, faults, display.tell)
         # The servers that a fault has started end with its thread.
         stack.callback(injector.close)
         stack.enter_context(system)
-        tell(
-            f"all is up in {task.directory}; {len(faults)} faults in {task.seconds:g} s, {task.rate} messages a second"
-        )
-        load = Load(system.kafka.bootstrap_servers, payloads(task.seed), task.rate, task.seconds)
-        load.start()
-        records = injector.run(lambda: load.running)
-        load.finish()
-        drained = drain(system, tell)
+        display.tell(f"all is up; {len(faults)} faults, {task.rate} messages a second, for {task.seconds:g} s")
+        load = Load(system.kafka.bootstrap_servers, values, task.rate, task.seconds)
+        display.follow(lambda: _state(system, load))
+        with watched(system):
+            load.start()
+            records = injector.run(lambda: load.running)
+            load.finish()
+        drained = drain(system, display)
         # What is still on its way, as an orphan's last line, comes before the count.
         system.keeper.close()
+        keys = keys_left(system)
         system.observer.close()
         evidence = collect(system, records)
         with (task.directory / PUSHES_FILE).open() as notes:
             observed = len(set(read_attachments(notes)))
-        run = Run(
-            load.sent, load.acknowledged, load.refused, records, system.keeper.unexpected, drained,
-            system.valkey_starts, observed,
-        )  # fmt: skip
-    return run, evidence, judge(evidence, run, limits, demands)
+        return Run(
+            load.sent, load.acknowledged, load.refused, records, system.keeper.unexpected, drained, keys,
+            system.valkey_starts, observed, _harness_cpu(system),
+        ), evidence  # fmt: skip
+
+
+def _state(system: System, load: Load) -> str:
+    return f"{load.sent} sent, {system.progress.ended} done, {system.progress.in_flight()} in flight"
+
+
+def _harness_cpu(system: System) -> float:
+    """What the harness itself has used: this process (load, faults, proxy) and the observer."""
+    return time.process_time() + system.observer.cpu_seconds

@@ -1,4 +1,4 @@
-"""Ferry's processes, kept running as an orchestrator does it: what ends is started again, each time with a fresh log."""
+"""Ferry's processes, kept running as an orchestrator does it: what ends is started again, with a fresh log."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Service:
 
 
 class Keeper:
-    """Starts services, and starts again what ends. Everything is started by one thread, which the processes end with."""
+    """Starts services, and starts again what ends; all from one thread, with which the processes would end."""
 
     def __init__(self, services: Sequence[Service]) -> None:
         self.services = {service.name: service for service in services}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +12,6 @@ from ferry_console.local.kafka import LocalKafka
 from ferry_console.local.ports import free_port
 from tests.chaos.effects import Part
 from tests.chaos.kinds import Resource
-from tests.chaos.limits import Limits
 from tests.chaos.observation import Observer, Progress
 from tests.chaos.routes import TOPIC
 from tests.chaos.services import Keeper, Service
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
+    from tests.chaos.limits import Limits
     from tests.support.ferry_processes import FerryProcess
 
 PARTITIONS = 4
@@ -79,7 +80,8 @@ class System:
             (self.directory / folder).mkdir(parents=True)
         stack.callback(self.kafka.stop)
         self.kafka.start()
-        environment = clean_environment() | {"PYTHONPATH": str(ROOT)}
+        environment = clean_environment()
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
         self.observer = Observer(self.valkey.unix_socket_path, self.directory, environment)
         stack.callback(self.observer.close)
         stack.callback(self.valkey.stop)

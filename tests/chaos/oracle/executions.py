@@ -40,11 +40,11 @@ def _explained(evidence: Evidence, limits: Limits, before: Execution, run: Execu
 
 def _rewound_or_forgotten(evidence: Evidence, before: Execution, run: Execution) -> Explanation | None:
     partition, offset = place_of(run.task_id)
-    over = before.ended or before.started
     if rewound := evidence.history.rewound(partition, offset, before.started, run.started):
         return Explanation("rewound by an operator", rewound.fault)
-    if forgot := evidence.history.forgot(partition, over, run.started):
-        return Explanation("its record was lost with Redis", forgot.fault)
+    for learned, what in ((before.started, "claim"), (before.ended, "end")):
+        if learned is not None and (forgot := evidence.history.forgot(partition, learned, run.started)):
+            return Explanation(f"the record of its {what} was lost with Redis", forgot.fault)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 #: Ids that a sentence names; the record has them all.
 _NAMED = 5
+#: A ledger's head a partition; status, schedule and pauses of the group; what kombu knows of its queues; beat's queue.
+KEYS_THAT_MAY_REMAIN = re.compile(
+    r"ferry:\{[^{}]+\}:head|ferry:(status|beat|pause):.*|_kombu\..*|unacked_mutex|ferry\.status"
+)
 _FENCED_SECONDS = 30.0
 
 
@@ -55,8 +60,10 @@ class Run:
     faults: Sequence[FaultRecord]
     unexpected_exits: Sequence[UnexpectedExit]
     drained: Drained
+    keys_left: Sequence[str]
     servers_started: int
     servers_observed: int
+    harness_cpu_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,7 @@ def _wrong_counts(evidence: Evidence, run: Run, account: Sequence[Account]) -> I
             f"Kafka holds {len(evidence.log)} messages; {run.sent} were sent, {run.acknowledged} acknowledged, "
             f"{len(run.refused)} refused: the load itself failed"
         )
-    ended = {item.task_id for item in (*evidence.executions, *evidence.dead_letters)}
+    ended = evidence.executions_of.keys() | evidence.dead_letters_of.keys()
     if unknown := sorted(ended - evidence.log.keys()):
         yield f"{len(unknown)} ids were executed or dead that Kafka never had: {_some(unknown)}"
 
@@ -171,10 +178,12 @@ def _leftovers(evidence: Evidence, run: Run) -> Iterator[str]:
         yield f"{ended.service} (process {ended.pid}) ended by itself with exit code {ended.code}"
     if run.drained.rest:
         yield f"it did not drain: {run.drained.rest}"
+    if strange := [key for key in run.keys_left if not KEYS_THAT_MAY_REMAIN.fullmatch(key)]:
+        yield f"Redis still holds {len(strange)} keys that should be gone: {_some(strange)}"
 
 
 def _fenced_by_a_restarted_kafka(evidence: Evidence, ended: UnexpectedExit) -> bool:
-    """librdkafka can join anew while a commit under its old member id is on the way: Kafka fences that one, for good."""
+    """librdkafka can join anew while a commit under its old member id is on the way: Kafka fences that, for good."""
     fenced = ended.code == 2 and "CONSUMER_INSTANCE_ID: another consumer" in ended.log
     since = ended.at - _FENCED_SECONDS
     return fenced and evidence.history.touching(Away, {Part.KAFKA}, since, ended.at) is not None

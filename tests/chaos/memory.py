@@ -1,0 +1,114 @@
+"""The memory of Ferry's processes over a run, by role: does it grow?"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Self
+
+import psutil
+
+from tests.chaos.effects import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from tests.chaos.system import System
+
+_SAMPLE_SECONDS = 5.0
+ROLES = (Part.CONSUMER, Part.WORKER, Part.WORKER_CHILD, Part.BEAT)
+MOST_GROWTH = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a process had to itself (unique set size: what its end would free), so many seconds into the run."""
+
+    at: float
+    role: Part
+    pid: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """One role: the mean of the processes that lived through the second and the last quarter, in bytes."""
+
+    role: Part
+    processes: int
+    second_quarter: float
+    last_quarter: float
+
+    @property
+    def share(self) -> float:
+        """0.02: 2 % more in the last quarter."""
+        return self.last_quarter / self.second_quarter - 1 if self.second_quarter else 0.0
+
+
+def growth_of(samples: Sequence[Sample], seconds: float) -> list[Growth]:
+    """Compare the two quarters, role by role; a process that is missing in either is left out."""
+    windows = ((seconds / 4, seconds / 2), (seconds * 3 / 4, seconds))
+    found = []
+    for role in ROLES:
+        own = [sample for sample in samples if sample.role is role]
+        parts = [[sample for sample in own if start <= sample.at < end] for start, end in windows]
+        lasting = {sample.pid for sample in parts[0]} & {sample.pid for sample in parts[1]}
+        means = [
+            fmean([sample.bytes for sample in part if sample.pid in lasting]) if lasting else 0.0 for part in parts
+        ]
+        found.append(Growth(role, len(lasting), *means))
+    return found
+
+
+def problems_of(growths: Sequence[Growth]) -> Iterator[str]:
+    """What is wrong, in sentences."""
+    for growth in growths:
+        if not growth.processes:
+            yield f"memory: no {growth.role} lived from the second quarter to the last"
+        elif growth.share > MOST_GROWTH:
+            yield (
+                f"memory: {growth.role}s grew by {growth.share:.1%} from the second quarter to the last "
+                f"({growth.second_quarter / 2**20:.1f} to {growth.last_quarter / 2**20:.1f} MiB): "
+                f"expected at most {MOST_GROWTH:.0%}"
+            )
+
+
+class Sampler:
+    """Takes samples from a thread of its own; a context manager."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
+        self.samples: list[Sample] = []
+
+    def __enter__(self) -> Self:
+        self._start = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(_SAMPLE_SECONDS):
+            at = time.monotonic() - self._start
+            for role, pid in self._processes():
+                try:
+                    used = psutil.Process(pid).memory_full_info().uss
+                except (psutil.NoSuchProcess, psutil.ZombieProcess):
+                    continue
+                self.samples.append(Sample(at, role, pid, used))
+
+    def _processes(self) -> Iterator[tuple[Part, int]]:
+        for service in self._system.keeper.services.values():
+            if service.running:
+                yield service.part, service.pid
+                if service.part is Part.WORKER:
+                    yield from ((Part.WORKER_CHILD, pid) for pid in service.children)

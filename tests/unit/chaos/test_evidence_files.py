@@ -1,0 +1,90 @@
+"""The files of a chaos run, read into evidence."""
+
+import json
+
+import pytest
+
+from tests.chaos.evidence import Acquisition, Execution, RedeliveryLine, place_of
+from tests.chaos.evidence_files import (
+    read_acquisitions,
+    read_attachments,
+    read_executions,
+    read_pushes,
+    read_redeliveries,
+)
+from tests.chaos.monitor_lines import Cause, Push
+
+
+def test_an_execution_has_a_start_and_an_end() -> None:
+    """Two processes at once, in any order."""
+    lines = [
+        "started\t1.0\tt-0-1\ttag1\t10\n",
+        "started\t1.1\tt-0-2\ttag2\t11\n",
+        "raised\t1.2\tt-0-2\ttag2\t11\n",
+        "done\t1.3\tt-0-1\ttag1\t10\n",
+    ]
+
+    assert read_executions(lines) == [
+        Execution("t-0-1", "tag1", 10, 1.0, 1.3, "done"),
+        Execution("t-0-2", "tag2", 11, 1.1, 1.2, "raised"),
+    ]
+
+
+def test_an_execution_without_an_end_stays_open() -> None:
+    """Also when the same copy runs again, in the same process or another."""
+    lines = [
+        "started\t1\tt-0-1\ttag\t10\n",
+        "started\t2\tt-0-1\ttag\t11\n",
+        "started\t3\tt-0-1\ttag\t11\n",
+        "done\t4\tt-0-1\ttag\t11\n",
+    ]
+
+    assert [(run.pid, run.started, run.ended) for run in read_executions(lines)] == [
+        (10, 1.0, None),
+        (11, 2.0, None),
+        (11, 3.0, 4.0),
+    ]
+
+
+def test_an_end_without_a_start_is_no_execution() -> None:
+    """Nothing is made up: the file is broken."""
+    with pytest.raises(ValueError, match="had not started"):
+        read_executions(["done\t1\tt-0-1\ttag\t10\n"])
+
+
+def test_what_a_restart_shows_is_a_push_unless_it_was_seen() -> None:
+    """With the time at which the server went, and the cause that the tag tells."""
+    lines = [
+        "attached\t1.0\tfirst\n",
+        "pushed\t2.0\tdispatch\tt-0-1\tl/t-0-1/1.1.1\n",
+        "detached\t3.0\n",
+        "attached\t4.0\tsecond\n",
+        "found\t4.0\tt-0-1\tl/t-0-1/1.1.1\n",
+        "found\t4.0\tt-0-2\tl/t-0-2/1.1.2\n",
+        "found\t4.0\tt-0-2\tl/t-0-2/1.1.2\n",
+        "pushed\t5.0\ttransport\tt-0-2\tl/t-0-2/1.1.2\n",
+    ]
+
+    assert read_pushes(lines) == [
+        Push(2.0, Cause.DISPATCH, "t-0-1", "l/t-0-1/1.1.1"),
+        Push(3.0, Cause.REDELIVERY, "t-0-2", "l/t-0-2/1.1.2"),
+        Push(5.0, Cause.TRANSPORT, "t-0-2", "l/t-0-2/1.1.2"),
+    ]
+    assert read_attachments(lines) == ["first", "second"]
+
+
+def test_a_consumers_log_tells_acquisitions_and_redeliveries() -> None:
+    """Other lines, half lines and what Python itself prints are passed over."""
+    common = {"time": "1970-01-01T00:00:10.500+00:00", "level": "INFO", "task_id": "-"}
+    acquired = {"message": "t-3: from offset 7", "partition": 3, "offset": 7, "reason": "operator"}
+    again = {"message": "its message had vanished from the queue: queued again", "task_id": "t-0-1"}
+    lines = [json.dumps(common | fields) for fields in (acquired, again, {"message": "dispatched 5"})]
+    lines += [lines[0][:40], "Traceback (most recent call last):"]
+
+    assert read_acquisitions(lines) == [Acquisition(10.5, 3, 7, "operator")]
+    assert read_redeliveries(lines) == [RedeliveryLine(10.5, "t-0-1")]
+
+
+def test_a_task_id_tells_its_place() -> None:
+    """The topic may hold hyphens."""
+    assert place_of("a-b-12-345") == (12, 345)

@@ -1,0 +1,117 @@
+"""MONITOR's lines: what the server escapes is read back, and each push has the cause that came right before."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ferry_shared.ledger.scripts import script
+from tests.chaos.monitor_lines import Cause, Push, PushReader, first_cause, words_of
+
+_NAMED = {0x5C: b"\\\\", 0x22: b'\\"', 0x0A: b"\\n", 0x0D: b"\\r", 0x09: b"\\t", 0x07: b"\\a", 0x08: b"\\b"}
+QUEUE = "celery"
+CLIENT = b"127.0.0.1:40000"
+
+
+def escaped(word: bytes) -> bytes:
+    """What the server's `sdscatrepr` makes of a word."""
+    shown = (_NAMED.get(byte) or (bytes([byte]) if 0x20 <= byte < 0x7F else b"\\x%02x" % byte) for byte in word)
+    return b'"' + b"".join(shown) + b'"'
+
+
+def line(*words: bytes, client: bytes = CLIENT, at: float = 1.5) -> bytes:
+    """A line of MONITOR."""
+    return b"+%.6f [0 %s] " % (at, client) + b" ".join(map(escaped, words))
+
+
+def message(task_id: str, tag: str, body: str = "") -> bytes:
+    """A Celery message, as far as the reader looks."""
+    return orjson.dumps({"body": body, "properties": {"correlation_id": task_id, "delivery_tag": tag}})
+
+
+@given(st.lists(st.binary(), min_size=1))
+def test_words_are_read_back(words: list[bytes]) -> None:
+    """Any bytes: quotes, backslashes, line ends, what isn't ASCII."""
+    assert words_of(line(*words)) == words
+
+
+@given(st.text(), st.text())
+def test_a_message_is_read_back(task_id: str, body: str) -> None:
+    """Whatever its body holds, also another message's beginning."""
+    reader = PushReader(QUEUE)
+    found = list(reader.read(line(b"LPUSH", b"celery", message(task_id, "tag", body), at=12.25)))
+
+    assert found == [Push(12.25, Cause.TRANSPORT, task_id, "tag")]
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("dispatch", Cause.DISPATCH),
+        ("enqueue", Cause.RETRY),
+        ("redeliver", Cause.REDELIVERY),
+        ("claim", Cause.UNKNOWN),
+    ],
+)
+@pytest.mark.parametrize("whole", [False, True], ids=["by digest", "by text"])
+def test_a_scripts_pushes_have_its_cause(name: str, cause: Cause, whole: bool) -> None:
+    """Called by digest or, where the server has forgotten it, by its text."""
+    reader, wanted = PushReader(QUEUE), script(name)
+    call = (b"EVAL", wanted.text.encode()) if whole else (b"EVALSHA", wanted.digest.encode())
+    argument = message("a", "t", 'b] "LPUSH" "celery" ')
+
+    assert list(reader.read(line(*call, b"6", b"key", argument))) == []
+    assert list(reader.read(line(b"ZADD", b"key", b"1", b"a", client=b"lua"))) == []
+    pushed = line(b"LPUSH", b"celery", message("a", "t"), message("b", "u"), client=b"lua")
+    assert [(push.task_id, push.tag, push.cause) for push in reader.read(pushed)] == [
+        ("a", "t", cause),
+        ("b", "u", cause),
+    ]
+
+
+def test_a_clients_push_between_is_the_transports() -> None:
+    """Also right behind a script; from a unix socket and with a transaction around it."""
+    reader = PushReader(QUEUE)
+    list(reader.read(line(b"EVALSHA", script("dispatch").digest.encode(), b"0")))
+    list(reader.read(line(b"MULTI")))
+
+    (push,) = reader.read(line(b"RPUSH", b"celery", message("a", "t"), client=b"unix:/tmp/some where/socket"))
+
+    assert push.cause is Cause.TRANSPORT
+
+
+def test_another_scripts_pushes_are_of_unknown_cause() -> None:
+    """A script that isn't Ferry's doesn't inherit the one before."""
+    reader = PushReader(QUEUE)
+    list(reader.read(line(b"EVALSHA", script("dispatch").digest.encode(), b"0")))
+    list(reader.read(line(b"EVALSHA", b"f" * 40, b"0")))
+
+    (push,) = reader.read(line(b"LPUSH", b"celery", message("a", "t"), client=b"lua"))
+
+    assert push.cause is Cause.UNKNOWN
+
+
+@pytest.mark.parametrize("key", [b"ferry.status", b"celery\\x06\\x163", b"unacked", b"elery"])
+def test_other_queues_are_not_counted(key: bytes) -> None:
+    """Only the queue that was asked for."""
+    assert list(PushReader(QUEUE).read(line(b"LPUSH", key, message("a", "t")))) == []
+
+
+@given(st.binary())
+def test_what_is_no_line_is_passed_over(junk: bytes) -> None:
+    """MONITOR's own greeting, an error, half a line."""
+    assert list(PushReader(QUEUE).read(junk)) == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "cause"),
+    [
+        ("l/t-0-1/4.1.1", Cause.DISPATCH),
+        ("l/t-0-1/4.2.1", Cause.RETRY),
+        ("l/t-0-1/4.1.2", Cause.REDELIVERY),
+        ("l/t-0-1/4.2.3", Cause.REDELIVERY),
+    ],
+)
+def test_a_tag_tells_who_queued_the_copy(tag: str, cause: Cause) -> None:
+    """First attempt, later attempt, later copy."""
+    assert first_cause(tag) is cause

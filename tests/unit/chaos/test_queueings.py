@@ -1,0 +1,165 @@
+"""Every second copy in the queue: what explains it, and that nothing else does."""
+
+import pytest
+
+from tests.chaos.effects import Away, Effect, Forgot, Full, Held, Killed, Left, Part, Rewound
+from tests.chaos.messages import Behaviour
+from tests.chaos.monitor_lines import Cause
+from tests.chaos.oracle.queueings import repeated_queueings
+from tests.unit.chaos.story import Story
+
+
+def cause_of_the_second(story: Story) -> str:
+    """The cause of the one repetition in the story."""
+    (repeat,) = repeated_queueings(story.evidence)
+    return repeat.cause
+
+
+def test_one_copy_needs_no_explanation() -> None:
+    """That is how it should be."""
+    assert list(repeated_queueings(Story().push(1.0).evidence)) == []
+
+
+@pytest.mark.parametrize("cause", [Cause.RETRY, Cause.REDELIVERY, Cause.TRANSPORT, Cause.UNKNOWN])
+def test_a_first_copy_that_is_no_dispatch_is_unexplained(cause: Cause) -> None:
+    """Somebody queued what was never dispatched."""
+    assert cause_of_the_second(Story().push(1.0, cause)) == "unexplained"
+
+
+def dispatched_twice(*effects: Effect) -> Story:
+    """At 10 and at 30; taken up below it at 20."""
+    return Story().push(10.0).push(30.0).acquired(20.0, 3).when(*effects)
+
+
+def test_a_second_dispatch_without_a_fault_is_unexplained() -> None:
+    """Even when a consumer says that it took the partition up there."""
+    assert cause_of_the_second(dispatched_twice()) == "unexplained"
+
+
+def test_what_redis_lost_is_dispatched_again() -> None:
+    """FLUSHALL in between."""
+    assert cause_of_the_second(dispatched_twice(Forgot(1, Part.VALKEY, 15.0, 15.1))).startswith("lost with Redis")
+
+
+@pytest.mark.parametrize(
+    "forgot",
+    [
+        Forgot(1, Part.VALKEY, 31.0, 31.1),
+        Forgot(1, Part.VALKEY, 5.0, 5.1),
+        Forgot(1, Part.VALKEY, 15.0, 15.1, since=11.0),
+        Forgot(1, Part.VALKEY, 15.0, 15.1, partition=1),
+    ],
+    ids=["after it", "before the first", "only what is younger", "another partition"],
+)
+def test_a_loss_that_does_not_touch_it_explains_nothing(forgot: Forgot) -> None:
+    """It must have been known to Redis then, and lost before the second dispatch."""
+    assert cause_of_the_second(dispatched_twice(forgot)) == "unexplained"
+
+
+def test_a_loss_explains_nothing_without_an_acquisition() -> None:
+    """No consumer took the partition up in between, or only above it."""
+    lost = Forgot(1, Part.VALKEY, 15.0, 15.1)
+
+    assert cause_of_the_second(Story().push(10.0).push(30.0).when(lost)) == "unexplained"
+    assert cause_of_the_second(Story().push(10.0).push(30.0).acquired(20.0, 6).when(lost)) == "unexplained"
+    assert cause_of_the_second(Story().push(10.0).push(30.0).acquired(31.0, 3).when(lost)) == "unexplained"
+    assert cause_of_the_second(Story().push(10.0).push(30.0).acquired(20.0, 3, partition=1).when(lost)) == "unexplained"
+
+
+@pytest.mark.parametrize(("offsets", "explained"), [({0: 5}, True), ({0: 0}, True), ({0: 6}, False), ({1: 0}, False)])
+def test_a_rewind_explains_what_it_reaches(offsets: dict[int, int], explained: bool) -> None:
+    """The offset that was set, and all above it."""
+    cause = cause_of_the_second(dispatched_twice(Rewound(1, Part.KAFKA, 14.0, 15.0, offsets=offsets)))
+
+    assert (cause == "rewound by an operator") is explained
+
+
+def test_a_rewind_before_the_first_dispatch_explains_nothing() -> None:
+    """One rewind explains one repetition."""
+    assert cause_of_the_second(dispatched_twice(Rewound(1, Part.KAFKA, 4.0, 5.0, offsets={0: 0}))) == "unexplained"
+
+
+def test_a_retry_needs_a_task_that_asked() -> None:
+    """Once for each time."""
+    asked = Story().of(Behaviour.RETRIES).push(1.0).run(2.0, 2.1, "asked").push(3.0, Cause.RETRY, copy="1.2.1")
+
+    assert cause_of_the_second(asked) == "the task asked for a retry"
+    assert cause_of_the_second(Story().push(1.0).run(2.0, 2.1).push(3.0, Cause.RETRY)) == "unexplained"
+    assert cause_of_the_second(Story().push(1.0).run(4.0, 4.1, "asked").push(3.0, Cause.RETRY)) == "unexplained"
+
+
+def test_a_second_retry_for_one_question_needs_a_loss() -> None:
+    """Redis forgot that the first had been queued."""
+    story = Story().push(1.0).run(2.0, 2.1, "asked").push(3.0, Cause.RETRY).push(9.0, Cause.RETRY)
+    assert [repeat.cause for repeat in repeated_queueings(story.evidence)] == [
+        "the task asked for a retry",
+        "unexplained",
+    ]
+
+    story.when(Forgot(1, Part.VALKEY, 5.0, 6.0, since=2.5))
+    assert [repeat.explanation is not None for repeat in repeated_queueings(story.evidence)] == [True, True]
+
+
+WORKER_TROUBLE = [
+    Killed(1, Part.WORKER, 12.0, 12.1, 7),
+    Killed(1, Part.WORKER_CHILD, 12.0, 12.1, 8),
+    Held(1, Part.WORKER, 12.0, 40.0, 7),
+    Left(1, Part.WORKER, 12.0, 13.0, 7),
+]
+REDIS_TROUBLE = [
+    Away(1, Part.VALKEY, 12.0, 13.0),
+    Forgot(1, Part.VALKEY, 12.0, 13.0),
+    Full(1, Part.VALKEY, 12.0, 13.0),
+]
+OTHER_TROUBLE = [
+    Killed(1, Part.CONSUMER, 12.0, 12.1, 7),
+    Away(1, Part.KAFKA, 12.0, 13.0),
+    Held(1, Part.BEAT, 12.0, 13.0, 9),
+    Killed(1, Part.WORKER, 31.0, 31.1, 7),
+    Away(1, Part.VALKEY, 2.0, 3.0),
+]
+
+
+@pytest.mark.parametrize("effect", [*WORKER_TROUBLE, *REDIS_TROUBLE])
+def test_a_transport_hands_back_what_a_worker_or_redis_dropped(effect: Effect) -> None:
+    """Between the copy before and this one."""
+    story = Story().push(10.0).push(30.0, Cause.TRANSPORT).when(effect)
+
+    assert cause_of_the_second(story).startswith("handed back by the transport")
+
+
+@pytest.mark.parametrize("effect", OTHER_TROUBLE)
+def test_a_transport_hands_nothing_back_for_other_reasons(effect: Effect) -> None:
+    """A consumer's death, or trouble at another time, is no reason."""
+    assert cause_of_the_second(Story().push(10.0).push(30.0, Cause.TRANSPORT).when(effect)) == "unexplained"
+
+
+@pytest.mark.parametrize("effect", [*WORKER_TROUBLE, *REDIS_TROUBLE])
+def test_a_redelivery_is_said_and_has_a_reason(effect: Effect) -> None:
+    """Both are needed: the consumer's line for this id, and what made its copy vanish."""
+    story = Story().push(10.0).push(30.0, Cause.REDELIVERY, copy="1.1.2")
+    assert cause_of_the_second(story.said_redelivered(30.1)) == "unexplained"
+    assert cause_of_the_second(story.when(effect)).startswith("redelivered: ")
+
+
+def test_a_redelivery_that_nobody_speaks_of_is_unexplained() -> None:
+    """Unless the consumer could not: it died, or lost the reply."""
+    story = Story().push(10.0).push(30.0, Cause.REDELIVERY).when(WORKER_TROUBLE[0])
+    assert cause_of_the_second(story) == "unexplained"
+    assert cause_of_the_second(story.said_redelivered(50.0)) == "unexplained"
+    assert cause_of_the_second(story.when(Killed(2, Part.CONSUMER, 30.5, 30.6, 9))).startswith("redelivered: ")
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour.EXITS, Behaviour.HANGS])
+def test_a_message_that_ends_its_process_comes_back(behaviour: Behaviour) -> None:
+    """No fault is needed for that."""
+    story = Story().of(behaviour).push(10.0).push(11.0, Cause.TRANSPORT)
+
+    assert cause_of_the_second(story) == "handed back by the transport: its own process ended"
+
+
+def test_an_unknown_script_explains_nothing() -> None:
+    """Whatever happened meanwhile."""
+    story = Story().push(10.0).push(30.0, Cause.UNKNOWN).acquired(20.0, 0).when(*WORKER_TROUBLE, *REDIS_TROUBLE)
+
+    assert cause_of_the_second(story) == "unexplained"

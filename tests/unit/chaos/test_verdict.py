@@ -1,0 +1,217 @@
+"""The verdict: a run passes only if everything holds; each check is shown to fail."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.chaos.drain import Drained
+from tests.chaos.effects import Away, Effect, Forgot, Killed, Part
+from tests.chaos.injection import FaultRecord
+from tests.chaos.kinds import KILLED_PROCESSES
+from tests.chaos.limits import Limits
+from tests.chaos.messages import Behaviour
+from tests.chaos.monitor_lines import Cause
+from tests.chaos.oracle.blind_moments import completed
+from tests.chaos.oracle.moments import Moments
+from tests.chaos.oracle.verdict import Demands, Run, Verdict, judge
+from tests.chaos.services import UnexpectedExit
+from tests.unit.chaos.story import TASK, Story
+
+DEMANDS = Demands(faults=2, kinds=2, with_enough_in_flight=1, kills_of_each=0)
+DRAINED = Drained(1.0, "")
+
+
+def fault(
+    number: int, kind: str, at: float = 50.0, *, proven: bool = True, in_flight: int = 200, killed: str = ""
+) -> FaultRecord:
+    """A fault of the record."""
+    return FaultRecord(number, kind, "worker-a", killed, at, at + 1.0, in_flight, proven, "seen", ())
+
+
+def good_story() -> Story:
+    """200 messages, queued at 1, done at 100 and later."""
+    story = Story(log={})
+    for offset in range(200):
+        task_id = f"chaos-0-{offset}"
+        story.log[task_id] = Behaviour.ORDINARY
+        story.push(1.0, task_id=task_id).run(100.0, 100.1 + offset / 1000, task_id=task_id)
+    return story
+
+
+GOOD_RUN = Run(200, 200, (), (fault(1, "a"), fault(2, "b")), (), DRAINED, (), 1, 1, 0.0)
+
+
+def verdict(story: Story, run: Run = GOOD_RUN, demands: Demands = DEMANDS) -> Verdict:
+    """Judge."""
+    return judge(story.evidence, run, Limits(), demands)
+
+
+def problem(story: Story, run: Run = GOOD_RUN, demands: Demands = DEMANDS) -> str:
+    """The one problem."""
+    (found,) = verdict(story, run, demands).problems
+    return found
+
+
+def test_a_good_run_passes() -> None:
+    """Two faults, all done, everything seen."""
+    passed = verdict(good_story())
+
+    assert passed.passed
+    assert [line.in_flight for line in passed.faults] == [200, 200]
+    assert passed.faults[0].recovery_seconds == pytest.approx(49.1)
+
+
+def test_a_lost_message_fails_the_run() -> None:
+    """One line less in the task's file."""
+    story = good_story()
+    story.executions.pop(17)
+
+    assert problem(story) == "partition 0: 1 lost: chaos-0-17"
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+def test_a_copy_too_many_fails_the_run(cause: Cause) -> None:
+    """Whoever queued it."""
+    assert "queued again" in problem(good_story().push(60.0, cause, task_id="chaos-0-3"))
+
+
+def test_a_run_too_many_fails_the_run() -> None:
+    """Of a task that had ended."""
+    assert "executed again (execution) without" in problem(good_story().run(150.0, 150.1, task_id="chaos-0-3"))
+
+
+def test_a_dead_letter_too_many_fails_the_run() -> None:
+    """Of a valid message, and a second one of an invalid one."""
+    assert "ended wrongly (dead letter: poison)" in problem(good_story().dead(99.0, "poison", "chaos-0-3"))
+    story = good_story().of(Behaviour.INVALID).dead(50.0).dead(60.0)
+    story.executions = [run for run in story.executions if run.task_id != TASK]
+    story.pushes = [push for push in story.pushes if push.task_id != TASK]
+    assert "dead again" in problem(story)
+
+
+def test_a_copy_that_was_never_seen_fails_the_run() -> None:
+    """The observer's record has a hole."""
+    story = good_story()
+    story.pushes.pop(9)
+
+    assert "never saw queued" in problem(story)
+
+
+def test_a_server_that_was_not_observed_fails_the_run() -> None:
+    """Also when nothing else is wrong."""
+    assert "observed 1 times" in problem(good_story(), replace(GOOD_RUN, servers_started=2))
+
+
+def test_the_load_must_have_arrived() -> None:
+    """All that was sent is in Kafka, and nothing else."""
+    assert "the load itself failed" in problem(good_story(), replace(GOOD_RUN, acknowledged=199))
+    assert "the load itself failed" in problem(good_story(), replace(GOOD_RUN, sent=201))
+    assert "the load itself failed" in problem(good_story(), replace(GOOD_RUN, refused=("timed out",)))
+
+
+def test_what_does_not_drain_or_ends_by_itself_fails_the_run() -> None:
+    """Something was left; a process ended that nobody had touched."""
+    assert "did not drain" in problem(good_story(), replace(GOOD_RUN, drained=Drained(1.0, "3 queued")))
+    ended = UnexpectedExit("worker-a", 7, 1, 60.0, "Unrecoverable error")
+    assert "ended by itself with exit code 1" in problem(good_story(), replace(GOOD_RUN, unexpected_exits=(ended,)))
+
+
+def test_keys_that_should_be_gone_fail_the_run() -> None:
+    """An entry, a state, a queue; a head and what Celery keeps may remain."""
+    kept = ("ferry:{ferry:chaos:3}:head", "ferry:status:ferry", "_kombu.binding.celery", "ferry.status")
+    assert verdict(good_story(), replace(GOOD_RUN, keys_left=kept)).passed
+    for key in ("ferry:{ferry:chaos:3}:state", "ferry:{ferry:chaos:3}:inflight", "celery", "unacked", "chaos-probe"):
+        assert f"should be gone: {key}" in problem(good_story(), replace(GOOD_RUN, keys_left=(*kept, key)))
+
+
+def test_a_consumer_that_a_restarted_kafka_fences_is_excused() -> None:
+    """Only with that sentence, and only right after Kafka was away."""
+    ended = UnexpectedExit("consumer-a", 7, 2, 60.0, "CONSUMER_INSTANCE_ID: another consumer of this group has ...")
+    run = replace(GOOD_RUN, unexpected_exits=(ended,))
+    kafka_was_away = good_story().when(Away(1, Part.KAFKA, 50.0, 58.0))
+
+    assert verdict(kafka_was_away, run).passed
+    assert "ended by itself" in problem(good_story(), run)
+    other = replace(run, unexpected_exits=(replace(ended, log="KAFKA_SASL_MECHANISM"),))
+    assert "ended by itself" in problem(kafka_was_away, other)
+
+
+def test_an_unproven_fault_fails_the_run() -> None:
+    """And doesn't count."""
+    run = replace(GOOD_RUN, faults=(*GOOD_RUN.faults, fault(3, "c", proven=False)))
+
+    assert "fault 3 (c) is not proven" in problem(good_story(), run)
+
+
+@pytest.mark.parametrize(
+    ("demands", "sentence"),
+    [
+        (replace(DEMANDS, faults=3), "2 faults, expected 3"),
+        (replace(DEMANDS, kinds=3), "2 kinds of faults, expected 3"),
+        (replace(DEMANDS, with_enough_in_flight=3), "2 faults with 100 or more in flight, expected 3"),
+    ],
+)
+def test_a_run_without_enough_faults_does_not_count(demands: Demands, sentence: str) -> None:
+    """However well it went."""
+    assert sentence in problem(good_story(), demands=demands)
+
+
+def test_each_process_must_have_been_killed() -> None:
+    """One sentence for each that wasn't."""
+    demands = replace(DEMANDS, kills_of_each=1)
+    kills = tuple(fault(number, name, killed=name) for number, name in enumerate(KILLED_PROCESSES))
+
+    assert verdict(good_story(), replace(GOOD_RUN, faults=kills), demands).passed
+    assert len(verdict(good_story(), replace(GOOD_RUN, faults=kills[2:]), demands).problems) == 2
+
+
+def test_too_many_of_a_kind_do_not_count() -> None:
+    """At most five."""
+    faults = tuple(fault(number, "b" if number else "a") for number in range(7))
+
+    assert "6 faults of the kind 'b'" in problem(good_story(), replace(GOOD_RUN, faults=faults))
+
+
+def test_the_count_in_flight_is_checked_afterwards() -> None:
+    """Both the count of that moment and the one from the files must be high enough."""
+    early = replace(GOOD_RUN, faults=(fault(1, "a", at=0.5), fault(2, "b", at=200.0)))
+    boasting = replace(GOOD_RUN, faults=(fault(1, "a", in_flight=99), fault(2, "b", in_flight=10)))
+
+    for run in (early, boasting):
+        assert "0 faults with 100 or more in flight" in problem(good_story(), run)
+
+
+def test_in_flight_is_from_the_first_copy_to_the_first_end() -> None:
+    """A dead letter is an end, too; a run without an end is none."""
+    story = Story().push(10.0).push(20.0).run(12.0).run(30.0, 31.0)
+    moments = Moments(story.evidence)
+    assert [moments.in_flight(at) for at in (9.9, 10.0, 30.9, 31.0)] == [0, 1, 1, 0]
+    assert Moments(story.dead(25.0).evidence).in_flight(26.0) == 0
+    assert moments.recovery_seconds(11.0) == 20.0
+    assert moments.recovery_seconds(31.5) is None
+
+
+BLIND: list[Effect] = [
+    Killed(1, Part.VALKEY, 20.0, 20.1, 5),
+    Away(1, Part.VALKEY, 20.0, 22.0),
+    Forgot(1, Part.VALKEY, 20.0, 22.0, since=17.0),
+]
+
+
+def test_what_a_killed_valkey_could_not_tell_is_inferred() -> None:
+    """From its execution, as queued before the kill; only around a kill."""
+    seen = Story().push(5.0).when(*BLIND)
+    near, far = "chaos-0-6", "chaos-0-7"
+    whole = completed(seen.run(19.5, 19.6, task_id=near).run(60.0, 60.1, task_id=far).evidence)
+
+    assert [(push.task_id, push.at, push.cause) for push in whole.inferred] == [(near, 19.5, Cause.DISPATCH)]
+    assert len(whole.unseen) == 1
+    assert far in whole.unseen[0]
+    assert len(whole.evidence.pushes) == 2
+
+
+def test_a_server_that_only_forgot_was_seen_all_the_time() -> None:
+    """FLUSHALL leaves MONITOR as it is."""
+    story = Story().push(5.0).run(20.0, 20.1, task_id="chaos-0-6").when(Forgot(1, Part.VALKEY, 20.0, 20.1))
+
+    assert len(completed(story.evidence).unseen) == 1
