@@ -9,7 +9,7 @@ TESTS := $(wildcard tests/unit tests/contract tests/integration tests/faults)
 # As it was typed: neither make nor the shell reads anything into the words.
 override export MESSAGE := $(value MESSAGE)
 
-.PHONY: help install demo up test test-compose scale bench lint lock clean
+.PHONY: help install demo up test test-compose scale chaos chaos-short soak bench lint lock clean
 
 help: ## this list
 	@echo 'make TARGET'
@@ -31,6 +31,18 @@ test-compose: $(INSTALLED) ## the containers, with Docker; the images are built 
 
 scale: $(INSTALLED) ## the same way with 100,000 messages, kills and real logs; ten minutes
 	@$(BIN)/pytest tests/scale -s
+
+chaos: $(INSTALLED) ## faults: those that take long, then all kinds at random for ten minutes; SEED=7 SECONDS=120 RATE=500
+	@$(BIN)/pytest tests/faults -m long
+	@$(BIN)/python -m tests.chaos mixture $(CHAOS_OPTIONS)
+
+chaos-short: $(INSTALLED) ## faults at random for two minutes, twice: with a fixed seed and with a fresh one
+	@$(BIN)/pytest tests/chaos -rP
+
+soak: $(INSTALLED) ## twenty minutes with a fault a minute: does memory grow? SEED=7 SECONDS=600 RATE=300
+	@$(BIN)/python -m tests.chaos soak $(CHAOS_OPTIONS)
+
+CHAOS_OPTIONS = $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE))
 
 bench: $(INSTALLED) ## latency from produce to task start, against the usual loop, in one run
 	@$(BIN)/python -m bench latency
