@@ -69,6 +69,18 @@ def test_what_is_nowhere_is_found_and_queued_again(ledger: LedgerProbe) -> None:
     assert again(ledger, "0") is Redelivered.STALE
 
 
+def test_after_a_truncation_to_nothing_it_still_looks(ledger: LedgerProbe) -> None:
+    """The call that crossed offset 0 is forgotten: it has no end that the look could read."""
+    ledger.own()
+    ledger.dispatch(["0", "1"])
+    ledger.own(0, drop_from=0)
+    assert (ledger.times(), found(ledger)) == ([], [])
+    ledger.dispatch(["0"])
+    vanish(ledger, "0")
+    age(ledger)
+    assert found(ledger) == ["0"]
+
+
 def test_only_so_many_are_found_at_once(ledger: LedgerProbe) -> None:
     """The oldest first."""
     ledger.own()

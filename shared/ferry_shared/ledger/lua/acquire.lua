@@ -48,7 +48,8 @@ else
     local crossing = redis.call('ZRANGEBYSCORE', TIMES, ARGV[14], '+inf', 'LIMIT', 0, 1)[1]
     redis.call('ZREMRANGEBYSCORE', TIMES, ARGV[14], '+inf')
     local last = int(tonumber(ARGV[14]) - 1)
-    if crossing and redis.call('ZCOUNT', TIMES, last, last) == 0 then
+    -- Nothing lies below offset 0, and no script can read a call that ends there.
+    if crossing and tonumber(last) >= 0 and redis.call('ZCOUNT', TIMES, last, last) == 0 then
       redis.call('ZADD', TIMES, last, last .. string.match(crossing, ':.*$'))
     end
   end
