@@ -9,6 +9,7 @@ from tests.chaos.effects import Away, Held, Killed, Left, Part
 from tests.chaos.evidence import place_of
 from tests.chaos.messages import Behaviour
 from tests.chaos.oracle.explanation import Explanation, Repeat
+from tests.chaos.oracle.losses import lost_with_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +44,7 @@ def _rewound_or_forgotten(evidence: Evidence, before: Execution, run: Execution)
     if rewound := evidence.history.rewound(partition, offset, before.started, run.started):
         return Explanation("rewound by an operator", rewound.fault)
     for learned, what in ((before.started, "claim"), (before.ended, "end")):
-        if learned is not None and (forgot := evidence.history.forgot(partition, learned, run.started)):
+        if learned is not None and (forgot := lost_with_redis(evidence, run.task_id, learned, run.started)):
             return Explanation(f"the record of its {what} was lost with Redis", forgot.fault)
     return None
 

@@ -10,6 +10,7 @@ from tests.chaos.evidence import place_of
 from tests.chaos.messages import Behaviour
 from tests.chaos.monitor_lines import Cause
 from tests.chaos.oracle.explanation import Explanation, Repeat
+from tests.chaos.oracle.losses import lost_with_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,7 @@ def _dispatched_again(evidence: Evidence, before: Push, push: Push) -> Explanati
         return None
     if rewound := evidence.history.rewound(partition, offset, before.at, push.at):
         return Explanation("rewound by an operator", rewound.fault)
-    if forgot := evidence.history.forgot(partition, before.at, push.at):
+    if forgot := lost_with_redis(evidence, push.task_id, before.at, push.at):
         return Explanation("lost with Redis, dispatched again", forgot.fault)
     return None
 
@@ -72,9 +73,8 @@ def _retried(evidence: Evidence, push: Push) -> Explanation | None:
     ]
     if evidence.asked_before(push.task_id, push.at) > len(earlier):
         return Explanation("the task asked for a retry")
-    partition = place_of(push.task_id).partition
     for at in earlier:
-        if forgot := evidence.history.forgot(partition, at, push.at):
+        if forgot := lost_with_redis(evidence, push.task_id, at, push.at):
             return Explanation("retried again: Redis lost that it had been", forgot.fault)
     return None
 

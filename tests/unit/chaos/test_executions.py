@@ -105,6 +105,16 @@ def test_redis_forgets(forgot: Forgot, cause: str) -> None:
     assert cause_of_the_second(Story().run(10.0, 10.1).run(40.0, 40.1).when(forgot)) == cause
 
 
+def test_a_ledger_that_a_consumer_gave_up_is_lost_whole() -> None:
+    """With the ends of tasks that Redis still knew of."""
+    story = Story().run(10.0, 10.1).run(40.0, 40.1).when(Forgot(1, Part.VALKEY, 12.0, 12.1, since=11.0))
+
+    assert cause_of_the_second(story) == "unexplained"
+    assert cause_of_the_second(story.acquired(13.0, 6, reason="ledger_lost")) == "unexplained"
+    found = cause_of_the_second(story.acquired(13.0, 5, reason="ledger_lost"))
+    assert found == "the record of its claim was lost with Redis"
+
+
 def test_a_rewind_runs_it_again() -> None:
     """If it reaches it."""
     story = Story().run(10.0, 10.1).run(40.0, 40.1)

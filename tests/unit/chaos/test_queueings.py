@@ -56,6 +56,18 @@ def test_a_loss_that_does_not_touch_it_explains_nothing(forgot: Forgot) -> None:
     assert cause_of_the_second(dispatched_twice(forgot)) == "unexplained"
 
 
+def test_a_ledger_that_a_consumer_gave_up_is_lost_whole() -> None:
+    """Rolled back further than to the second dispatch; but only if Redis forgot anything since the first."""
+    older = Forgot(1, Part.VALKEY, 15.0, 15.1, since=11.0)
+    story = Story().push(10.0).push(30.0).acquired(20.0, 3, reason="ledger_lost")
+
+    assert cause_of_the_second(story) == "unexplained"
+    assert cause_of_the_second(story.when(Forgot(2, Part.VALKEY, 5.0, 5.1))) == "unexplained"
+    assert cause_of_the_second(story.when(older)) == "lost with Redis, dispatched again"
+    continued = Story().push(10.0).push(30.0).acquired(20.0, 3).when(older)
+    assert cause_of_the_second(continued) == "unexplained"
+
+
 def test_a_loss_explains_nothing_without_an_acquisition() -> None:
     """No consumer took the partition up in between, or only above it."""
     lost = Forgot(1, Part.VALKEY, 15.0, 15.1)
