@@ -1,0 +1,140 @@
+"""The observer of the chaos runs, on a real Valkey: it sees each queued copy, whoever queued it, over restarts."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.chaos.evidence_files import read_attachments, read_pushes
+from tests.chaos.monitor_lines import Cause, Push
+from tests.chaos.observation import PUSHES_FILE, Observer
+from tests.chaos.routes import QUEUE
+from tests.support.clean_environment import clean_environment
+from tests.support.eventually import eventually
+from tests.support.ledger_probe import LedgerProbe
+from tests.support.valkey_server import ValkeyServer
+
+ROOT = Path(__file__).parents[2]
+
+
+class Observed:
+    """A server, its observer, and what that has noted."""
+
+    def __init__(self, directory: Path) -> None:
+        self.server = ValkeyServer(directory / "valkey", persistence="append-only")
+        environment = clean_environment() | {
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        }
+        self.observer = Observer(self.server.unix_socket_path, directory, environment)
+        self.notes = directory / PUSHES_FILE
+        self.server.start(self.observer.wait_attached)
+
+    def restart(self) -> None:
+        """kill -9, and a start with what is on disk."""
+        self.server.kill()
+        self.server.start(self.observer.wait_attached)
+
+    def pushes(self) -> list[Push]:
+        """What was seen so far."""
+        return read_pushes(self.notes.read_text().splitlines())
+
+    def tags(self) -> list[str]:
+        """The tags of that."""
+        return [push.tag for push in self.pushes()]
+
+
+@pytest.fixture
+def observed(tmp_path: Path) -> Iterator[Observed]:
+    """One that runs."""
+    found = Observed(tmp_path)
+    try:
+        yield found
+    finally:
+        found.server.stop()
+        found.observer.close()
+
+
+def message(tag: str, body: str = "") -> bytes:
+    """A Celery message, as far as anybody looks."""
+    return orjson.dumps({"properties": {"correlation_id": "id", "delivery_tag": tag}, "body": body})
+
+
+def test_each_script_and_client_is_told_apart(observed: Observed) -> None:
+    """A dispatch, a restore by a client with and without a transaction, and a push into another queue."""
+    with LedgerProbe(observed.server.url, "group", "topic") as probe:
+        probe.queue = QUEUE
+        probe.own()
+        probe.dispatch(["0", "1"], messages=[message("a"), message("b")])
+        probe.client.rpush(QUEUE, message("c"))
+        with probe.client.pipeline(transaction=True) as pipeline:
+            pipeline.lpush(QUEUE, message("d"))
+            pipeline.hdel("unacked", "x")
+            pipeline.execute()
+        probe.client.lpush("other", message("e"))
+        probe.inspect()
+        probe.client.lpush(QUEUE, message("f"))
+
+    eventually(observed.tags, ["a", "b", "c", "d", "f"])
+    assert [push.cause for push in observed.pushes()] == [*[Cause.DISPATCH] * 2, *[Cause.TRANSPORT] * 3]
+
+
+@given(bodies=st.lists(st.text(), min_size=1, max_size=5), junk=st.binary())
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_in_a_message_is_read_as_the_server_shows_it(
+    observed: Observed, bodies: list[str], junk: bytes
+) -> None:
+    """Quotes, line ends, control characters; and commands with any bytes in between."""
+    before, tags = len(observed.tags()), [str(number) for number in range(len(bodies))]
+    with observed.server.client() as client:
+        client.set(b"junk" + junk, junk)
+        client.lpush(QUEUE, *(message(tag, body) for tag, body in zip(tags, bodies, strict=True)))
+
+    eventually(lambda: observed.tags()[before:], tags)
+
+
+def test_a_restart_hides_nothing(observed: Observed) -> None:
+    """The port opens only when the observer is there again; what it had not seen it finds in the queue."""
+    with observed.server.client() as client:
+        client.lpush(QUEUE, message("l/id/1.1.1"))
+    eventually(observed.tags, ["l/id/1.1.1"])
+    observed.restart()
+    with observed.server.client() as client:
+        client.lpush(QUEUE, message("l/id/1.1.2"))
+
+    eventually(observed.tags, ["l/id/1.1.1", "l/id/1.1.2"])
+    assert len(set(read_attachments(observed.notes.read_text().splitlines()))) == 2
+
+
+def test_what_was_queued_while_nobody_looked_is_found(observed: Observed, tmp_path: Path) -> None:
+    """Waiting in the queue or taken by a worker: as after a kill in the middle of what MONITOR had to tell."""
+    observed.observer.close()
+    with observed.server.client() as client:
+        client.lpush(QUEUE, message("l/id/1.1.1"))
+        client.hset("unacked", "tag", orjson.dumps([orjson.loads(message("l/id/1.2.1")), "", QUEUE]))
+        client.hset("unacked", "other", orjson.dumps([orjson.loads(message("l/id/9.9.9")), "", "ferry.status"]))
+    again = tmp_path / "again"
+    again.mkdir()
+    observer = Observer(observed.server.unix_socket_path, again, clean_environment() | {"PYTHONPATH": str(ROOT)})
+    try:
+        observer.wait_attached(observed.server.unix_socket_path)
+    finally:
+        observer.close()
+
+    found = read_pushes((again / PUSHES_FILE).read_text().splitlines())
+    assert [(push.tag, push.cause) for push in found] == [("l/id/1.1.1", Cause.DISPATCH), ("l/id/1.2.1", Cause.RETRY)]
+
+
+def test_the_time_is_the_servers(observed: Observed) -> None:
+    """Seconds since 1970, on this machine."""
+    before = time.time()
+    with observed.server.client() as client:
+        client.lpush(QUEUE, message("a"))
+    eventually(observed.tags, ["a"])
+
+    (push,) = observed.pushes()
+    assert before - 0.1 <= push.at <= time.time() + 0.1

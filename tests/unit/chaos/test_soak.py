@@ -1,0 +1,67 @@
+"""The soak: its plan, and how memory is compared."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.chaos.effects import Part
+from tests.chaos.memory import MOST_GROWTH, ROLES, Growth, Sample, growth_of, problems_of
+from tests.chaos.soak import SOAK_SECONDS, SPARED, soak_plan
+
+MIB = 2**20
+
+
+@given(st.integers(0, 2**32))
+def test_a_fault_a_minute_that_spares_one_of_each(seed: int) -> None:
+    """20 in 20 minutes, each of another kind, and one process of each role lives through all of them."""
+    faults = soak_plan(seed, SOAK_SECONDS)
+
+    assert [fault.at for fault in faults] == [30.0 + 60.0 * number for number in range(20)]
+    assert len({fault.kind.name for fault in faults}) == 20
+    assert not {resource for fault in faults for resource in fault.resources} & SPARED
+    assert soak_plan(seed, SOAK_SECONDS) == faults
+
+
+def samples(role: Part, pid: int, early: int, late: int, until: float = 100.0) -> Iterator[Sample]:
+    """A process that has `early` MiB in the first half and `late` in the second."""
+    for at in range(0, 100, 5):
+        if at < until:
+            yield Sample(float(at), role, pid, (early if at < 50 else late) * MIB)
+
+
+def growth(*own: Sample) -> Growth:
+    """Of the consumers."""
+    return growth_of(own, 100.0)[ROLES.index(Part.CONSUMER)]
+
+
+def test_the_last_quarter_is_compared_with_the_second() -> None:
+    """The mean of all samples of those that lived through both."""
+    found = growth(*samples(Part.CONSUMER, 1, 100, 110), *samples(Part.CONSUMER, 2, 300, 310))
+
+    assert (found.processes, found.second_quarter, found.last_quarter) == (2, 200 * MIB, 210 * MIB)
+    assert found.share == pytest.approx(0.05)
+
+
+def test_a_restarted_process_is_left_out() -> None:
+    """It ended in the third quarter, and so says nothing."""
+    found = growth(*samples(Part.CONSUMER, 1, 100, 100), *samples(Part.CONSUMER, 2, 500, 500, until=60.0))
+
+    assert (found.processes, found.share) == (1, 0.0)
+
+
+def test_growth_beyond_the_limit_fails_the_run() -> None:
+    """5 %; a role of which nobody lived through both quarters does, too."""
+    fine = [Growth(role, 1, 100.0 * MIB, 104.9 * MIB) for role in ROLES]
+    assert list(problems_of(fine)) == []
+
+    (problem,) = problems_of([*fine[1:], Growth(Part.CONSUMER, 1, 100.0 * MIB, (101 + 100 * MOST_GROWTH) * MIB)])
+    assert problem.startswith("memory: consumers grew by 6.0%")
+    (problem,) = problems_of([*fine[1:], growth(*samples(Part.CONSUMER, 1, 100, 100, until=60.0))])
+    assert problem == "memory: no consumer lived from the second quarter to the last"
+
+
+def test_memory_may_shrink() -> None:
+    """That is no problem."""
+    assert list(problems_of([Growth(role, 1, 100.0, 50.0) for role in ROLES])) == []
