@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from tests.contract.model.actor import Fate
 from tests.contract.model.simulated_log import Kind
@@ -15,8 +15,9 @@ FATES = st.sampled_from([fate for fate in Fate if fate is not Fate.WORKS])
 KINDS = st.sampled_from([Kind.OK, Kind.OK, Kind.OK, *Kind])
 #: What kind of record, behind how many offsets that hold none.
 SHAPES = st.tuples(KINDS, st.sampled_from([0, 0, 0, 1, 3]))
-WAITS_MS = st.sampled_from([100, 300, 1_100, 5_100, 10_100, 16_000, 70_000])
-PARTITIONS = st.integers(0, 2)
+PARTITIONS = st.sampled_from([0, 0, 1, 2])
+#: How often a consumer that was given up polls before it hears of it.
+POLLS = st.integers(0, 6)
 
 
 class ProtocolMachine(RuleBasedStateMachine):
@@ -27,6 +28,10 @@ class ProtocolMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.system = System(self.server)
+        for kind in [Kind.OK, Kind.RETRIES, Kind.OK]:
+            self.system.produce(0, kind, 0)
+        for _ in range(3):
+            self.all_work(rounds=1)
 
     def teardown(self) -> None:
         """Heal, drain, count."""
@@ -49,82 +54,77 @@ class ProtocolMachine(RuleBasedStateMachine):
                 self.system.go(name, 6)
 
     @rule(name=PROCESSES, steps=st.integers(1, 25))
-    def works(self, name: str, steps: int) -> None:
+    def one_works(self, name: str, steps: int) -> None:
         """One goes on, the others stand still."""
         self.system.go(name, steps)
 
+    @rule(name=PROCESSES, steps=st.integers(0, 12), seconds=st.sampled_from([2, 6, 12, 24]), polls=POLLS)
+    def one_stands_still(self, name: str, steps: int, seconds: int, polls: int) -> None:
+        """SIGSTOP anywhere; the others go on meanwhile."""
+        self.system.go(name, steps)
+        self.system.stand_still(name, seconds, polls)
+
     @rule(name=PROCESSES, steps=st.integers(0, 12), fate=FATES, times=st.sampled_from([1, 1, 2, 6]))
-    def is_hit(self, name: str, steps: int, fate: Fate, times: int) -> None:
+    def one_is_hit(self, name: str, steps: int, fate: Fate, times: int) -> None:
         """A call fails in some way, or is the last one."""
         self.system.go(name, steps)
         self.system.go(name, times, fate)
 
-    @rule(milliseconds=WAITS_MS)
+    @rule(milliseconds=st.sampled_from([100, 300, 1_100, 5_100, 10_100, 16_000, 70_000]))
     def time_passes(self, milliseconds: int) -> None:
         """Leases end, retries fall due."""
         self.system.clock.advance(milliseconds)
 
     @rule(name=PROCESSES)
-    def is_stopped(self, name: str) -> None:
+    def one_is_stopped(self, name: str) -> None:
         """SIGTERM."""
         self.system.stop(name)
 
-    @rule(name=st.sampled_from([*CONSUMERS]), polls=st.integers(0, 6))
-    def is_thought_dead(self, name: str, polls: int) -> None:
+    @rule(name=st.sampled_from([*CONSUMERS]), polls=POLLS)
+    def one_is_thought_dead(self, name: str, polls: int) -> None:
         """A session times out though the consumer lives."""
         self.system.think_dead(name, polls)
+
+    @rule(data=st.data(), shuffled=st.booleans())
+    def transport_restores(self, data: st.DataObject, shuffled: bool) -> None:
+        """kombu's sweep; or messages arrive in another order than they were sent in."""
+        if shuffled:
+            self.system.transport.shuffle(lambda messages: data.draw(st.permutations(messages)))
+        self.system.restore_invisible()
 
     @rule()
     def redis_saves(self) -> None:
         """A snapshot."""
         self.system.snapshot()
 
-    @precondition(lambda self: self.system.snapshots)
-    @rule(index=st.integers(0, 9))
-    def redis_goes_back(self, index: int) -> None:
-        """A restart from a snapshot."""
-        self.system.restore(index)
+    @rule(snapshot=st.none() | st.integers(0, 3))
+    def redis_forgets(self, snapshot: int | None) -> None:
+        """FLUSHALL, or a restart from a snapshot."""
+        if snapshot is None or not self.system.snapshots:
+            self.system.flush()
+        else:
+            self.system.restore(snapshot)
 
-    @rule()
-    def redis_is_flushed(self) -> None:
-        """FLUSHALL."""
-        self.system.flush()
+    @rule(partition=PARTITIONS, kept=st.integers(0, 12), count=st.integers(1, 4), from_the_end=st.booleans())
+    def log_loses_records(self, partition: int, kept: int, count: int, from_the_end: bool) -> None:
+        """Retention takes the oldest, an unclean leader election the newest."""
+        if from_the_end:
+            self.system.truncate(partition, count)
+        else:
+            self.system.cut(partition, kept)
 
-    @rule(partition=PARTITIONS, offset=st.integers(1, 12))
-    def retention_passes(self, partition: int, offset: int) -> None:
-        """Kafka deletes the oldest records."""
-        self.system.cut(partition, offset)
-
-    @rule(partition=PARTITIONS, count=st.integers(1, 4))
-    def log_is_truncated(self, partition: int, count: int) -> None:
-        """An unclean leader election."""
-        self.system.truncate(partition, count)
-
-    @rule(commits_stay=st.booleans())
-    def topic_is_recreated(self, commits_stay: bool) -> None:
-        """Same name, another topic."""
-        self.system.recreate(commits_stay=commits_stay)
-
-    @precondition(lambda self: len(self.system.logs.partitions) < 3)
-    @rule()
-    def partition_is_added(self) -> None:
-        """The topic grows."""
-        self.system.add_partition()
+    @rule(change=st.sampled_from(["recreated", "recreated, commits stay", "partition added"]))
+    def topic_changes(self, change: str) -> None:
+        """Same name, another topic; or it grows."""
+        if change == "partition added":
+            self.system.add_partition()
+        else:
+            self.system.recreate(commits_stay="stay" in change)
 
     @rule(group=st.sampled_from(GROUPS), partition=PARTITIONS, offset=st.integers(0, 12), zombies=st.booleans())
     def operator_sets(self, group: str, partition: int, offset: int, zombies: bool) -> None:
         """kafka-consumer-groups --reset-offsets."""
         self.system.operator_sets(group, partition, offset, zombies=zombies)
-
-    @rule(data=st.data())
-    def queue_is_shuffled(self, data: st.DataObject) -> None:
-        """Messages arrive in another order than they were sent in."""
-        self.system.shuffle(lambda messages: data.draw(st.permutations(messages)))
-
-    @rule()
-    def transport_restores(self) -> None:
-        """kombu's sweep."""
-        self.system.restore_invisible()
 
 
 def run_model(server: Server, **options: Any) -> None:

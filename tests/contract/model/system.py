@@ -1,6 +1,5 @@
 """Everything together: the processes, the simulated cluster, the transport, the oracle; and what can happen to them."""
 
-from collections.abc import Callable
 from typing import Any
 
 import confluent_kafka
@@ -21,7 +20,7 @@ from ferry_shared.record import TaskId, TopicPartition
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
 from tests.contract.model.actor import Actor, ChildLost, Fate
-from tests.contract.model.oracle import Broken, Oracle
+from tests.contract.model.oracle import MAX_PARTITIONS, Broken, Oracle
 from tests.contract.model.simulated_clients import SimulatedAdmin, SimulatedProducer, SimulatedReader
 from tests.contract.model.simulated_group import Coordinator, SimulatedMember
 from tests.contract.model.simulated_log import TOPIC, Kind, SimulatedLogs
@@ -38,6 +37,7 @@ SESSION_MS = 8_000
 VISIBILITY_MS = SETTINGS.visibility_timeout_seconds * 1000
 ROUTE = Route(TOPIC, dict[str, int], "handle")
 DRAIN_ROUNDS = 250
+STILL_TURN_SECONDS = 2
 
 
 class Server:
@@ -187,6 +187,17 @@ class System:
             member.polls_until_noticed = polls_until_noticed
             self.coordinators[CONSUMERS[name]].give_up(member)
 
+    def stand_still(self, name: str, seconds: int, polls_until_noticed: int) -> None:
+        """SIGSTOP and SIGCONT; a consumer that stands still too long is given up."""
+        for passed in range(0, seconds, STILL_TURN_SECONDS):
+            if passed * 1000 >= SESSION_MS:
+                self.think_dead(name, polls_until_noticed)
+            self.clock.advance(STILL_TURN_SECONDS * 1000)
+            for other in [*CONSUMERS, *WORKERS]:
+                if other != name:
+                    self._turn(other)
+            self.restore_invisible()
+
     # What happens to Kafka and Redis.
 
     def produce(self, partition: int, kind: Kind, gap: int) -> None:
@@ -221,8 +232,9 @@ class System:
             coordinator.topic_replaced()
 
     def add_partition(self) -> None:
-        """The topic gets another partition."""
-        self.logs.add_partition()
+        """The topic gets another partition, up to a limit."""
+        if len(self.logs.partitions) < MAX_PARTITIONS:
+            self.logs.add_partition()
         for coordinator in self.coordinators.values():
             coordinator.rebalance()
 
@@ -268,10 +280,6 @@ class System:
     def restore_invisible(self) -> None:
         """Some worker hands back what others have held too long."""
         self.transport.restore_held_since(self.clock.now_ms - VISIBILITY_MS)
-
-    def shuffle(self, order: Callable[[list[bytes]], list[bytes]]) -> None:
-        """The queue's messages change places."""
-        self.transport.shuffle(order)
 
     # The end.
 
