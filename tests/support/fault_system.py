@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from copy import copy
@@ -26,6 +27,8 @@ SHORT_LIMITS = {
     "WORKER_LEASE_MARGIN_SECONDS": "5",
 }
 VISIBILITY_TIMEOUT_SECONDS = 12.0
+SOON_REDELIVERED = {"CONSUMER_REDELIVER_AFTER_SECONDS": "5"}
+_VANISHED = re.compile(r"\[(\S+)\] its message had vanished from the queue: queued again")
 
 
 class Origin(NamedTuple):
@@ -192,6 +195,15 @@ class FaultSystem:
     def assert_each_queued_once(self) -> None:
         """Ferry put every message into the queue exactly once, by MONITOR."""
         assert self.queued() == Counter(self.task_ids())
+
+    def assert_queued_again_only_if_vanished(self, consumer: FerryProcess) -> None:
+        """Every message was queued once, and once more for each line in which the consumer says why.
+
+        kombu takes a message first and notes it afterwards: what is under way to a worker when Redis or the connection
+        dies has vanished. Start the consumer with `SOON_REDELIVERED`, or it looks for such a message after a minute.
+        """
+        vanished = Counter(_VANISHED.findall(consumer.output()))
+        assert self.queued() == Counter(self.task_ids()) + vanished
 
     def queued(self) -> Counter[str]:
         """How often Ferry put this group's tasks into the queue, by task id."""

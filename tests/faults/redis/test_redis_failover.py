@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from tests.support.eventually import eventually
-from tests.support.fault_system import FaultSystem, kill_redis
+from tests.support.fault_system import SOON_REDELIVERED, FaultSystem, kill_redis
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.valkey_server import ValkeyServer
 
@@ -39,7 +39,7 @@ def test_a_failover_to_a_replica_that_lags(
 ) -> None:
     """Dispatches, claims and ends that the replica never saw: those messages run again, and none is lost."""
     through = {"CELERY_BROKER_URL": system.url_through(proxy)}
-    system.consumer(CONSUMER_REDELIVER_AFTER_SECONDS="5", **through)
+    system.consumer(**SOON_REDELIVERED, **through)
     system.worker(**through)
     system.send(300)
     system.wait_until_done(50)

@@ -6,7 +6,7 @@ import pytest
 
 from ferry_shared.ledger.scripts import script
 from tests.support.eventually import eventually
-from tests.support.fault_system import FaultSystem, kill_redis
+from tests.support.fault_system import SOON_REDELIVERED, FaultSystem, kill_redis
 from tests.support.tcp_proxy import TcpProxy
 
 #: Longer than a task of these tests waits for Redis, so that no time limit ends it meanwhile.
@@ -90,7 +90,7 @@ def test_late_replies_reach_a_worker(system: FaultSystem, proxy: TcpProxy) -> No
 
 def test_a_worker_that_hears_nothing_goes_on_where_it_was(system: FaultSystem, proxy: TcpProxy) -> None:
     """Claims and outcomes that were sent into the dark are asked again; what it had reserved comes back."""
-    system.consumer(CONSUMER_REDELIVER_AFTER_SECONDS="5")
+    system.consumer(**SOON_REDELIVERED)
     worker = system.worker(CELERY_BROKER_URL=system.url_through(proxy))
     system.send(200)
     system.wait_until_done(20)
@@ -125,7 +125,7 @@ def test_redis_dies_between_a_retry_or_failure_and_its_acknowledgement(
     system: FaultSystem, proxy: TcpProxy, kind: str
 ) -> None:
     """With an append-only file it is recorded, once; without one the message is dispatched again."""
-    system.consumer()
+    system.consumer(**SOON_REDELIVERED)
     system.worker(CELERY_BROKER_URL=system.url_through(proxy), **PATIENT)
     warm_up(system, kind)
     proxy.cut_reply_after(digest(kind), then=lambda: kill_redis(system))

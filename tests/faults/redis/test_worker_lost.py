@@ -7,7 +7,7 @@ import redis
 
 from ferry_worker.configuration import RESTORE_LOCK_SECONDS
 from tests.support.eventually import eventually
-from tests.support.fault_system import VISIBILITY_TIMEOUT_SECONDS, FaultSystem
+from tests.support.fault_system import SOON_REDELIVERED, VISIBILITY_TIMEOUT_SECONDS, FaultSystem
 
 #: What the promise adds to the visibility timeout.
 MARGIN_SECONDS = 10.0
@@ -46,7 +46,7 @@ def test_a_dead_workers_tasks_run_in_time_where_nothing_else_happens(system: Fau
 
 def test_a_message_taken_and_forgotten_before_it_was_noted(system: FaultSystem) -> None:
     """kombu takes a message first and notes it as taken afterwards; who dies in between leaves it to nobody."""
-    consumer = system.consumer(CONSUMER_REDELIVER_AFTER_SECONDS="5")
+    consumer = system.consumer(**SOON_REDELIVERED)
     system.send(1)
     system.wait_until_in_flight(1)
     with redis.Redis.from_url(system.server.url) as client:
