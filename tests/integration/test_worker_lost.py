@@ -68,6 +68,25 @@ def test_a_killed_workers_tasks_come_back_in_time(bench: WorkerBench) -> None:
     assert bench.events == ["waiting 3", "waiting 3", "waited 3"]
 
 
+def _wait_for_more_events(bench: WorkerBench, count: int) -> None:
+    before = len(bench.events)
+    wait_until(lambda: len(bench.events) >= before + count)
+
+
+def test_a_busy_worker_ends_within_seconds(bench: WorkerBench) -> None:
+    """Asked to end between two of thousands of short tasks: billiard alone often needs 30 s for that."""
+    orders = bench.partition("tests.order")
+    orders.dispatch(*(b'{"number": %d}' % number for number in range(9_000)))
+    for _ in range(3):
+        worker = bench.worker()
+        _wait_for_more_events(bench, 500)
+        worker.send_signal(signal.SIGTERM)
+        asked = time.monotonic()
+        assert worker.wait(40.0) == 0
+        assert time.monotonic() - asked < 15.0
+    assert orders.entries, "the worker was to be asked while it was busy"
+
+
 def test_sigterm_lets_running_tasks_end(bench: WorkerBench) -> None:
     """A warm shutdown finishes what runs, records it, leaves the rest in the queue and exits with 0."""
     orders = bench.partition("tests.waiting")

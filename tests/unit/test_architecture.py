@@ -45,6 +45,7 @@ IMPORTED_ONLY_IN = {
     "celery": {
         "ferry_worker.attempt",
         "ferry_worker.celery",
+        "ferry_worker.pool_end",
         "ferry_worker.request",
         "ferry_worker.retries",
         "ferry_worker.shared_schedule",

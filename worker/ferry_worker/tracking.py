@@ -11,6 +11,7 @@ from celery import signals
 
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.settings import REDIS_SCHEMES
+from ferry_worker import pool_end  # noqa: F401 - connects its signal
 from ferry_worker.configuration import tracked_configuration, worker_settings
 from ferry_worker.ledger_access import parent_ledger, pool_ledger
 from ferry_worker.start_checks import check_when_worker_starts
