@@ -105,19 +105,27 @@ def _wanted(facts: Facts, head: Head | None) -> Plan:
     committed = facts.committed
     signature = Signature.parse(committed.metadata) if committed else None
     floor = max(head.epoch if head else 0, signature.epoch if signature else 0, facts.epoch_in_memory)
+    if head and signature and head.epoch < signature.epoch:
+        # Redis went back to before the acquisition that signed this commit: to before a rewind, or to the topic before.
+        head = None
     if committed and not signature:
         return _start(Reason.OPERATOR, head.ledger if head else None, floor, committed.offset)
     if _recreated(facts, head, signature):
         return _start(Reason.RECREATED, None, floor, facts.log_start)
-    if committed and signature and head and head.epoch < signature.epoch:
-        # Redis went back to before the acquisition that signed this commit, which may have been an operator's rewind.
-        return _start(Reason.LEDGER_LOST, None, floor, committed.offset)
     if head:
-        known = max(head.committed, committed.offset if committed else 0)
+        known = _known_commit(head, committed, signature)
         return Plan(Reason.CONTINUED, head.ledger, floor, max(head.position, known), known, drop=False)
     if committed:
         return _start(Reason.LEDGER_LOST, None, floor, committed.offset)
     return _start(Reason.FRESH, None, floor, _reset(facts))
+
+
+def _known_commit(head: Head, committed: Committed | None, signature: Signature | None) -> int:
+    """The highest commit that counts. An acquisition writes the one that it found into the head: a lower number there
+    beside an older signature is meant, of a log found truncated or a topic found new, and only its signing failed."""
+    if committed is None or (signature and signature.epoch < head.epoch):
+        return head.committed
+    return max(head.committed, committed.offset)
 
 
 def _start(reason: Reason, ledger: str | None, floor: int, offset: int) -> Plan:

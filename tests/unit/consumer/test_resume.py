@@ -55,7 +55,7 @@ def test_a_ledger_continues_at_its_position() -> None:
 
 def test_a_ledger_from_an_older_snapshot_starts_at_the_commit() -> None:
     """Redis went back in time: what Kafka has committed is done."""
-    wanted = plan(replace(FRESH, committed=signed(60), ledger=ledger(50, 20)))
+    wanted = plan(replace(FRESH, committed=signed(60, epoch=3), ledger=ledger(50, 20, epoch=3)))
     assert (wanted.position, wanted.committed, wanted.drop) == (60, 60, False)
 
 
@@ -64,6 +64,20 @@ def test_a_ledger_from_before_the_acquisition_that_signed_the_commit_is_lost() -
     wanted = plan(replace(FRESH, committed=signed(5, epoch=4), ledger=ledger(50, 20, epoch=3)))
     assert (wanted.reason, wanted.position, wanted.committed) == (Reason.LEDGER_LOST, 5, 5)
     assert (wanted.ledger, wanted.drop, wanted.epoch_floor) == (None, True, 4)
+
+
+def test_a_ledger_of_the_topic_before_that_redis_has_brought_back_counts_for_nothing() -> None:
+    """The commit says which topic is meant; it must not begin anew."""
+    wanted = plan(replace(FRESH, committed=signed(7, epoch=4), ledger=ledger(50, 20, epoch=3, topic_id="before")))
+    assert (wanted.reason, wanted.position) == (Reason.LEDGER_LOST, 7)
+
+
+@pytest.mark.parametrize("topic_id", ["topic-id", "before"])
+def test_a_lower_start_that_was_not_signed_any_more_stands(topic_id: str) -> None:
+    """A truncation or a new topic was found and written into the ledger, then the consumer died; the log has grown."""
+    wanted = plan(replace(FRESH, committed=signed(60, epoch=2, topic_id=topic_id), ledger=ledger(30, 25, epoch=3)))
+    assert (wanted.reason, wanted.position, wanted.committed) == (Reason.CONTINUED, 30, 25)
+    assert not is_signed(signed(60, epoch=2), wanted)
 
 
 def test_a_commit_below_the_ledgers_stays_above() -> None:
