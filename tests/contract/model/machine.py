@@ -58,11 +58,17 @@ class ProtocolMachine(RuleBasedStateMachine):
         """One goes on, the others stand still."""
         self.system.go(name, steps)
 
-    @rule(name=PROCESSES, steps=st.integers(0, 12), seconds=st.sampled_from([2, 6, 12, 24]), polls=POLLS)
-    def one_stands_still(self, name: str, steps: int, seconds: int, polls: int) -> None:
-        """SIGSTOP anywhere; the others go on meanwhile."""
+    @rule(
+        name=PROCESSES,
+        steps=st.integers(0, 12),
+        seconds=st.sampled_from([2, 6, 12, 24]),
+        pace=st.sampled_from([3, 7, 80]),
+        polls=POLLS,
+    )
+    def one_stands_still(self, name: str, steps: int, seconds: int, pace: int, polls: int) -> None:
+        """SIGSTOP anywhere; the others go on meanwhile, at most `pace` steps every two seconds."""
         self.system.go(name, steps)
-        self.system.stand_still(name, seconds, polls)
+        self.system.stand_still(name, seconds, pace, polls)
 
     @rule(name=PROCESSES, steps=st.integers(0, 12), fate=FATES, times=st.sampled_from([1, 1, 2, 6]))
     def one_is_hit(self, name: str, steps: int, fate: Fate, times: int) -> None:

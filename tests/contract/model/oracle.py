@@ -86,7 +86,11 @@ class Oracle:
         self._replaced = NEVER
         self._cut: dict[int, int] = {}
         self._operator: dict[tuple[str, int], int] = {}
+        self._truncated: dict[int, int] = {}
+        self._commit_moments: dict[tuple[str, TopicPartition], int] = {}
+        self._owners: dict[tuple[str, int], Actor] = {}
         self._ledger_topic: dict[tuple[str, int], str] = {}
+        self._holders: dict[tuple[tuple[str, int], str], tuple[str, int]] = {}
         self._claims: dict[tuple[str, str], int] = {}
         places = [(group, number) for group in groups for number in range(MAX_PARTITIONS)]
         self._heads = {LedgerKeys.of("", group, TopicPartition(TOPIC, n)).head: (group, n) for group, n in places}
@@ -109,6 +113,10 @@ class Oracle:
         """Kafka has deleted records."""
         moment = next(self._moments)
         self._cut |= {stored.serial: moment for stored in records}
+
+    def truncated(self, partition: int) -> None:
+        """A log has lost its end."""
+        self._truncated[partition] = next(self._moments)
 
     def topic_replaced(self, *, commits_stay: bool) -> None:
         """The topic was deleted and created again; an operator's number that stays is honoured for the new one."""
@@ -146,20 +154,24 @@ class Oracle:
         if where is None or not isinstance(reply, list):
             return
         word = reply[0].decode() if isinstance(reply[0], bytes) else ""
-        if name == "claim" and word == "run":
+        if name == "claim" and word in {"run", "poison"}:
             self._claims[actor.name, str(arguments[3])] = self._clock.now_ms + int(arguments[4])
+            self._holders[where, str(arguments[1])] = str(arguments[3]), next(self._moments)
         elif name in _OUTCOMES and word == "recorded":
-            self._recorded(where[0], where[1], str(arguments[1]), str(arguments[3]), name)
+            self._recorded(where, str(arguments[1]), str(arguments[3]), name)
         elif name == "acquire" and word == "acquired":
             topics = [word for word in map(str, arguments) if word.startswith("topic-")]
-            self._ledger_acquired(where, topics[-1], dropped="drop" in arguments)
+            self._ledger_acquired(actor, where, topics[-1], dropped="drop" in arguments)
         elif name == "snapshot":
             self._looked[actor.name] = next(self._moments)
         elif actor.name.startswith("consumer") and name not in _READING_SCRIPTS:
             for copy in self._transport.new_in_queue():
                 self._pushed(copy)
 
-    def _ledger_acquired(self, where: tuple[str, int], topic_id: str, *, dropped: bool) -> None:
+    def _ledger_acquired(self, actor: Actor, where: tuple[str, int], topic_id: str, *, dropped: bool) -> None:
+        if self._owners.get(where) is not actor:
+            self._owners[where] = actor
+            self.handed_over(where[0])
         last, self._acquired[where] = self._acquired[where], next(self._moments)
         topic_before, self._ledger_topic[where] = self._ledger_topic.get(where, topic_id), topic_id
         if not dropped:
@@ -218,7 +230,11 @@ class Oracle:
         """A task has written down that it was done."""
         self._stories[group, serial].done = next(self._moments)
 
-    def _recorded(self, group: str, partition: int, member: str, owner: str, name: str) -> None:
+    def _recorded(self, where: tuple[str, int], member: str, owner: str, name: str) -> None:
+        group, partition = where
+        holder, since = self._holders[where, member]
+        if holder != owner and self._redis_lost < since:
+            raise Broken(f"EXECUTION: {group} {partition}-{member}: {name} by {owner}, which had lost it to {holder}")
         for stored in self._records(TopicPartition(TOPIC, partition), any_topic=True):
             if str(stored.offset) == member:
                 story = self._story(group, stored)
@@ -259,7 +275,9 @@ class Oracle:
             return
         signature = Signature.parse(before.metadata) if before else None
         same_topic = signature is not None and signature.topic_id == self._logs.topic_id
-        if before and same_topic and new.offset < min(before.offset, self._logs.log(place).end):
+        truncated = self._truncated.get(place.partition, NEVER) > self._commit_moments.get((group, place), NEVER)
+        self._commit_moments[group, place] = next(self._moments)
+        if before and same_topic and not truncated and new.offset < before.offset:
             raise Broken(f"COMMIT: {group} {place} went back from {before} to {new}")
         ours = Signature.parse(new.metadata)
         if ours and ours.topic_id != self._logs.topic_id:

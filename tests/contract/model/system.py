@@ -187,7 +187,7 @@ class System:
             member.polls_until_noticed = polls_until_noticed
             self.coordinators[CONSUMERS[name]].give_up(member)
 
-    def stand_still(self, name: str, seconds: int, polls_until_noticed: int) -> None:
+    def stand_still(self, name: str, seconds: int, pace: int, polls_until_noticed: int) -> None:
         """SIGSTOP and SIGCONT; a consumer that stands still too long is given up."""
         for passed in range(0, seconds, STILL_TURN_SECONDS):
             if passed * 1000 >= SESSION_MS:
@@ -195,7 +195,7 @@ class System:
             self.clock.advance(STILL_TURN_SECONDS * 1000)
             for other in [*CONSUMERS, *WORKERS]:
                 if other != name:
-                    self._turn(other)
+                    self._turn(other, pace)
             self.restore_invisible()
 
     # What happens to Kafka and Redis.
@@ -211,7 +211,7 @@ class System:
             return 0
         head: Any = self._server.client.hget(LedgerKeys.of("", group, place).head, "position")
         commit = self.coordinators[group].committed.get(place)
-        return max(int(head or 0), commit.offset if commit else 0)
+        return int(head) if head else commit.offset if commit else 0
 
     def cut(self, partition: int, offset: int) -> None:
         """Retention."""
@@ -219,8 +219,10 @@ class System:
 
     def truncate(self, partition: int, count: int) -> None:
         """A leader that lacks the last offsets takes over."""
-        log = self.logs.partitions[partition % len(self.logs.partitions)]
+        number = partition % len(self.logs.partitions)
+        log = self.logs.partitions[number]
         log.truncate(log.end - count)
+        self.oracle.truncated(number)
 
     def recreate(self, *, commits_stay: bool) -> None:
         """The topic is deleted and created again; Kafka forgets its commits, sooner or later."""
@@ -298,10 +300,10 @@ class System:
             self.clock.advance(200 if number < 20 else 3_000)
         raise Broken(f"STUCK: {self._state()}")
 
-    def _turn(self, name: str) -> None:
+    def _turn(self, name: str, steps: int = 80) -> None:
         self.go(name, 1)
         self.actors[name].idle = False
-        for _ in range(80):
+        for _ in range(steps):
             if self.actors[name].idle:
                 return
             self.go(name, 1)

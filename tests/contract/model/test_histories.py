@@ -8,7 +8,7 @@ from ferry_shared.record import TopicPartition
 from tests.contract.model.actor import Fate
 from tests.contract.model.oracle import Broken
 from tests.contract.model.simulated_log import TOPIC, Kind
-from tests.contract.model.system import Server, System
+from tests.contract.model.system import SESSION_MS, VISIBILITY_MS, Server, System
 
 PLACE = TopicPartition(TOPIC, 0)
 
@@ -54,6 +54,29 @@ def test_redis_goes_back_to_before_a_rewind(system: System) -> None:
     assert system.oracle.runs == 3 + 3 + 3
 
 
+@pytest.mark.parametrize("recreated", [False, True])
+def test_a_lower_start_counts_though_its_signing_failed(system: System, recreated: bool) -> None:
+    """A log is found truncated or a topic new, but that is not signed; then the log grows beyond the commit."""
+    for _ in range(4):
+        system.produce(0, Kind.OK, 0)
+    system.drain()
+    if recreated:
+        system.recreate(commits_stay=True)
+    else:
+        system.truncate(0, 3)
+    for name in ("consumer A", "consumer B", "consumer C"):
+        system.kill(name)
+    system.clock.advance(SESSION_MS)
+    for name in ("consumer A", "consumer C"):
+        go_until(system, name, "acquire")
+        system.go(name, 1, Fate.KILLED_AFTER)
+    system.clock.advance(SESSION_MS)
+    for _ in range(6):
+        system.produce(0, Kind.OK, 0)
+    system.drain()
+    assert system.oracle.runs == 2 * (4 + 6)
+
+
 def test_a_consumer_that_stood_still_during_a_rewind_overtakes_nobody(system: System) -> None:
     """It has read the commits, is given up, and goes on after its successor has honoured the operator's offset."""
     for _ in range(3):
@@ -75,6 +98,55 @@ def test_a_worker_that_dies_before_it_has_recorded_a_message(system: System) -> 
     system.go("worker 1", 1, Fate.KILLED_BEFORE)
     system.drain()
     assert system.oracle.pushes == 2 + 1
+
+
+def test_a_worker_that_wakes_with_a_copy_that_was_replaced(system: System) -> None:
+    """It stood in kombu's gap until it passed for lost; another worker is at the task with the new copy."""
+    system.produce(0, Kind.OK, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    go_until(system, "worker 1", "hold")
+    for _ in range(12):
+        system.clock.advance(1_000)
+        for _ in range(12):
+            system.go("consumer A", 1)
+    go_until(system, "worker 2", "work")
+    system.go("worker 1", 4)
+    assert system.oracle.runs == 1
+    system.drain()
+    assert system.oracle.runs == 1 + 1
+
+
+def test_a_copy_of_a_record_that_a_truncation_took_does_not_stand_for_the_next_one(system: System) -> None:
+    """Same offset, another record: the old copy, still queued, is stale."""
+    system.produce(0, Kind.OK, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    system.truncate(0, 1)
+    for name in ("consumer A", "consumer B"):
+        system.kill(name)
+    system.clock.advance(SESSION_MS)
+    go_until(system, "consumer A", "acquire")
+    system.go("consumer A", 2)
+    system.produce(0, Kind.OK, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    assert len(system.transport.look()) == 2
+    system.drain()
+
+
+def test_a_worker_that_has_lost_its_claim_says_nothing_more(system: System) -> None:
+    """It fails after its lease has ended and another worker has begun: that one's outcome counts."""
+    system.produce(0, Kind.FAILS, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    go_until(system, "worker 1", "work")
+    system.clock.advance(VISIBILITY_MS)
+    system.restore_invisible()
+    go_until(system, "worker 2", "work")
+    go_until(system, "worker 1", "fail")
+    system.go("worker 1", 1)
+    system.drain()
 
 
 def test_a_message_that_is_put_into_the_queue_twice_is_noticed(system: System) -> None:
