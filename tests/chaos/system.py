@@ -110,7 +110,8 @@ class System:
             "FERRY_ROUTES": "tests.chaos.routes:routes",
             "FERRY_IMPORTS": "tests.chaos.tasks",
             "CONSUMER_GROUP": GROUP,
-            "CONSUMER_MAX_IN_FLIGHT_PER_PARTITION": "2000",
+            # What Redis forgets runs again, with whatever has ended since the last commit: not too much of it.
+            "CONSUMER_MAX_IN_FLIGHT_PER_PARTITION": "500",
             "CONSUMER_MAX_BACKOFF_SECONDS": "2",
             "WORKER_STATUS_INTERVAL_SECONDS": str(STATUS_SECONDS),
             "LOG_FORMAT": "json",
