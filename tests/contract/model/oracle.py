@@ -277,7 +277,8 @@ class Oracle:
         same_topic = signature is not None and signature.topic_id == self._logs.topic_id
         truncated = self._truncated.get(place.partition, NEVER) > self._commit_moments.get((group, place), NEVER)
         self._commit_moments[group, place] = next(self._moments)
-        if before and same_topic and not truncated and new.offset < before.offset:
+        log_end = self._logs.log(place).end
+        if before and same_topic and not truncated and new.offset < min(before.offset, log_end):
             raise Broken(f"COMMIT: {group} {place} went back from {before} to {new}")
         ours = Signature.parse(new.metadata)
         if ours and ours.topic_id != self._logs.topic_id:

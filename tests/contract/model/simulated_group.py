@@ -202,8 +202,8 @@ class SimulatedMember:
             self._positions.pop(place, None)
             self.held.discard(place)
             self.leaving.discard(place)
+        self._coordinator.revoked(self._coordinator.group)
         if self in self._coordinator.members:
-            self._coordinator.revoked(self._coordinator.group)
             self._coordinator.rebalance()
 
     def pause(self, partitions: list[KafkaPartition]) -> None:
