@@ -4,6 +4,8 @@ import re
 import time
 from collections import Counter
 
+import pytest
+
 from ferry_console.local.kafka import LocalKafka
 from tests.support.acting import Acting, Place, acts, places
 from tests.support.eventually import eventually
@@ -102,8 +104,9 @@ def test_a_killed_child_runs_again_and_its_neighbours_once(
     assert acting.started() == Counter(places(range(101))) + Counter({Place(0, 0): 1})
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["with its processes", "the parent alone"])
 def test_a_worker_stopped_beyond_the_visibility_timeout_repeats_only_what_it_held(
-    kafka: LocalKafka, ferry: FerryProcesses, topic: str
+    kafka: LocalKafka, ferry: FerryProcesses, topic: str, whole: bool
 ) -> None:
     """Another one runs what it had reserved; when it goes on, its own copies are gone, and nothing runs a second time.
 
@@ -115,7 +118,7 @@ def test_a_worker_stopped_beyond_the_visibility_timeout_repeats_only_what_it_hel
     zombie = acting.worker(name="zombie", processes=1, settings=SHORT_LIMITS)
     acting.produce([*acts(1, seconds=2), *acts(30, first=1)])
     eventually(lambda: acting.started()[Place(0, 0)], 1)
-    held = [zombie.pid, *children_of(zombie.pid)]
+    held = [zombie.pid, *(children_of(zombie.pid) if whole else ())]
     for pid in held:
         stop_process(pid)
     assert acting.in_flight() > 0
@@ -131,3 +134,4 @@ def test_a_worker_stopped_beyond_the_visibility_timeout_repeats_only_what_it_hel
     acting.assert_accounted(repeated=places([0]))
     assert acting.started() <= Counter(places(range(31))) + Counter({Place(0, 0): 1})
     zombie.wait_for_text("not run: it is done, failed or cleared already|was not recorded")
+    assert acting.started()[Place(0, 0)] == (2 if whole else 1)

@@ -15,7 +15,7 @@ from tests.support.ferry_processes import FerryProcess, FerryProcesses
 from tests.support.kafka_records import committed_offsets, end_offsets, produce, read_all
 
 _ROOT = Path(__file__).parents[2]
-_MODULE = "tests.support.acting_tasks"
+_TASKS, _ROUTES = "tests.support.acting_tasks", "tests.support.acting_routes:routes"
 #: What a worker does at its start for others like it: a second each.
 _QUICK_START = ("--without-mingle", "--without-gossip", "--without-heartbeat")
 
@@ -59,8 +59,8 @@ class Acting:
         ferry.settings |= {
             "ACTING_EVENTS": str(self._events),
             "ACTING_TOPIC": self.topic,
-            "FERRY_IMPORTS": _MODULE,
-            "FERRY_ROUTES": f"{_MODULE}:routes",
+            "FERRY_IMPORTS": _TASKS,
+            "FERRY_ROUTES": _ROUTES,
             "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH")))),
         }
 

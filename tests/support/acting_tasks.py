@@ -10,28 +10,14 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel
-
-from ferry_shared.routes import Route
 from ferry_worker.celery import app
+from tests.support.acting_routes import TASK, Act
 
-TASK = "tests.act"
 #: More than a fresh worker process has, less than what a hungry task asks for.
 MEMORY_LIMIT_BYTES = 1 << 30
 _POLL_SECONDS = 0.02
-
-
-class Act(BaseModel):
-    """What a task is to do; `seconds` is how long it takes before."""
-
-    number: int
-    act: Literal["return", "wait", "raise", "exit", "hang", "segfault", "hungry", "killed", "grow"] = "return"
-    seconds: float = 0.0
-
-
-routes = [Route(topic=os.environ["ACTING_TOPIC"], message=Act, task=TASK)]
 
 
 def _task(function: Callable[[Any, Act], None]) -> Any:

@@ -1,0 +1,21 @@
+"""The messages of the acting task, and their route: what a consumer knows of it, without Celery."""
+
+import os
+from typing import Literal
+
+from pydantic import BaseModel
+
+from ferry_shared.routes import Route
+
+TASK = "tests.act"
+
+
+class Act(BaseModel):
+    """What a task is to do; `seconds` is how long it takes before."""
+
+    number: int
+    act: Literal["return", "wait", "raise", "exit", "hang", "segfault", "hungry", "killed", "grow"] = "return"
+    seconds: float = 0.0
+
+
+routes = [Route(topic=os.environ["ACTING_TOPIC"], message=Act, task=TASK)]
