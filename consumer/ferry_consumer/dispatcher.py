@@ -74,7 +74,6 @@ class Dispatcher:
                 # Retention or a truncation has taken the position away: where to go on is for recovery to decide.
                 partition.lose()
             if partition.tenure is None or partition.unanswered or not partition.fetching or blocked:
-                partition.passed_over = True
                 continue
             partition.unanswered = dispatches_of(partition, batch, now_ms, self._max_record_bytes)
             drained[place.topic].append(partition)

@@ -85,15 +85,20 @@ class Intake:
         self._consumer.resume(_kafka(places))
 
     def go_on(self, partition: Partition) -> None:
-        """Fetch a partition again; from its expected position if records were passed over meanwhile.
+        """Fetch a partition again, from its expected position: records may have been passed over meanwhile.
+
+        In this order: a sleeping librdkafka notices a resume after up to a second, and a seek at once.
 
         Raises:
             KafkaUnavailable: it stays as it is, to be tried again.
         """
-        if partition.passed_over:
-            self.seek(partition.topic_partition, partition.expected)
-            partition.passed_over = False
-        self.resume([partition.topic_partition])
+        place = partition.topic_partition
+        self.resume([place])
+        try:
+            self.seek(place, partition.expected)
+        except KafkaUnavailable:
+            self.pause([place])
+            raise
 
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Continue a partition at `offset`.
@@ -111,11 +116,10 @@ class Intake:
 
     def _fetch_anew(self, at: confluent_kafka.TopicPartition) -> None:
         """With `auto.offset.reset=error` librdkafka stops fetching at an offset that Kafka doesn't have, for good: it
-        seeks no more in that partition until that is assigned again. Stays paused, as after a seek."""
+        seeks no more in that partition until that is assigned again. What is paused stays paused."""
         try:
             self._consumer.incremental_unassign([at])
             self._consumer.incremental_assign([at])
-            self._consumer.pause([at])
         except KafkaException as error:
             raise KafkaUnavailable(f"Kafka: fetching {at.topic}-{at.partition} anew: {error.args[0].str()}") from error
 

@@ -54,8 +54,7 @@ class Partition:
     back in time. `invalid` keeps records of entries that wait for their dead letter.
     `reached` is the end of what may have been dispatched when the last tenure ended: by it rewinds are counted.
     `is_full` says that it is past a limit of its own, `paused` why its records are not to be taken in, `fetching` that
-    they are taken in at this moment.
-    `passed_over` says that records were fetched and not dispatched: seek back to `expected` before going on.
+    they are taken in at this moment; it goes on at `expected`, whatever was fetched meanwhile.
     """
 
     place: Place
@@ -76,7 +75,6 @@ class Partition:
     is_full: bool = False
     paused: PauseCause | None = None
     fetching: bool = False
-    passed_over: bool = False
     not_before: float = 0.0
 
     @property
@@ -101,7 +99,6 @@ class Partition:
         self.invalid = {}
         self.is_full = False
         self.fetching = False
-        self.passed_over = False
 
     def note_acquired(self, acquired: Acquired) -> None:
         """The ledger is ours and has counted the rewind: not once more if what follows fails."""
@@ -124,7 +121,6 @@ class Partition:
             for record in call.invalid:
                 self.invalid.pop(int(record.member), None)
         self.unanswered = []
-        self.passed_over = True
 
     def note_dispatched(self, dispatch: Dispatch) -> None:
         """The oldest unanswered dispatch has happened."""
