@@ -52,7 +52,7 @@ STOPPED: Fault = (lambda broker: stop_process(pid_of(broker)), lambda broker: co
     [
         pytest.param(KILLED, 0.0, id="killed and started at once"),
         pytest.param(KILLED, 10.0, id="away for 10 s"),
-        pytest.param(STOPPED, 10.0, id="standing still for 10 s"),
+        pytest.param(STOPPED, 8.0, id="standing still beyond the session"),
         pytest.param(KILLED, 60.0, id="away for a minute", marks=[pytest.mark.long]),
         pytest.param(STOPPED, 60.0, id="standing still for a minute", marks=[pytest.mark.long]),
     ],

@@ -45,7 +45,7 @@ def test_a_vanished_message_whose_record_is_gone_is_counted_and_told(
     settings = {"CONSUMER_REDELIVER_AFTER_SECONDS": "5", "CONSUMER_HTTP_PORT": str(port)}
     consumer = acting.consumer(settings=settings)
     acting.produce(acts(5))
-    eventually(lambda: acting.queued_ids().total(), 5)
+    eventually(acting.queued, 5)
     vanished = QueueReader(ferry.settings["CELERY_BROKER_URL"]).take()
     assert vanished is not None
     delete_records_before(kafka.bootstrap_servers, topic, 3)
@@ -94,7 +94,7 @@ def test_a_warning_comes_before_the_oldest_in_flight_is_deleted(
     acting = Acting(ferry)
     consumer = acting.consumer(settings={"CONSUMER_STATUS_INTERVAL_SECONDS": "0.2"})
     acting.produce(acts(10))
-    eventually(lambda: acting.queued_ids().total(), 10)
+    eventually(acting.queued, 10)
     queue = QueueReader(ferry.settings["CELERY_BROKER_URL"])
     for _ in range(6):
         task = queue.take()

@@ -26,7 +26,7 @@ def test_a_topic_recreated_longer_than_the_position_runs_from_its_beginning(
     acting = Acting(ferry)
     consumer = acting.consumer()
     acting.produce(acts(20))
-    eventually(lambda: acting.queued_ids().total(), 20)
+    eventually(acting.queued, 20)
     consumer.send_signal(signal.SIGTERM)
     assert consumer.wait() == 0
     recreate_topic(kafka.bootstrap_servers, topic)
@@ -47,7 +47,7 @@ def test_a_topic_recreated_under_a_running_consumer_runs_from_its_beginning(
     acting = Acting(ferry)
     consumer = acting.consumer(settings={"CONSUMER_STATUS_INTERVAL_SECONDS": "1", **LOOK_OFTEN})
     acting.produce(acts(20))
-    eventually(lambda: acting.queued_ids().total(), 20)
+    eventually(acting.queued, 20)
     recreate_topic(kafka.bootstrap_servers, topic)
     acting.produce(acts(50))
     assert acting.in_flight() == 20
@@ -94,7 +94,7 @@ def test_aborted_transactions_never_run_and_their_gaps_hold_nothing_up(
     transactions = [(number % 3 != 1, acts(number % 4 + 1, first=10 * number)) for number in range(12)]
     produce_in_transactions(kafka.bootstrap_servers, topic, transactions[:6])
     committed = [values for is_committed, values in transactions[:6] if is_committed]
-    eventually(lambda: acting.queued_ids().total(), sum(map(len, committed)))
+    eventually(acting.queued, sum(map(len, committed)))
     consumer.kill()
     assert acting.in_flight() > 0
     produce_in_transactions(kafka.bootstrap_servers, topic, transactions[6:])

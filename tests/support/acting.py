@@ -121,11 +121,17 @@ class Acting:
 
     def in_flight(self) -> int:
         """How many entries the ledgers hold now."""
-        return sum(self._redis(lambda client: [client.zcard(keys.inflight) for keys in self._keys()]))
+        pattern = LedgerKeys.of("", self.group, TopicPartition(self.topic, 0)).inflight.replace(":0}", ":*}")
+        return sum(self._redis(lambda client: [client.zcard(key) for key in client.keys(pattern)]))
 
     def _keys(self) -> list[LedgerKeys]:
         numbers = range(len(end_offsets(self.servers, self.topic)))
         return [LedgerKeys.of("", self.group, TopicPartition(self.topic, number)) for number in numbers]
+
+    def queued(self) -> int:
+        """How many messages wait in the queue, of whatever group."""
+        waiting: int = self._redis(lambda client: client.llen("celery"))
+        return waiting
 
     def queued_ids(self) -> Counter[str]:
         """How many copies of each task wait in the queue."""
