@@ -17,8 +17,8 @@ from tests.support.group_admin import committed_metadata, group_members
 from tests.support.kafka_records import committed_offsets, create_topic
 from tests.support.queue_reader import QueuedTask, QueueReader
 
-#: One of the changes is no farewell, if it is no arrival: more would be a test of patience.
-KILLED_AT = 6
+#: How a group changes: each once, then at random.
+KINDS = ("join", "join", "kill", "leave")
 SHORT_SESSION = {"CONSUMER_SESSION_TIMEOUT_MS": "6000"}
 
 
@@ -46,8 +46,9 @@ def test_the_second_consumer_of_one_partition_is_idle_and_takes_over(
     assert acting.started() == Counter(places(range(300)))
 
 
+@pytest.mark.parametrize("changes", [4, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
 def test_consumers_come_and_go_at_random_while_dispatching(
-    kafka: LocalKafka, ferry: FerryProcesses, topic: str
+    kafka: LocalKafka, ferry: FerryProcesses, topic: str, changes: int
 ) -> None:
     """Each message is queued once and runs once, whoever has its partition at the moment."""
     create_topic(kafka.bootstrap_servers, topic, partitions=4)
@@ -59,25 +60,24 @@ def test_consumers_come_and_go_at_random_while_dispatching(
     running = [acting.consumer("consumer-0", settings)]
     running[0].wait_for_text("from offset")
     sent = while_dispatching = 0
-    for number in range(1, 8):
+    for number in range(changes):
         acting.produce(acts(500, first=sent))
         sent += 500
         eventually(lambda: acting.in_flight() > 0, expected=True)
         while_dispatching += acting.queued() < sent
-        if len(running) == 1 or (len(running) < 4 and chance.random() < 0.5):
-            running.append(acting.consumer(f"consumer-{number}", settings))
+        change = "join" if len(running) == 1 else KINDS[number] if number < len(KINDS) else chance.choice(KINDS)
+        if change == "join":
+            running.append(acting.consumer(f"consumer-{number + 1}", settings))
             running[-1].wait_for_text("from offset|stopping")
-        elif number == KILLED_AT:
-            running.pop(chance.randrange(len(running))).kill()
-        else:
-            leaving = running.pop(chance.randrange(len(running)))
-            leaving.send_signal(signal.SIGTERM)
-            assert leaving.wait() == 0
+            continue
+        leaving = running.pop(chance.randrange(len(running)))
+        leaving.send_signal(signal.SIGKILL if change == "kill" else signal.SIGTERM)
+        assert leaving.wait() == (-signal.SIGKILL if change == "kill" else 0)
     assert while_dispatching > 0
     eventually(lambda: acting.queued() >= sent, expected=True, timeout_seconds=60)
     assert (acting.queued(), set(acting.queued_ids().values())) == (sent, {1})
     acting.worker()
-    acting.settle()
+    acting.settle(timeout_seconds=300)
     acting.assert_accounted()
     assert set(acting.started().values()) == {1}
 
