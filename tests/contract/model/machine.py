@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
@@ -16,6 +16,10 @@ KINDS = st.sampled_from([Kind.OK, Kind.OK, Kind.OK, *Kind])
 #: What kind of record, behind how many offsets that hold none.
 SHAPES = st.tuples(KINDS, st.sampled_from([0, 0, 0, 1, 3]))
 PARTITIONS = st.sampled_from([0, 0, 1, 2])
+#: Where a process is met: after some steps, or before a call of this kind if it comes to one soon.
+CALLS = ["OffsetFetch", "OffsetCommit", "inspect", "acquire", "dispatch", "snapshot", "Produce", "clear", "enqueue"]
+CALLS += ["redeliver", "committed", "BRPOP", "hold", "claim", "work", "done", "fail", "retry", "acknowledge"]
+MEETINGS = st.integers(0, 12) | st.sampled_from(CALLS)
 #: How often a consumer that was given up polls before it hears of it.
 POLLS = st.integers(0, 6)
 
@@ -60,20 +64,20 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     @rule(
         name=PROCESSES,
-        steps=st.integers(0, 12),
+        meeting=MEETINGS,
         seconds=st.sampled_from([2, 6, 12, 24]),
         pace=st.sampled_from([3, 7, 80]),
         polls=POLLS,
     )
-    def one_stands_still(self, name: str, steps: int, seconds: int, pace: int, polls: int) -> None:
+    def one_stands_still(self, name: str, meeting: int | str, seconds: int, pace: int, polls: int) -> None:
         """SIGSTOP anywhere; the others go on meanwhile, at most `pace` steps every two seconds."""
-        self.system.go(name, steps)
+        self.system.meet(name, meeting)
         self.system.stand_still(name, seconds, pace, polls)
 
-    @rule(name=PROCESSES, steps=st.integers(0, 12), fate=FATES, times=st.sampled_from([1, 1, 2, 6]))
-    def one_is_hit(self, name: str, steps: int, fate: Fate, times: int) -> None:
+    @rule(name=PROCESSES, meeting=MEETINGS, fate=FATES, times=st.sampled_from([1, 1, 2, 6]))
+    def one_is_hit(self, name: str, meeting: int | str, fate: Fate, times: int) -> None:
         """A call fails in some way, or is the last one."""
-        self.system.go(name, steps)
+        self.system.meet(name, meeting)
         self.system.go(name, times, fate)
 
     @rule(milliseconds=st.sampled_from([100, 300, 1_100, 5_100, 10_100, 16_000, 70_000]))
@@ -144,4 +148,9 @@ def run_model(server: Server, **options: Any) -> None:
         pass
 
     MachineOnThisServer.server = server
-    run_state_machine_as_test(MachineOnThisServer, settings=settings(deadline=None, **options))
+    run_state_machine_as_test(
+        MachineOnThisServer,
+        settings=settings(
+            deadline=None, database=None, print_blob=True, suppress_health_check=list(HealthCheck), **options
+        ),
+    )

@@ -102,6 +102,10 @@ class SimulatedMember:
         assert on_lost == on_revoke
         self._on_assign, self._on_revoke = on_assign, on_revoke
 
+    def fetched_to(self, place: TopicPartition) -> int:
+        """The offset after the last that it has in hand."""
+        return self._positions.get(place, 0)
+
     def tell_revoked(self, places: list[TopicPartition]) -> None:
         """The group wants them back."""
         if places:

@@ -25,13 +25,14 @@ class SteppedPipeline(Pipeline):
     """Commands that go out together; without a transaction a lost connection can cut them anywhere."""
 
     observe: Callable[[tuple[Any, ...], Any], None]
+    describe: Callable[[tuple[Any, ...]], str]
     transactional: bool
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         """One step."""
         if not self.command_stack:
             return []
-        what = f"pipeline of {len(self.command_stack)}: {_named(self.command_stack[0][0])}"
+        what = f"pipeline of {len(self.command_stack)}: {self.describe(self.command_stack[0][0])}"
         cut = None if self.transactional else self._first_half
         return Actor.current().step(what, lambda: self._all(raise_on_error), _away, cut)
 
@@ -75,7 +76,7 @@ class SteppedRedis(redis.Redis):
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> SteppedPipeline:
         """Commands that go out together."""
         pipeline = SteppedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-        pipeline.observe, pipeline.transactional = self._observe, transaction
+        pipeline.observe, pipeline.describe, pipeline.transactional = self._observe, self._describe, transaction
         return pipeline
 
     def _describe(self, args: tuple[Any, ...]) -> str:
@@ -85,7 +86,3 @@ class SteppedRedis(redis.Redis):
         name = self._names.get(str(args[1])) if args[0] == "EVALSHA" else None
         if name and not isinstance(reply, Exception):
             self._observer.script_ran(Actor.current(), name, args[2:], reply)
-
-
-def _named(command: tuple[Any, ...]) -> str:
-    return " ".join(str(word) for word in command[:2])[:60]

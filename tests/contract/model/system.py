@@ -38,6 +38,7 @@ VISIBILITY_MS = SETTINGS.visibility_timeout_seconds * 1000
 ROUTE = Route(TOPIC, dict[str, int], "handle")
 DRAIN_ROUNDS = 250
 STILL_TURN_SECONDS = 2
+MEETING_STEPS = 40
 
 
 class Server:
@@ -155,6 +156,14 @@ class System:
             self._is_gone(name)
         self._expire_sessions()
 
+    def meet(self, name: str, meeting: int | str) -> None:
+        """Let it make so many steps, or come to such a call if it does soon."""
+        self.go(name, meeting if isinstance(meeting, int) else 0)
+        for _ in range(0 if isinstance(meeting, int) else MEETING_STEPS):
+            if str(meeting) in self.actors[name].pending:
+                return
+            self.go(name, 1)
+
     def kill(self, name: str) -> None:
         """kill -9."""
         self.actors[name].kill()
@@ -211,7 +220,9 @@ class System:
             return 0
         head: Any = self._server.client.hget(LedgerKeys.of("", group, place).head, "position")
         commit = self.coordinators[group].committed.get(place)
-        return int(head) if head else commit.offset if commit else 0
+        known = int(head) if head else commit.offset if commit else 0
+        names = [name for name in self.members if CONSUMERS[name] == group]
+        return max([known, *(self.members[name].fetched_to(place) for name in names)])
 
     def cut(self, partition: int, offset: int) -> None:
         """Retention."""

@@ -1,0 +1,13 @@
+"""The model test of the protocol with many more and longer histories, fresh ones each time."""
+
+import pytest
+
+from tests.contract.model.machine import run_model
+from tests.contract.model.system import Server
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_the_promises_hold_in_many_long_histories(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As tests/contract/model does in short: what breaks a promise is printed, shortened, with a seed to repeat it."""
+    run_model(Server(redis_url, monkeypatch), max_examples=1_500, stateful_step_count=40)
