@@ -6,7 +6,8 @@ AttributeError: 'NoneType' object has no attribute 'hostname'". Redis has no cha
 by tag: with the address kept, the old channel connects again and acknowledges what it delivered.
 
 A channel that is closed hands back what it had reserved. With Redis away kombu tries that once and gives up, and those
-tasks wait for the visibility timeout. Here they are handed back as soon as Redis answers, except for those that run.
+tasks wait for the visibility timeout. Here they are handed back as soon as Redis answers, except for those that run,
+and for those that another worker's sweep has handed back before and that have been taken again since.
 
 A full Redis hands a message out and refuses to note that it was taken: that ends kombu's worker and loses the message.
 Here it is noted all the same, so a full queue is worked off.
@@ -19,7 +20,8 @@ from typing import Any
 
 from celery.worker import state
 from kombu.transport import TRANSPORT_ALIASES, redis, virtual
-from kombu.utils.json import dumps
+from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import dumps, loads
 from redis.exceptions import OutOfMemoryError
 
 #: What `broker_transport` and the worker's banner say.
@@ -31,8 +33,9 @@ redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 """
 
-#: Delivery tags of this process that could not be handed back yet; tags are unique, so it need not say of which broker.
-_left_behind: set[str] = set()
+#: Delivery tags of this process that could not be handed back, and since when (s since 1970, the clock of kombu's
+#: index); tags are unique, so it need not say of which broker.
+_left_behind: dict[str, float] = {}
 
 
 class QoS(redis.QoS):
@@ -63,16 +66,32 @@ class QoS(redis.QoS):
         try:
             super().restore_unacked(client)  # type: ignore[no-untyped-call]
         except self.channel.connection_errors:
-            _left_behind.update(delivered - _running())
+            _left_behind.update(dict.fromkeys(delivered - _running(), time.time()))
             raise
 
     def restore_visible(self, *arguments: Any, **options: Any) -> None:
         """Celery's regular sweep; what was left behind comes first."""
         while _left_behind:
-            tag = next(iter(_left_behind))
-            self.restore_by_tag(tag)  # type: ignore[no-untyped-call]
-            _left_behind.discard(tag)
+            tag, since = next(iter(_left_behind.items()))
+            self._hand_back(tag, since)
+            _left_behind.pop(tag, None)
         super().restore_visible(*arguments, **options)  # type: ignore[no-untyped-call]
+
+    def _hand_back(self, tag: str, since: float) -> None:
+        """Put a message back into its queue, unless it was taken again after `since`."""
+        # ZSCORE is none of the commands whose keys kombu's client prefixes.
+        index = self.channel.global_keyprefix + self.unacked_index_key
+
+        def transaction(pipe: Any) -> None:
+            taken_at = pipe.execute_command("ZSCORE", index, tag)
+            content = pipe.hget(self.unacked_key, tag)
+            pipe.multi()
+            if content and taken_at is not None and taken_at <= since:
+                self._remove_from_indices(tag, pipe)  # type: ignore[no-untyped-call]
+                self.channel._do_restore_message(*loads(bytes_to_str(content)), pipe)
+
+        with self.channel.conn_or_acquire() as client:
+            client.transaction(transaction, self.unacked_key, self.unacked_index_key)
 
 
 def _running() -> set[str]:
