@@ -24,6 +24,7 @@ LINE_SECONDS = 10.0
 #: A worker loses what it was just taking: a copy counts as touched this long before.
 EARLIER_SECONDS = 1.0
 _LOG_TIME_SECONDS = 0.01
+WORKERS = 2
 
 
 def repeated_queueings(evidence: Evidence) -> Iterator[Repeat]:
@@ -98,7 +99,20 @@ def _lost_reply(evidence: Evidence, push: Push) -> Effect | None:
 
 
 def _handed_back(evidence: Evidence, before: Push, push: Push) -> Explanation | None:
-    return _vanished(evidence, "handed back by the transport", before, push)
+    """Every worker that has had this copy in its hands may hand it back once for each trouble, also after the other."""
+    copies = [other for other in evidence.pushes_of[push.task_id] if other.tag == push.tag and other.at < push.at]
+    times = sum(other.cause is Cause.TRANSPORT for other in copies)
+    first = copies[0] if copies else before
+    if times >= WORKERS * max(1, _troubles(evidence, first.at - EARLIER_SECONDS, push.at)):
+        return None
+    return _vanished(evidence, "handed back by the transport", first, push)
+
+
+def _troubles(evidence: Evidence, start: float, end: float) -> int:
+    parts = {Part.WORKER, Part.WORKER_CHILD, Part.VALKEY}
+    return len(
+        {effect.fault for effect in evidence.history.effects if effect.part in parts and effect.touches(start, end)}
+    )
 
 
 def _vanished(evidence: Evidence, what: str, before: Push, push: Push) -> Explanation | None:

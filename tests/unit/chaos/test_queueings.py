@@ -140,6 +140,17 @@ def test_a_transport_hands_back_what_a_worker_or_redis_dropped(effect: Effect) -
     assert cause_of_the_second(story).startswith("handed back by the transport")
 
 
+def test_each_worker_hands_a_copy_back_once() -> None:
+    """One sweeps what the other had reserved, and that one hands it back as well; a third time nobody may."""
+    story = Story().push(10.0).when(Away(1, Part.VALKEY, 12.0, 40.0))
+    story.push(44.0, Cause.TRANSPORT).push(44.1, Cause.TRANSPORT).push(44.2, Cause.TRANSPORT)
+
+    found = [repeat.explanation is not None for repeat in repeated_queueings(story.evidence)]
+    assert found == [True, True, False]
+    story.when(Killed(2, Part.WORKER, 44.15, 44.16, 7))
+    assert all(repeat.explanation for repeat in repeated_queueings(story.evidence))
+
+
 @pytest.mark.parametrize("effect", OTHER_TROUBLE)
 def test_a_transport_hands_nothing_back_for_other_reasons(effect: Effect) -> None:
     """A consumer's death, or trouble at another time, is no reason."""
