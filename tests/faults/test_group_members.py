@@ -17,6 +17,8 @@ from tests.support.group_admin import committed_metadata, group_members
 from tests.support.kafka_records import committed_offsets, create_topic
 from tests.support.queue_reader import QueuedTask, QueueReader
 
+#: More consumers than that would have nothing to do.
+PARTITIONS = 4
 #: How a group changes: each once, then at random.
 KINDS = ("join", "join", "kill", "leave")
 SHORT_SESSION = {"CONSUMER_SESSION_TIMEOUT_MS": "6000"}
@@ -51,7 +53,7 @@ def test_consumers_come_and_go_at_random_while_dispatching(
     kafka: LocalKafka, ferry: FerryProcesses, topic: str, changes: int
 ) -> None:
     """Each message is queued once and runs once, whoever has its partition at the moment."""
-    create_topic(kafka.bootstrap_servers, topic, partitions=4)
+    create_topic(kafka.bootstrap_servers, topic, partitions=PARTITIONS)
     acting = Acting(ferry)
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")
@@ -65,7 +67,9 @@ def test_consumers_come_and_go_at_random_while_dispatching(
         sent += 500
         eventually(lambda: acting.in_flight() > 0, expected=True)
         while_dispatching += acting.queued() < sent
-        change = "join" if len(running) == 1 else KINDS[number] if number < len(KINDS) else chance.choice(KINDS)
+        change = KINDS[number] if number < len(KINDS) else chance.choice(KINDS)
+        if len(running) in {1, PARTITIONS}:
+            change = "join" if len(running) == 1 else "leave"
         if change == "join":
             running.append(acting.consumer(f"consumer-{number + 1}", settings))
             running[-1].wait_for_text("from offset|stopping")
