@@ -88,6 +88,7 @@ class Oracle:
         self._operator: dict[tuple[str, int], int] = {}
         self._truncated: dict[int, int] = {}
         self._commit_moments: dict[tuple[str, TopicPartition], int] = {}
+        self._acquired_by: dict[tuple[Actor, tuple[str, int]], int] = {}
         self._owners: dict[tuple[str, int], Actor] = {}
         self._ledger_topic: dict[tuple[str, int], str] = {}
         self._holders: dict[tuple[tuple[str, int], str], tuple[str, int]] = {}
@@ -174,10 +175,13 @@ class Oracle:
             self.handed_over(where[0])
         last, self._acquired[where] = self._acquired[where], next(self._moments)
         topic_before, self._ledger_topic[where] = self._ledger_topic.get(where, topic_id), topic_id
+        # Whoever no longer belongs to the group may have made a ledger meanwhile; it could not sign that.
+        own_last = self._acquired_by.get((actor, where), last)
+        self._acquired_by[actor, where] = self._acquired[where]
+        lost = max(self._redis_lost, self._replaced) > min(last, own_last)
+        causes = last == NEVER, lost, topic_before != topic_id, where in self._operator
         if not dropped:
             return
-        lost = max(self._redis_lost, self._replaced) > last
-        causes = last == NEVER, lost, topic_before != topic_id, where in self._operator
         if not any(causes):
             raise Broken(f"DISPATCH: the ledger of {where} was dropped, and nothing had happened to it")
         self._dropped[where] = next(self._moments)
@@ -187,9 +191,12 @@ class Oracle:
         header = copy.header
         group, serial = header["group"], _serial_in(copy)
         stored, story = self._logs.produced[serial], self._stories[group, serial]
-        if stored.kind is Kind.INVALID:
+        if self._of_topic_before(group, stored):
+            return
+        another_log = self._reads_another_log(group, stored)
+        if stored.kind is Kind.INVALID and not another_log:
             raise Broken(f"DISPATCH: the invalid record {stored} was queued")
-        if story.pushed != NEVER and not self._may_push_again(group, stored, story):
+        if not another_log and story.pushed != NEVER and not self._may_push_again(group, stored, story):
             raise Broken(f"DISPATCH: {group} {stored} was queued again as {copy.tag}; {story.tag} was still there")
         story.pushed, story.tag = next(self._moments), copy.tag
         if story.first_pushed == NEVER:
@@ -205,7 +212,16 @@ class Oracle:
         in_hand = taken_ms is not None and self._clock.now_ms - taken_ms < GAP_MS
         return not (running or in_hand or self._transport.has(story.tag) or (story.ended and story.runs[-1].recorded))
 
-    def run_started(self, group: str, serial: int, actor: Actor, owner: str) -> Run:
+    def _of_topic_before(self, group: str, stored: Stored) -> bool:
+        """The ledger is still that of a topic which is gone: read again from Kafka, an offset is another record."""
+        return self._ledger_topic.get((group, stored.partition), stored.topic_id) != stored.topic_id
+
+    def _reads_another_log(self, group: str, stored: Stored) -> bool:
+        """The same, or the ledger's log was truncated and has grown again."""
+        truncated = self._truncated.get(stored.partition, NEVER) > self._acquired[group, stored.partition]
+        return truncated or self._of_topic_before(group, stored)
+
+    def run_started(self, group: str, serial: int, actor: Actor, owner: str, header: Mapping[str, Any]) -> None:
         """A task begins."""
         self.runs += 1
         stored, story = self._logs.produced[serial], self._stories[group, serial]
@@ -214,11 +230,13 @@ class Oracle:
         lease = self._claims.get((actor.name, owner))
         if lease is None:
             raise Broken(f"EXECUTION: {group} {stored} ran without a claim")
+        newest = story.tag.startswith(f"{header['ledger']}/") and f"/{header['token']}." in story.tag
+        moved_on = max(self._dropped[group, stored.partition], story.retried) > story.pushed
+        if (moved_on or not newest) and self._redis_lost < story.pushed and not self._reads_another_log(group, stored):
+            raise Broken(f"EXECUTION: {group} {stored} ran by a copy with token {header['token']} after {story.tag}")
         if story.runs and not self._may_run_again(group, stored, story):
             raise Broken(f"EXECUTION: {group} {stored} ran again on {actor.name}; before: {story.runs[-1]}")
-        run = Run(actor, owner, next(self._moments), lease)
-        story.runs.append(run)
-        return run
+        story.runs.append(Run(actor, owner, next(self._moments), lease))
 
     def _may_run_again(self, group: str, stored: Stored, story: Story) -> bool:
         last = story.runs[-1]
@@ -249,7 +267,10 @@ class Oracle:
         group, stored = self._origin(value, headers)
         story = self._story(group, stored)
         reason = (headers["ferry.reason"] or b"").decode()
-        if stored.kind in {Kind.OK, Kind.RETRIES} and reason not in REASONS_WITHOUT_FAILURE:
+        if self._of_topic_before(group, stored):
+            return
+        failed = stored.kind not in {Kind.OK, Kind.RETRIES} or self._reads_another_log(group, stored)
+        if not failed and reason not in REASONS_WITHOUT_FAILURE:
             raise Broken(f"END: {group} {stored} did not fail, and has a dead letter: {reason}")
         causes = self._redis_lost, self._dropped[group, stored.partition], self._handover[group]
         if story.dead != NEVER and max(*causes, story.letter_unconfirmed) < story.letter_asked_for:

@@ -136,7 +136,7 @@ class System:
         """What the user's task does."""
         actor = Actor.current()
         group = TaskId.parse(task.request.id).group
-        self.oracle.run_started(group, serial, actor, task.request.get("ferry_owner"))
+        self.oracle.run_started(group, serial, actor, task.request.get("ferry_owner"), task.request.get("ferry"))
         actor.step("work", lambda: None, lambda: None)
         match self.logs.produced[serial].kind:
             case Kind.FAILS:

@@ -149,6 +149,20 @@ def test_a_worker_that_has_lost_its_claim_says_nothing_more(system: System) -> N
     system.drain()
 
 
+def test_an_old_dead_letter_ends_no_new_entry(system: System) -> None:
+    """Its acknowledgement comes after a rewind: the record that failed before runs again, and fails again."""
+    system.produce(0, Kind.FAILS, 0)
+    system.kill("consumer B")
+    system.clock.advance(SESSION_MS)
+    for name, call in (("consumer A", "dispatch"), ("worker 1", "fail"), ("consumer A", "Produce")):
+        go_until(system, name, call)
+        system.go(name, 1)
+    system.operator_sets("ferry", 0, 0, zombies=True)
+    system.members["consumer A"].polls_until_noticed = 0
+    system.drain()
+    assert (system.oracle.runs, system.oracle.letters) == (2 + 1, 2 + 1)
+
+
 def test_a_message_that_is_put_into_the_queue_twice_is_noticed(system: System) -> None:
     """The oracle is no ornament: a second copy that nothing explains breaks the promise."""
     system.produce(0, Kind.OK, 0)
