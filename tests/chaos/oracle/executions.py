@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: From a task's own last line to the ledger's record of it, on a busy machine.
 RECORDING_SECONDS = 2.0
 _CLOCK_SECONDS = 0.2
+#: From the ledger's reply to a claim to the task's own first line, on a busy machine.
+CLAIMING_SECONDS = 2.0
 
 
 def repeated_executions(evidence: Evidence, limits: Limits) -> Iterator[Repeat]:
@@ -43,7 +45,8 @@ def _rewound_or_forgotten(evidence: Evidence, before: Execution, run: Execution)
     partition, offset = place_of(run.task_id)
     if rewound := evidence.history.rewound(partition, offset, before.started, run.started):
         return Explanation("rewound by an operator", rewound.fault)
-    for learned, what in ((before.started, "claim"), (before.ended, "end")):
+    claimed = before.started - CLAIMING_SECONDS
+    for learned, what in ((before.started, "claim"), (claimed, "claim"), (before.ended, "end")):
         if learned is not None and (forgot := lost_with_redis(evidence, run.task_id, learned, run.started)):
             return Explanation(f"the record of its {what} was lost with Redis", forgot.fault)
     return None

@@ -95,10 +95,20 @@ def test_redis_away_at_the_end() -> None:
         (Forgot(1, Part.VALKEY, 12.0, 12.1), "the record of its claim was lost with Redis"),
         (Forgot(1, Part.VALKEY, 12.0, 12.1, since=10.05), "the record of its end was lost with Redis"),
         (Forgot(1, Part.VALKEY, 12.0, 12.1, since=11.0), "unexplained"),
+        (Forgot(1, Part.VALKEY, 9.8, 9.9), "the record of its claim was lost with Redis"),
+        (Forgot(1, Part.VALKEY, 5.0, 6.0), "unexplained"),
         (Forgot(1, Part.VALKEY, 41.0, 42.0), "unexplained"),
         (Forgot(1, Part.VALKEY, 12.0, 12.1, partition=3), "unexplained"),
     ],
-    ids=["everything", "what came after the start", "what came after the end", "too late", "another partition"],
+    ids=[
+        "everything",
+        "what came after the start",
+        "what came after the end",
+        "between its claim and its first line",
+        "before its claim",
+        "too late",
+        "another partition",
+    ],
 )
 def test_redis_forgets(forgot: Forgot, cause: str) -> None:
     """What it had learned since then, of that partition."""
