@@ -169,13 +169,14 @@ class FaultSystem:
         self.assert_nothing_lost()
 
     def assert_nothing_lost(self) -> None:
-        """Per partition, what has an offset is done or dead; and everything that was sent has an offset."""
+        """Per partition, what has an offset is done, or dead if it is to fail; and all that was sent has an offset."""
         origins = self._origins()
         assert sorted(origins) == sorted(self._texts)
-        ended = self.told("done")
+        ended, dead = self.told("done"), self.dead_letters().keys()
         done = {origin for text, origin in origins.items() if text in ended}
-        missing = set(origins.values()) - done - self.dead_letters().keys()
-        assert sorted(missing) == [], "neither done nor dead"
+        assert sorted(set(origins.values()) - done - dead) == [], "neither done nor dead"
+        to_fail = {origin for text, origin in origins.items() if text.startswith("fail")}
+        assert sorted(dead - to_fail) == [], "dead, though nothing was wrong with them"
 
     def assert_each_ran_once(self) -> None:
         """No task was started twice, and none of those that ended well did so twice."""
