@@ -5,11 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-TESTS := $(wildcard tests/unit tests/contract tests/integration tests/faults)
+TESTS := $(wildcard tests/unit tests/contract tests/integration)
 # As it was typed: neither make nor the shell reads anything into the words.
 override export MESSAGE := $(value MESSAGE)
 
-.PHONY: help install demo up test test-compose scale chaos chaos-short soak bench lint lock clean
+.PHONY: help install demo up test faults test-compose scale chaos chaos-short soak bench lint lock clean
 
 help: ## this list
 	@echo 'make TARGET'
@@ -23,8 +23,11 @@ demo: $(INSTALLED) ## messages through the whole system, every one accounted for
 up: $(INSTALLED) ## Kafka, Valkey, consumer, worker and beat on this machine, until Ctrl-C
 	@$(BIN)/ferry up
 
-test: $(INSTALLED) ## unit, contract, integration and fault tests, on a real Kafka and a real Valkey
-	@$(BIN)/pytest $(TESTS) -m "not long"
+test: $(INSTALLED) ## unit, contract and integration tests, on a real Kafka and a real Valkey
+	@$(BIN)/pytest $(TESTS)
+
+faults: $(INSTALLED) ## one fault after another, each a test of its own: those that take no longer than 20 s
+	@$(BIN)/pytest tests/faults -m "not long"
 
 test-compose: $(INSTALLED) ## the containers, with Docker; the images are built first
 	@$(BIN)/pytest tests/compose
