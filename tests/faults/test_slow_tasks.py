@@ -17,6 +17,8 @@ from tests.support.processes_of import children_of, stopped
 REDELIVER_AFTER_SECONDS = 5.0
 #: Enough for both looks of the redelivery, which are 5 s apart.
 LONGER = 2.6
+#: Two processes with four messages each, claimed or not yet; the rest stays in the queue.
+HELD, WAITING = 8, 192
 SLOW = 50
 
 
@@ -62,17 +64,21 @@ def test_waiting_longer_than_the_redelivery_age_is_no_reason_to_queue_again(
     age = {"CONSUMER_REDELIVER_AFTER_SECONDS": str(REDELIVER_AFTER_SECONDS), "CONSUMER_HTTP_PORT": str(port)}
     consumer = acting.consumer(settings=age)
     worker = acting.worker()
-    acting.produce(acts(200, seconds=0.05))
-    eventually(lambda: acting.started().total() > 0, expected=True)
+    acting.produce(acts(HELD, seconds=1))
+    eventually(lambda: (acting.started().total(), acting.queued()), (2, 0))
     with stopped(worker.pid, *children_of(worker.pid)):
-        waiting, held = acting.queued_ids(), acting.in_flight()
-        assert 100 < waiting.total() < held
+        # The queue is in order: clearly older than the oldest that waits, what is held could be taken for lost.
+        time.sleep(1.5)
+        acting.produce(acts(WAITING, first=HELD))
+        eventually(acting.queued, WAITING)
+        assert acting.in_flight() == HELD + WAITING
+        waiting = acting.queued_ids()
         time.sleep(LONGER * REDELIVER_AFTER_SECONDS)
         assert acting.queued_ids() == waiting
     assert _redelivered(consumer, port, topic) == 0
     acting.settle()
     acting.assert_accounted()
-    assert acting.started() == Counter(places(range(200)))
+    assert acting.started() == Counter(places(range(HELD + WAITING)))
     assert _redelivered(consumer, port, topic) == 0
 
 
