@@ -43,7 +43,7 @@ class Intake:
         self.joined = False
         self._max_messages = settings.consumer_intake_max_messages
         self._commit_sent_at = -COMMIT_TIMEOUT_SECONDS
-        self._committed: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, Committed] = {}
         self.client_log = ClientLog()
         callbacks = {"on_commit": self._on_commit, "error_cb": self.client_log.note}
         self._consumer = created(confluent_kafka.Consumer, _properties(settings) | callbacks)
@@ -173,8 +173,8 @@ class Intake:
         known = {place: (item.offset, item.metadata or "") for place, item in commits.items() if item is not None}
         self.commit(known, wait=True)
 
-    def take_committed(self) -> dict[TopicPartition, int]:
-        """Offsets that Kafka has confirmed since the last call."""
+    def take_committed(self) -> dict[TopicPartition, Committed]:
+        """What Kafka has confirmed since the last call, with the metadata under which it was sent."""
         confirmed, self._committed = self._committed, {}
         return confirmed
 
@@ -211,7 +211,7 @@ class Intake:
             if item.error:
                 log.warning("Kafka did not take the commit of %s-%d: %s", item.topic, item.partition, item.error.str())
             else:
-                self._committed[_ours(item)] = item.offset
+                self._committed[_ours(item)] = Committed(item.offset, item.metadata)
 
 
 def raise_if_serious(error: KafkaError) -> None:

@@ -51,8 +51,8 @@ class LedgerReader:
         self._server_clock = server_clock
         self._pauses = pauses
 
-    def read(self, partitions: Mapping[TopicPartition, Partition], *, wait_for_commit: bool = False) -> None:
-        """Read every ledger in one round trip, then act on it.
+    def read(self, partitions: Mapping[TopicPartition, Partition], *, last: bool = False) -> None:
+        """Read every ledger in one round trip, then act on it; the `last` time only commit, and wait for that.
 
         Raises:
             KafkaUnavailable, RedisUnavailable: the rest follows at the next tick.
@@ -70,7 +70,10 @@ class LedgerReader:
                 self._pauses.note(partition.place.keys, reply.pauses)
             else:
                 _lose(partition, reply)
-        self._commit(sound, wait_for_commit)
+        self._commit(sound, wait=last)
+        if last:
+            # A dead letter that is written now is not cleared any more, and the next owner would write it again.
+            return
         deadline = time.monotonic() + READ_SECONDS_A_TICK
         for partition, _, snapshot in sound:
             self._server_clock.set(snapshot.now_ms)
@@ -78,25 +81,34 @@ class LedgerReader:
         for partition, _, snapshot in sound:
             self._attention.enqueue_retries(partition, snapshot)
 
-    def _commit(self, sound: list[tuple[Partition, Tenure, Snapshot]], wait: bool) -> None:
+    def _commit(self, sound: list[tuple[Partition, Tenure, Snapshot]], *, wait: bool) -> None:
         offsets: dict[TopicPartition, tuple[int, str]] = {}
         for partition, tenure, snapshot in sound:
             partition.note_snapshot(snapshot)
             offset = to_commit(snapshot, partition.committed)
             if offset is not None:
-                signature = Signature(tenure.ownership.ledger, tenure.topic_id, tenure.ownership.epoch)
-                offsets[partition.topic_partition] = (offset, str(signature))
+                offsets[partition.topic_partition] = (offset, str(_signature(tenure)))
         self._intake.commit(offsets, wait=wait)
 
     def note_committed(self, partitions: Mapping[TopicPartition, Partition]) -> None:
-        """Tell the ledger what Kafka has confirmed."""
-        for place, offset in self._intake.take_committed().items():
+        """Tell the ledger what Kafka has confirmed.
+
+        A commit of an earlier tenure can be confirmed late, when the topic was made anew or truncated meanwhile.
+        """
+        for place, confirmed in self._intake.take_committed().items():
             partition = partitions.get(place)
-            if partition is None or partition.tenure is None or offset <= partition.committed:
+            tenure, offset = partition.tenure if partition else None, confirmed.offset
+            if partition is None or tenure is None or confirmed.metadata != str(_signature(tenure)):
+                continue
+            if offset <= partition.committed:
                 continue
             partition.committed = offset
-            if consumer_ledger.committed(self._client, partition.place.keys, partition.tenure.ownership, offset):
+            if consumer_ledger.committed(self._client, partition.place.keys, tenure.ownership, offset):
                 partition.committed_in_ledger = offset
+
+
+def _signature(tenure: Tenure) -> Signature:
+    return Signature(tenure.ownership.ledger, tenure.topic_id, tenure.ownership.epoch)
 
 
 def _trusted(partition: Partition, snapshot: Snapshot) -> bool:

@@ -71,7 +71,7 @@ class Recovery:
         # known must be younger; and a topic's id is older than its range, or a new topic would begin at the old one's.
         seen = [inspect(self._client, partition.place.keys) for partition in partitions]
         identities = {topic: self._identity(topic) for topic in dict.fromkeys(place.topic for place in places)}
-        commits, ranges = self._intake.committed(places), self._topics.log_ranges(places)
+        commits, ranges = self._intake.committed(places), self._log_ranges(places)
         self._intake.prove_membership(commits)
         self._server_clock.set(server_time_ms(self._client))
         for partition, inspection in zip(partitions, seen, strict=True):
@@ -87,6 +87,14 @@ class Recovery:
                 self._take_up(partition, inspection, commits[place], log_range, identity)
             except KafkaUnavailable as error:
                 self._wait_for(partition, error)
+
+    def _log_ranges(self, places: list[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+        """Kafka answers for none at all where none of those that are asked for has a leader."""
+        try:
+            return self._topics.log_ranges(places)
+        except KafkaUnavailable as error:
+            log.debug("%s", error)
+            return {}
 
     def _identity(self, topic: str) -> Identity | KafkaUnavailable:
         """One topic without an answer must not hold up the others."""

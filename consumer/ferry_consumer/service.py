@@ -205,7 +205,7 @@ class Consumer:
         try:
             self._dispatcher.send(self._partitions.values())
             self._dead_letters.close()
-            self._ledger.read(self._partitions, wait_for_commit=True)
+            self._ledger.read(self._partitions, last=True)
             self._ledger.note_committed(self._partitions)
         except TransientError as error:
             log.warning("%s: what is not committed now is found in the ledger at the next start", error)

@@ -44,8 +44,11 @@ class KafkaSays:
         return {place: self.commits.get(place.partition) for place in places}
 
     def log_ranges(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
-        """What the partitions with a leader hold."""
-        return {place: self.ranges[place.partition] for place in places if place.partition in self.ranges}
+        """What the partitions with a leader hold; Kafka's client raises where none of them has one."""
+        found = {place: self.ranges[place.partition] for place in places if place.partition in self.ranges}
+        if not found:
+            raise KafkaUnavailable("no leaders found")
+        return found
 
     def prove_membership(self, commits: object) -> None:
         """This is a member; what happens `meanwhile` happens right after."""
@@ -95,6 +98,13 @@ def test_a_partition_without_a_leader_holds_up_no_other(redis_url: str, partitio
     take_up(redis_url, kafka, partitions)
     assert [partition.tenure is not None for partition in partitions] == [False, True]
     assert kafka.sought == {1: 0}
+    assert not partitions[0].is_to_be_acquired
+
+
+def test_a_partition_that_is_alone_without_a_leader_waits_too(redis_url: str, partitions: list[Partition]) -> None:
+    """The others are at work already: an error here would end the turn of all of them."""
+    take_up(redis_url, KafkaSays({1: (0, 10)}, {}), partitions[:1])
+    assert partitions[0].tenure is None
     assert not partitions[0].is_to_be_acquired
 
 
