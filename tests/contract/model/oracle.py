@@ -87,8 +87,9 @@ class Oracle:
         self._cut: dict[int, int] = {}
         self._operator: dict[tuple[str, int], int] = {}
         self._truncated: dict[int, int] = {}
+        self._taken: dict[int, int] = {}
         self._commit_moments: dict[tuple[str, TopicPartition], int] = {}
-        self._acquired_by: dict[tuple[Actor, tuple[str, int]], int] = {}
+        self._acquired_by: dict[tuple[Actor, tuple[str, int]], tuple[int, str]] = {}
         self._owners: dict[tuple[str, int], Actor] = {}
         self._ledger_topic: dict[tuple[str, int], str] = {}
         self._holders: dict[tuple[tuple[str, int], str], tuple[str, int]] = {}
@@ -96,6 +97,12 @@ class Oracle:
         places = [(group, number) for group in groups for number in range(MAX_PARTITIONS)]
         self._heads = {LedgerKeys.of("", group, TopicPartition(TOPIC, n)).head: (group, n) for group, n in places}
         self.pushes = self.runs = self.letters = 0
+        #: What was raised inside a process may be taken for a task's own failure there.
+        self.broken: Broken | None = None
+
+    def _broken(self, text: str) -> Broken:
+        self.broken = Broken(text)
+        return self.broken
 
     # What the test does.
 
@@ -115,9 +122,10 @@ class Oracle:
         moment = next(self._moments)
         self._cut |= {stored.serial: moment for stored in records}
 
-    def truncated(self, partition: int) -> None:
+    def truncated(self, partition: int, records: list[Stored]) -> None:
         """A log has lost its end."""
-        self._truncated[partition] = next(self._moments)
+        self._truncated[partition] = moment = next(self._moments)
+        self._taken |= {stored.serial: moment for stored in records}
 
     def topic_replaced(self, *, commits_stay: bool) -> None:
         """The topic was deleted and created again; an operator's number that stays is honoured for the new one."""
@@ -176,14 +184,14 @@ class Oracle:
         last, self._acquired[where] = self._acquired[where], next(self._moments)
         topic_before, self._ledger_topic[where] = self._ledger_topic.get(where, topic_id), topic_id
         # Whoever no longer belongs to the group may have made a ledger meanwhile; it could not sign that.
-        own_last = self._acquired_by.get((actor, where), last)
-        self._acquired_by[actor, where] = self._acquired[where]
+        own_last, _ = self._acquired_by.get((actor, where), (last, topic_id))
+        self._acquired_by[actor, where] = self._acquired[where], topic_id
         lost = max(self._redis_lost, self._replaced) > min(last, own_last)
         causes = last == NEVER, lost, topic_before != topic_id, where in self._operator
         if not dropped:
             return
         if not any(causes):
-            raise Broken(f"DISPATCH: the ledger of {where} was dropped, and nothing had happened to it")
+            raise self._broken(f"DISPATCH: the ledger of {where} was dropped, and nothing had happened to it")
         self._dropped[where] = next(self._moments)
 
     def _pushed(self, copy: Copy) -> None:
@@ -195,9 +203,11 @@ class Oracle:
             return
         another_log = self._reads_another_log(group, stored)
         if stored.kind is Kind.INVALID and not another_log:
-            raise Broken(f"DISPATCH: the invalid record {stored} was queued")
+            raise self._broken(f"DISPATCH: the invalid record {stored} was queued")
         if not another_log and story.pushed != NEVER and not self._may_push_again(group, stored, story):
-            raise Broken(f"DISPATCH: {group} {stored} was queued again as {copy.tag}; {story.tag} was still there")
+            raise self._broken(
+                f"DISPATCH: {group} {stored} was queued again as {copy.tag}; {story.tag} was still there"
+            )
         story.pushed, story.tag = next(self._moments), copy.tag
         if story.first_pushed == NEVER:
             story.first_pushed = story.pushed
@@ -214,28 +224,35 @@ class Oracle:
 
     def _of_topic_before(self, group: str, stored: Stored) -> bool:
         """The ledger is still that of a topic which is gone: read again from Kafka, an offset is another record."""
-        return self._ledger_topic.get((group, stored.partition), stored.topic_id) != stored.topic_id
+        where = group, stored.partition
+        _, own_topic = self._acquired_by.get((Actor.current(), where), (NEVER, stored.topic_id))
+        return stored.topic_id not in {own_topic} & {self._ledger_topic.get(where, stored.topic_id)}
 
     def _reads_another_log(self, group: str, stored: Stored) -> bool:
         """The same, or the ledger's log was truncated and has grown again."""
-        truncated = self._truncated.get(stored.partition, NEVER) > self._acquired[group, stored.partition]
-        return truncated or self._of_topic_before(group, stored)
+        where = group, stored.partition
+        acquired, _ = self._acquired_by.get((Actor.current(), where), (self._acquired[where], ""))
+        return self._truncated.get(stored.partition, NEVER) > acquired or self._of_topic_before(group, stored)
 
     def run_started(self, group: str, serial: int, actor: Actor, owner: str, header: Mapping[str, Any]) -> None:
         """A task begins."""
         self.runs += 1
         stored, story = self._logs.produced[serial], self._stories[group, serial]
         if stored.kind is Kind.INVALID:
-            raise Broken(f"EXECUTION: the invalid record {stored} ran")
+            raise self._broken(f"EXECUTION: the invalid record {stored} ran")
         lease = self._claims.get((actor.name, owner))
         if lease is None:
-            raise Broken(f"EXECUTION: {group} {stored} ran without a claim")
+            raise self._broken(f"EXECUTION: {group} {stored} ran without a claim")
         newest = story.tag.startswith(f"{header['ledger']}/") and f"/{header['token']}." in story.tag
-        moved_on = max(self._dropped[group, stored.partition], story.retried) > story.pushed
+        acquired = self._acquired[group, stored.partition]
+        taken = self._taken.get(serial, acquired) < acquired and self._redis_lost < acquired
+        moved_on = max(self._dropped[group, stored.partition], story.retried) > story.pushed or taken
         if (moved_on or not newest) and self._redis_lost < story.pushed and not self._reads_another_log(group, stored):
-            raise Broken(f"EXECUTION: {group} {stored} ran by a copy with token {header['token']} after {story.tag}")
+            raise self._broken(
+                f"EXECUTION: {group} {stored} ran by a copy with token {header['token']} after {story.tag}"
+            )
         if story.runs and not self._may_run_again(group, stored, story):
-            raise Broken(f"EXECUTION: {group} {stored} ran again on {actor.name}; before: {story.runs[-1]}")
+            raise self._broken(f"EXECUTION: {group} {stored} ran again on {actor.name}; before: {story.runs[-1]}")
         story.runs.append(Run(actor, owner, next(self._moments), lease))
 
     def _may_run_again(self, group: str, stored: Stored, story: Story) -> bool:
@@ -252,7 +269,9 @@ class Oracle:
         group, partition = where
         holder, since = self._holders[where, member]
         if holder != owner and self._redis_lost < since:
-            raise Broken(f"EXECUTION: {group} {partition}-{member}: {name} by {owner}, which had lost it to {holder}")
+            raise self._broken(
+                f"EXECUTION: {group} {partition}-{member}: {name} by {owner}, which had lost it to {holder}"
+            )
         for stored in self._records(TopicPartition(TOPIC, partition), any_topic=True):
             if str(stored.offset) == member:
                 story = self._story(group, stored)
@@ -271,10 +290,10 @@ class Oracle:
             return
         failed = stored.kind not in {Kind.OK, Kind.RETRIES} or self._reads_another_log(group, stored)
         if not failed and reason not in REASONS_WITHOUT_FAILURE:
-            raise Broken(f"END: {group} {stored} did not fail, and has a dead letter: {reason}")
+            raise self._broken(f"END: {group} {stored} did not fail, and has a dead letter: {reason}")
         causes = self._redis_lost, self._dropped[group, stored.partition], self._handover[group]
         if story.dead != NEVER and max(*causes, story.letter_unconfirmed) < story.letter_asked_for:
-            raise Broken(f"END: {group} {stored} has two dead letters, and nobody crashed in between")
+            raise self._broken(f"END: {group} {stored} has two dead letters, and nobody crashed in between")
         story.dead, story.letter_asked_for = next(self._moments), self._looked[Actor.current().name]
 
     def letter_lost(self, value: bytes | None, headers: Mapping[str, bytes | None]) -> None:
@@ -300,7 +319,7 @@ class Oracle:
         self._commit_moments[group, place] = next(self._moments)
         log_end = self._logs.log(place).end
         if before and same_topic and not truncated and new.offset < min(before.offset, log_end):
-            raise Broken(f"COMMIT: {group} {place} went back from {before} to {new}")
+            raise self._broken(f"COMMIT: {group} {place} went back from {before} to {new}")
         ours = Signature.parse(new.metadata)
         if ours and ours.topic_id != self._logs.topic_id:
             # It speaks of the topic before; the next acquisition reads that from it.
@@ -308,7 +327,7 @@ class Oracle:
         for stored in self._records(place):
             story = self._story(group, stored)
             if stored.offset < new.offset and self._logs.holds(stored) and not (story.ended or story.skipped):
-                raise Broken(f"COMMIT: {group} {place} is at {new}, and {stored} has not ended")
+                raise self._broken(f"COMMIT: {group} {place} is at {new}, and {stored} has not ended")
         if ours:
             self._operator.pop((group, place.partition), None)
 
@@ -320,7 +339,7 @@ class Oracle:
             for stored in self._logs.produced.values():
                 story = self._story(group, stored)
                 if not (story.ended or story.skipped) and self._must_have_ended(group, stored, story):
-                    raise Broken(f"LOSS: {group} {stored} is neither done nor a dead letter: {story}")
+                    raise self._broken(f"LOSS: {group} {stored} is neither done nor a dead letter: {story}")
 
     def _must_have_ended(self, group: str, stored: Stored, story: Story) -> bool:
         if self._logs.holds(stored):

@@ -152,6 +152,8 @@ class System:
         self.start(name)
         for _ in range(steps):
             self.actors[name].run(fate)
+            if self.oracle.broken is not None:
+                raise self.oracle.broken
         if self.actors[name].ended:
             self._is_gone(name)
         self._expire_sessions()
@@ -232,8 +234,7 @@ class System:
         """A leader that lacks the last offsets takes over."""
         number = partition % len(self.logs.partitions)
         log = self.logs.partitions[number]
-        log.truncate(log.end - count)
-        self.oracle.truncated(number)
+        self.oracle.truncated(number, log.truncate(log.end - count))
 
     def recreate(self, *, commits_stay: bool) -> None:
         """The topic is deleted and created again; Kafka forgets its commits, sooner or later."""

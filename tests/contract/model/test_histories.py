@@ -86,6 +86,9 @@ def test_a_consumer_that_stood_still_during_a_rewind_overtakes_nobody(system: Sy
     go_until(system, "consumer A", "OffsetCommit")
     system.go("consumer A", 1)
     system.operator_sets("ferry", 0, 0, zombies=True)
+    system.members["consumer B"].polls_until_noticed = 0
+    go_until(system, "consumer B", "dispatch")
+    system.go("consumer B", 1)
     system.drain()
 
 
@@ -161,6 +164,20 @@ def test_an_old_dead_letter_ends_no_new_entry(system: System) -> None:
     system.members["consumer A"].polls_until_noticed = 0
     system.drain()
     assert (system.oracle.runs, system.oracle.letters) == (2 + 1, 2 + 1)
+
+
+def test_copies_from_before_a_rewind_are_stale(system: System) -> None:
+    """They lie in the queue before those that the rewind brings, and don't run."""
+    system.produce(0, Kind.OK, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    system.operator_sets("ferry", 0, 0, zombies=False)
+    system.clock.advance(SESSION_MS)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    assert len(system.transport.look()) == 2
+    system.drain()
+    assert system.oracle.runs == 1 + 1
 
 
 def test_a_message_that_is_put_into_the_queue_twice_is_noticed(system: System) -> None:
