@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ferry_consumer.stored_retry import DAMAGED, StoredRetry
+from ferry_consumer.suspects import Suspects
 from ferry_consumer.task_message import Copy, body_of
 from ferry_consumer.turns import Every
 from ferry_shared.errors import KafkaUnavailable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ferry_consumer.partition import Partition, Tenure
     from ferry_consumer.record_reader import RecordReader
     from ferry_consumer.server_clock import ServerClock
-    from ferry_shared.ledger.redelivery import Stranded
+    from ferry_shared.ledger.redelivery import Look, Stranded
     from ferry_shared.record import Record, TopicPartition
     from ferry_shared.settings import ConsumerSettings
 
@@ -42,11 +43,9 @@ READ_SECONDS_A_LOOK = 1.0
 VANISHED = "never-acknowledged: each time it was queued, its message vanished before a worker claimed it"
 RECORD_GONE = "record-gone: its message vanished from the queue, and Kafka no longer has the record"
 
-Suspect = tuple["TopicPartition", str, str, int]
-
 
 class Redelivery:
-    """Remembers what was missing at the first look."""
+    """Goes through each ledger piece by piece, and remembers what was missing at the first look."""
 
     def __init__(
         self,
@@ -65,41 +64,37 @@ class Redelivery:
         self._server_clock = server_clock
         self._clock = clock
         self._turn = Every(LOOK_EVERY_SECONDS, clock)
-        self._first_seen: dict[Suspect, float] = {}
+        self._suspects: dict[TopicPartition, Suspects] = {}
 
     def look(self, partitions: Iterable[Partition]) -> None:
-        """Look for what is missing, and replace what was missing at the last look already.
+        """Look for what is missing, and replace what was missing 5 s ago and still is.
 
         Raises:
             RedisUnavailable: the rest is found again.
         """
         if not self._turn.is_due():
             return
-        still_missing: dict[Suspect, float] = {}
         deadline = self._clock() + READ_SECONDS_A_LOOK
-        for partition in partitions:
-            tenure = partition.tenure
-            if tenure is None or not self._can_have_stranded(partition):
-                continue
-            found = stranded(
-                self._client, partition.place.keys, tenure.transport, tenure.ownership, age_ms=self._age_ms, limit=LIMIT
-            )
-            for entry in found:
-                suspect = (partition.topic_partition, entry.member, entry.token, entry.copy)
-                still_missing[suspect] = self._first_seen.get(suspect, self._clock())
-            due = self._clock() - SECOND_LOOK_AFTER_SECONDS
-            ripe = [
-                entry
-                for entry in found
-                if still_missing[(partition.topic_partition, entry.member, entry.token, entry.copy)] <= due
-            ]
-            self._replace(partition, tenure, ripe, deadline)
-        self._first_seen = still_missing
+        looked_at = [(each, each.tenure) for each in partitions if each.tenure and self._can_have_stranded(each)]
+        known = self._suspects
+        self._suspects = {each.topic_partition: known.get(each.topic_partition, Suspects()) for each, _ in looked_at}
+        for partition, tenure in looked_at:
+            suspects = self._suspects[partition.topic_partition]
+            if not suspects.are_too_many:
+                suspects.note(self._first_look(partition, tenure, suspects.next), self._clock())
+            self._second_look(partition, tenure, suspects, deadline)
+
+    def _first_look(self, partition: Partition, tenure: Tenure, first: int) -> Look:
+        return stranded(
+            self._client, partition.place.keys, tenure.transport, tenure.ownership,
+            age_ms=self._age_ms, limit=LIMIT, first=first,
+        )  # fmt: skip
 
     def _can_have_stranded(self, partition: Partition) -> bool:
         return 0 < partition.oldest_ms <= self._server_clock.now_ms() - self._age_ms
 
-    def _replace(self, partition: Partition, tenure: Tenure, ripe: list[Stranded], deadline: float) -> None:
+    def _second_look(self, partition: Partition, tenure: Tenure, suspects: Suspects, deadline: float) -> None:
+        ripe = suspects.ripe(self._clock() - SECOND_LOOK_AFTER_SECONDS, LIMIT)
         unknown = [int(entry.member) for entry in ripe if not entry.payload]
         records: dict[int, Record | None] = {}
         seconds = deadline - self._clock()
@@ -112,6 +107,7 @@ class Redelivery:
         for entry in ripe:
             if entry.payload or int(entry.member) in records:
                 self._redeliver(partition, tenure, entry, self._message(tenure, entry, records))
+                suspects.settle(entry)
 
     def _message(self, tenure: Tenure, entry: Stranded, records: dict[int, Record | None]) -> bytes | None:
         """The next copy's message: from what `retry` stored, else from Kafka; None if neither can be read any more."""

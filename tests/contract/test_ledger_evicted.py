@@ -18,7 +18,7 @@ def look(ledger: LedgerProbe) -> list[str]:
     """The search for messages that vanished, among all that are older than this moment."""
     now = ledger.now_ms()
     wait_until(lambda: ledger.now_ms() > now)
-    found = stranded(ledger.client, ledger.keys, transport(ledger), ledger.ownership, age_ms=0, limit=10)
+    found = stranded(ledger.client, ledger.keys, transport(ledger), ledger.ownership, age_ms=0, limit=10).entries
     return [entry.member for entry in found]
 
 
@@ -96,7 +96,7 @@ def test_without_the_index_a_reserved_message_counts_as_vanished(ledger: LedgerP
     ledger.call("DEL", f"{UNACKED}_index")
     assert look(ledger) == ["0"]
 
-    (entry,) = stranded(ledger.client, ledger.keys, transport(ledger), ledger.ownership, age_ms=0, limit=10)
+    (entry,) = stranded(ledger.client, ledger.keys, transport(ledger), ledger.ownership, age_ms=0, limit=10).entries
     reply = redeliver(
         ledger.client, ledger.keys, transport(ledger), ledger.ownership, entry,
         message=b"the next copy", age_ms=0, max_deliveries=5, error="",

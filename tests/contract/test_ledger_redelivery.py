@@ -21,8 +21,8 @@ def transport(ledger: LedgerProbe) -> Transport:
 
 def found(ledger: LedgerProbe, age_ms: int = AGE_MS, limit: int = 10) -> list[str]:
     """The members that the first look finds."""
-    entries = stranded(ledger.client, ledger.keys, transport(ledger), ledger.ownership, age_ms=age_ms, limit=limit)
-    return [entry.member for entry in entries]
+    look = stranded(ledger.client, ledger.keys, transport(ledger), ledger.ownership, age_ms=age_ms, limit=limit)
+    return [entry.member for entry in look.entries]
 
 
 def again(
@@ -218,8 +218,39 @@ def test_large_messages_are_not_searched_to_their_end(ledger: LedgerProbe) -> No
             "RPUSH", ledger.queue, template.fill(Copy(str(offset), FIRST_TOKEN, 1, None, young), b"x" * 1_000_000)
         )
     ledger.call("CONFIG", "SET", "slowlog-log-slower-than", "0")
-    ledger.call("SLOWLOG", "RESET")
-    assert found(ledger) == ["0"]
-    took_us = max(duration for _, _, duration, *_ in ledger.call("SLOWLOG", "GET", "10"))
+    took_us = []
+    for _ in range(5):
+        ledger.call("SLOWLOG", "RESET")
+        assert found(ledger) == ["0"]
+        took_us.append(max(duration for _, _, duration, *_ in ledger.call("SLOWLOG", "GET", "10")))
     ledger.call("CONFIG", "SET", "slowlog-log-slower-than", "10000")
-    assert took_us < 100_000
+    # The shortest: what else runs on the machine is not to be measured.
+    assert min(took_us) < 100_000
+
+
+def test_an_old_entry_hides_nothing_that_was_dispatched_later(ledger: LedgerProbe) -> None:
+    """Each look takes a piece of the ledger and says where the next one begins: more calls than a piece has come."""
+    ledger.own()
+    calls = 1_100
+    for number in range(calls):
+        ledger.dispatch([str(number)])
+    ledger.call("DEL", ledger.queue)
+    age(ledger)
+    for member in map(str, range(calls - 1)):
+        ledger.call("ZREM", ledger.keys.inflight, member)
+    where, owner = transport(ledger), ledger.ownership
+    nothing = stranded(ledger.client, ledger.keys, where, owner, age_ms=AGE_MS, limit=10)
+    assert (nothing.entries, nothing.next) == ((), 1_000)
+    rest = stranded(ledger.client, ledger.keys, where, owner, age_ms=AGE_MS, limit=10, first=nothing.next)
+    assert ([entry.member for entry in rest.entries], rest.next) == ([str(calls - 1)], 0)
+
+
+def test_the_next_look_begins_after_the_last_entry_that_was_found(ledger: LedgerProbe) -> None:
+    """Where the limit ends a look the rest of its piece comes next."""
+    ledger.own()
+    vanish(ledger, "0", "1", "2")
+    where, owner = transport(ledger), ledger.ownership
+    two = stranded(ledger.client, ledger.keys, where, owner, age_ms=AGE_MS, limit=2)
+    rest = stranded(ledger.client, ledger.keys, where, owner, age_ms=AGE_MS, limit=2, first=two.next)
+    assert ([entry.member for entry in two.entries], [entry.member for entry in rest.entries]) == (["0", "1"], ["2"])
+    assert (two.next, rest.next) == (2, 0)

@@ -40,6 +40,14 @@ class Stranded:
     payload: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a first look at a piece of a ledger found; the next one begins at the offset `next`, 0 after the last."""
+
+    entries: tuple[Stranded, ...]
+    next: int
+
+
 class Redelivered(StrEnum):
     """What the second look says. `GONE` and `STALE`: it has ended or moved on; `REFUSED`: the ledger isn't ours."""
 
@@ -52,14 +60,23 @@ class Redelivered(StrEnum):
 
 
 def stranded(
-    client: redis.Redis, keys: LedgerKeys, transport: Transport, owner: Ownership, *, age_ms: int, limit: int
-) -> list[Stranded]:
-    """The first look: entries last queued at least `age_ms` ago that the transport doesn't have, oldest first."""
-    arguments = (owner.ledger, owner.epoch, age_ms, limit, transport.stem, transport.suffix)
+    client: redis.Redis,
+    keys: LedgerKeys,
+    transport: Transport,
+    owner: Ownership,
+    *,
+    age_ms: int,
+    limit: int,
+    first: int = 0,
+) -> Look:
+    """The first look at a piece of the ledger from the offset `first` on: entries last queued at least `age_ms` ago
+    that the transport doesn't have, oldest first, at most `limit`."""
+    arguments = (owner.ledger, owner.epoch, age_ms, limit, transport.stem, transport.suffix, first)
     reply = run(client, Call("stranded", _keys(keys, transport), arguments))
     if reply[0] != b"stranded":
-        return []
-    return [Stranded(member.decode(), token.decode(), copy, payload) for member, token, copy, payload in reply[1]]
+        return Look((), 0)
+    entries = (Stranded(member.decode(), token.decode(), copy, payload) for member, token, copy, payload in reply[1])
+    return Look(tuple(entries), int(reply[2]))
 
 
 def redeliver(
