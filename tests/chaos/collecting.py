@@ -9,7 +9,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Kafka
 
 from tests.chaos.effects import History
 from tests.chaos.evidence import DeadLetter, Evidence
-from tests.chaos.evidence_files import read_acquisitions, read_executions, read_pushes, read_redeliveries
+from tests.chaos.evidence_files import read_acquisitions, read_executions, read_pushes, read_redeliveries, read_takes
 from tests.chaos.messages import behaviour_of
 from tests.chaos.observation import PUSHES_FILE
 from tests.chaos.routes import TOPIC
@@ -38,6 +38,7 @@ def collect(system: System, faults: Sequence[FaultRecord]) -> Evidence:
             f"{TOPIC}-{m.partition()}-{m.offset()}": behaviour_of(m.value() or b"") for m in _messages(servers, TOPIC)
         },
         pushes=read_pushes(_lines(system.directory / PUSHES_FILE)),
+        takes=read_takes(_lines(system.directory / PUSHES_FILE)),
         executions=read_executions(_lines(system.directory / EXECUTIONS_FILE)),
         dead_letters=[_dead_letter(message) for message in _messages(servers, _DEAD_LETTERS)],
         acquisitions=read_acquisitions(consumers),

@@ -69,10 +69,14 @@ class RedeliveryLine:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a verdict is based on. `log` is the topic as a plain consumer read it at the end."""
+    """All that a verdict is based on.
+
+    `log` is the topic as a plain consumer read it at the end; `takes` tells by delivery tag when workers took a copy.
+    """
 
     log: Mapping[str, Behaviour]
     pushes: Sequence[Push]
+    takes: Mapping[str, Sequence[float]]
     executions: Sequence[Execution]
     dead_letters: Sequence[DeadLetter]
     acquisitions: Sequence[Acquisition]

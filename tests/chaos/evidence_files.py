@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import orjson
 
 from tests.chaos.evidence import Acquisition, Execution, RedeliveryLine
 from tests.chaos.monitor_lines import Cause, Push, first_cause
-from tests.chaos.observer import ATTACHED, DETACHED, FOUND, PUSHED
+from tests.chaos.observer import ATTACHED, DETACHED, FOUND, PUSHED, TAKEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,6 +55,16 @@ def read_pushes(lines: Iterable[str]) -> list[Push]:
         elif what == DETACHED:
             ended = float(fields[0])
     return pushes
+
+
+def read_takes(lines: Iterable[str]) -> dict[str, list[float]]:
+    """Read when the observer saw workers take copies, by delivery tag."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for line in lines:
+        if line.startswith(TAKEN):
+            _, at, tag = line.rstrip("\n").split("\t")
+            found[tag].append(float(at))
+    return found
 
 
 def read_attachments(lines: Iterable[str]) -> list[str]:

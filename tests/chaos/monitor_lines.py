@@ -43,6 +43,7 @@ class Push:
 
 
 _PREFIX = re.compile(rb"\+(\d+\.\d+) \[\d+ ([^\]]*)\] ")
+_TAKEN = re.compile(rb'\+(\d+\.\d+) \[\d+ [^\]]*\] "HSET" "unacked" "([^"\\]*)" ')
 _WORD = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _ESCAPE = re.compile(rb"\\(x[0-9a-f]{2}|.)", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b", b"\\": b"\\", b'"': b'"'}
@@ -71,6 +72,20 @@ def unescaped(word: bytes) -> bytes:
 def _original(match: re.Match[bytes]) -> bytes:
     code = match[1]
     return bytes([int(code[1:], 16)]) if len(code) == 3 else _ESCAPED.get(code, code)
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One copy noted in kombu's `unacked`: a worker has it."""
+
+    at: float
+    tag: str
+
+
+def take_of(line: bytes) -> Take | None:
+    """Read the line with which a worker notes what it took; None for any other."""
+    match = _TAKEN.match(line)
+    return Take(float(match[1]), match[2].decode()) if match else None
 
 
 class PushReader:

@@ -3,7 +3,7 @@
 `python -m tests.chaos.observer SOCKET QUEUE FILE`: attaches MONITOR to the unix socket, again after every restart of
 the server, until its standard input ends; prints the server's run id each time. Lines of the file, separated by tabs:
 `attached`, time, run id; `found`, time, task id, delivery tag: what queue and `unacked` hold before the port opens;
-`pushed`, time, cause, task id, delivery tag; `detached`, time.
+`pushed`, time, cause, task id, delivery tag; `taken`, time, delivery tag: a worker has it; `detached`, time.
 
 `found` is for what a killed server has taken and on disk, and had not yet sent here: a few milliseconds' worth.
 """
@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 import orjson
 import redis
 
-from tests.chaos.monitor_lines import PushReader, identity_of
+from tests.chaos.monitor_lines import PushReader, identity_of, take_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tests.chaos.monitor_lines import Push
 
-ATTACHED, FOUND, PUSHED, DETACHED = "attached", "found", "pushed", "detached"
+ATTACHED, FOUND, PUSHED, TAKEN, DETACHED = "attached", "found", "pushed", "taken", "detached"
 
 _CHUNK_BYTES = 1 << 20
 _RETRY_SECONDS = 0.02
@@ -59,9 +59,9 @@ def _observe(socket_path: Path, queue: str, notes: TextIO) -> None:
         reader = PushReader(queue)
         for lines in _chunks_of_lines(connection):
             for line in lines:
-                notes.writelines(
-                    f"{PUSHED}\t{push.at:.6f}\t{push.cause}\t{push.task_id}\t{push.tag}\n" for push in reader.read(line)
-                )
+                notes.writelines(map(_note, reader.read(line)))
+                if take := take_of(line):
+                    notes.write(f"{TAKEN}\t{take.at:.6f}\t{take.tag}\n")
             notes.flush()
         notes.write(f"{DETACHED}\t{time.time():.6f}\n")
         notes.flush()

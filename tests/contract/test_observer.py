@@ -9,8 +9,9 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kombu import Connection
 
-from tests.chaos.evidence_files import read_attachments, read_pushes
+from tests.chaos.evidence_files import read_attachments, read_pushes, read_takes
 from tests.chaos.monitor_lines import Cause, Push
 from tests.chaos.observation import PUSHES_FILE, Observer
 from tests.chaos.routes import QUEUE
@@ -127,6 +128,17 @@ def test_what_was_queued_while_nobody_looked_is_found(observed: Observed, tmp_pa
 
     found = read_pushes((again / PUSHES_FILE).read_text().splitlines())
     assert [(push.tag, push.cause) for push in found] == [("l/id/1.1.1", Cause.DISPATCH), ("l/id/1.2.1", Cause.RETRY)]
+
+
+def test_a_copy_that_kombu_takes_is_seen(observed: Observed) -> None:
+    """By kombu's own Redis transport."""
+    with Connection(observed.server.url) as connection:
+        queue = connection.SimpleQueue(QUEUE)
+        queue.put("x", correlation_id="id")
+        queue.get(timeout=10.0)
+        eventually(lambda: len(observed.tags()), 1)
+        eventually(lambda: list(read_takes(observed.notes.read_text().splitlines())), observed.tags())
+        queue.close()
 
 
 def test_the_time_is_the_servers(observed: Observed) -> None:

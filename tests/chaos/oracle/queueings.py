@@ -25,6 +25,8 @@ LINE_SECONDS = 10.0
 EARLIER_SECONDS = 1.0
 _LOG_TIME_SECONDS = 0.01
 WORKERS = 2
+#: The consumer looks twice, so long apart, before it takes a copy for lost.
+SECOND_LOOK_SECONDS = 5.0
 
 
 def repeated_queueings(evidence: Evidence) -> Iterator[Repeat]:
@@ -81,14 +83,29 @@ def _retried(evidence: Evidence, push: Push) -> Explanation | None:
 
 
 def _redelivered(evidence: Evidence, before: Push, push: Push) -> Explanation | None:
-    """A consumer says so, or lost the reply; and something has made the copy before vanish."""
+    """A consumer says so, or lost the reply; something has made the copy before vanish; and it never appears again."""
     said = any(
         push.at - _LOG_TIME_SECONDS <= at <= push.at + LINE_SECONDS
         for at in evidence.redelivered_at.get(push.task_id, ())
     )
-    if not said and not _lost_reply(evidence, push):
+    if (not said and not _lost_reply(evidence, push)) or _was_there_all_along(evidence, before, push):
         return None
     return _vanished(evidence, "redelivered", before, push)
+
+
+def _was_there_all_along(evidence: Evidence, before: Push, push: Push) -> bool:
+    """A worker took the earlier copy after it had been replaced.
+
+    That may be so if the worker stood still with it in its hands, or if Redis went back to when it was there.
+    """
+    for taken in evidence.takes.get(before.tag, ()):
+        if taken <= push.at:
+            continue
+        brought_back = evidence.history.touching(Forgot, {Part.VALKEY}, push.at, taken)
+        held = evidence.history.touching(Held, {Part.WORKER}, push.at - SECOND_LOOK_SECONDS, push.at)
+        if not brought_back and not held:
+            return True
+    return False
 
 
 def _lost_reply(evidence: Evidence, push: Push) -> Effect | None:

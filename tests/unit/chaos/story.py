@@ -16,6 +16,7 @@ class Story:
 
     log: dict[str, Behaviour] = field(default_factory=lambda: {TASK: Behaviour.ORDINARY})
     pushes: list[Push] = field(default_factory=list)
+    takes: dict[str, list[float]] = field(default_factory=dict)
     executions: list[Execution] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     acquisitions: list[Acquisition] = field(default_factory=list)
@@ -25,6 +26,11 @@ class Story:
     def push(self, at: float, cause: Cause = Cause.DISPATCH, *, copy: str = "1.1.1", task_id: str = TASK) -> "Story":
         """A copy enters the queue."""
         self.pushes.append(Push(at, cause, task_id, f"ledger/{task_id}/{copy}"))
+        return self
+
+    def taken(self, at: float, *, copy: str = "1.1.1") -> "Story":
+        """A worker takes a copy."""
+        self.takes.setdefault(f"ledger/{TASK}/{copy}", []).append(at)
         return self
 
     def run(
@@ -71,6 +77,6 @@ class Story:
     def evidence(self) -> Evidence:
         """Frozen."""
         return Evidence(
-            dict(self.log), tuple(self.pushes), tuple(self.executions), tuple(self.dead_letters),
+            dict(self.log), tuple(self.pushes), dict(self.takes), tuple(self.executions), tuple(self.dead_letters),
             tuple(self.acquisitions), tuple(self.redeliveries), History(tuple(self.effects)),
         )  # fmt: skip

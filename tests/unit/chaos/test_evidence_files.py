@@ -11,6 +11,7 @@ from tests.chaos.evidence_files import (
     read_executions,
     read_pushes,
     read_redeliveries,
+    read_takes,
 )
 from tests.chaos.monitor_lines import Cause, Push
 
@@ -71,6 +72,13 @@ def test_what_a_restart_shows_is_a_push_unless_it_was_seen() -> None:
         Push(5.0, Cause.TRANSPORT, "t-0-2", "l/t-0-2/1.1.2"),
     ]
     assert read_attachments(lines) == ["first", "second"]
+
+
+def test_takes_are_read_by_tag() -> None:
+    """Every time that a worker took it."""
+    lines = ["pushed\t2.0\tdispatch\tt-0-1\ta\n", "taken\t3.0\ta\n", "taken\t4.0\tb\n", "taken\t5.0\ta\n"]
+
+    assert read_takes(lines) == {"a": [3.0, 5.0], "b": [4.0]}
 
 
 def test_a_consumers_log_tells_acquisitions_and_redeliveries() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ferry_shared.ledger.scripts import script
-from tests.chaos.monitor_lines import Cause, Push, PushReader, first_cause, words_of
+from tests.chaos.monitor_lines import Cause, Push, PushReader, Take, first_cause, take_of, words_of
 
 _NAMED = {0x5C: b"\\\\", 0x22: b'\\"', 0x0A: b"\\n", 0x0D: b"\\r", 0x09: b"\\t", 0x07: b"\\a", 0x08: b"\\b"}
 QUEUE = "celery"
@@ -97,10 +97,19 @@ def test_other_queues_are_not_counted(key: bytes) -> None:
     assert list(PushReader(QUEUE).read(line(b"LPUSH", key, message("a", "t")))) == []
 
 
+def test_a_worker_that_takes_a_copy_is_seen() -> None:
+    """kombu notes it in `unacked`, as itself or, on a full server, by a script; no other hash counts."""
+    assert take_of(line(b"HSET", b"unacked", b"l/t-0-1/1.1.1", b'["", ""]', at=2.5)) == Take(2.5, "l/t-0-1/1.1.1")
+    assert take_of(line(b"HSET", b"unacked", b"l/t-0-1/1.1.1", b"x", client=b"lua")) is not None
+    assert take_of(line(b"HSET", b"unacked_index", b"l/t-0-1/1.1.1", b"x")) is None
+    assert take_of(line(b"HDEL", b"unacked", b"l/t-0-1/1.1.1")) is None
+
+
 @given(st.binary())
 def test_what_is_no_line_is_passed_over(junk: bytes) -> None:
     """MONITOR's own greeting, an error, half a line."""
     assert list(PushReader(QUEUE).read(junk)) == []
+    assert take_of(junk) is None
 
 
 @pytest.mark.parametrize(

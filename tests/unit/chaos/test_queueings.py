@@ -173,6 +173,20 @@ def test_a_redelivery_that_nobody_speaks_of_is_unexplained() -> None:
     assert cause_of_the_second(story.when(Killed(2, Part.CONSUMER, 30.5, 30.6, 9))).startswith("redelivered: ")
 
 
+def test_a_redelivery_of_a_copy_that_was_still_there_is_unexplained() -> None:
+    """A worker takes the earlier copy afterwards; unless it had held it, or Redis brought it back."""
+
+    def story(taken: float, *effects: Effect) -> Story:
+        told = Story().push(10.0).push(30.0, Cause.REDELIVERY, copy="1.1.2").said_redelivered(30.1)
+        return told.taken(taken).when(WORKER_TROUBLE[0], *effects)
+
+    assert cause_of_the_second(story(20.0)).startswith("redelivered: ")
+    assert cause_of_the_second(story(31.0)) == "unexplained"
+    assert cause_of_the_second(story(31.0, Held(2, Part.WORKER, 20.0, 30.5, 7))).startswith("redelivered: ")
+    assert cause_of_the_second(story(31.0, Held(2, Part.WORKER, 20.0, 24.0, 7))) == "unexplained"
+    assert cause_of_the_second(story(41.0, Forgot(2, Part.VALKEY, 35.0, 36.0))).startswith("redelivered: ")
+
+
 @pytest.mark.parametrize("behaviour", [Behaviour.EXITS, Behaviour.HANGS])
 def test_a_message_that_ends_its_process_comes_back(behaviour: Behaviour) -> None:
     """No fault is needed for that."""
