@@ -26,6 +26,8 @@ NEVER = -1
 #: kombu's own gap between BRPOP and `unacked`: who stands in it longer passes for lost.
 GAP_MS = 5_000
 MAX_PARTITIONS = 3
+#: Which argument of `acquire` says from where on entries are dropped, counted from 0.
+DROP_FROM = 13
 #: Ends of a task that did not fail by itself.
 REASONS_WITHOUT_FAILURE = {"poison", "never-acknowledged", "record-gone"}
 _READING_SCRIPTS = {"stranded", "inspect", "committed"}
@@ -87,6 +89,7 @@ class Oracle:
         self._cut: dict[int, int] = {}
         self._operator: dict[tuple[str, int], int] = {}
         self._truncated: dict[int, int] = {}
+        self._cut_back: dict[tuple[str, int], tuple[int, int]] = {}
         self._taken: dict[int, int] = {}
         self._commit_moments: dict[tuple[str, TopicPartition], int] = {}
         self._acquired_by: dict[tuple[Actor, tuple[str, int]], tuple[int, str]] = {}
@@ -171,6 +174,8 @@ class Oracle:
         elif name == "acquire" and word == "acquired":
             topics = [word for word in map(str, arguments) if word.startswith("topic-")]
             self._ledger_acquired(actor, where, topics[-1], dropped="drop" in arguments)
+            if (end := str(arguments[DROP_FROM])).isdigit():
+                self._cut_back[where] = next(self._moments), int(end)
         elif name == "snapshot":
             self._looked[actor.name] = next(self._moments)
         elif actor.name.startswith("consumer") and name not in _READING_SCRIPTS:
@@ -244,8 +249,8 @@ class Oracle:
         if lease is None:
             raise self._broken(f"EXECUTION: {group} {stored} ran without a claim")
         newest = story.tag.startswith(f"{header['ledger']}/") and f"/{header['token']}." in story.tag
-        acquired = self._acquired[group, stored.partition]
-        taken = self._taken.get(serial, acquired) < acquired and self._redis_lost < acquired
+        noticed, end = self._cut_back.get((group, stored.partition), (NEVER, 0))
+        taken = stored.offset >= end and self._taken.get(serial, noticed) < noticed > self._redis_lost
         moved_on = max(self._dropped[group, stored.partition], story.retried) > story.pushed or taken
         if (moved_on or not newest) and self._redis_lost < story.pushed and not self._reads_another_log(group, stored):
             raise self._broken(
