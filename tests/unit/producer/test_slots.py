@@ -89,11 +89,11 @@ def test_slots(number: int, steps: str) -> None:
 async def test_thousands_may_wait() -> None:
     """A slot costs the same however many wait."""
     slots = Slots(10_000)
-    started = time.monotonic()
+    started = time.process_time()
     tasks = [asyncio.create_task(slots.acquire()) for _ in range(100_000)]
     for _ in range(10):
         await turn()
         for _ in range(10_000):
             slots.release()
     await asyncio.gather(*tasks)
-    assert time.monotonic() - started < MANY_SECONDS
+    assert time.process_time() - started < MANY_SECONDS
