@@ -65,6 +65,7 @@ class Story:
     wanted_since: int = NEVER
     skipped: bool = False
     runs: list[Run] = field(default_factory=list)
+    tags: dict[str, int] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:
@@ -213,7 +214,10 @@ class Oracle:
             raise self._broken(
                 f"DISPATCH: {group} {stored} was queued again as {copy.tag}; {story.tag} was still there"
             )
+        if self._redis_lost < story.tags.get(copy.tag, NEVER):
+            raise self._broken(f"DISPATCH: {group} {stored} was queued again with the same tag, {copy.tag}")
         story.pushed, story.tag = next(self._moments), copy.tag
+        story.tags[copy.tag] = story.pushed
         if story.first_pushed == NEVER:
             story.first_pushed = story.pushed
 

@@ -24,7 +24,7 @@ def system(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
 def go_until(system: System, name: str, pending: str) -> None:
     """Let a process go on until it stands before a call."""
     for _ in range(500):
-        if system.actors[name].pending == pending:
+        if pending in system.actors[name].pending:
             return
         system.go(name, 1)
     pytest.fail(f"{name} never came to {pending}")
@@ -178,6 +178,47 @@ def test_copies_from_before_a_rewind_are_stale(system: System) -> None:
     assert len(system.transport.look()) == 2
     system.drain()
     assert system.oracle.runs == 1 + 1
+
+
+def test_a_long_queue_is_not_queued_again(system: System) -> None:
+    """Nobody works for a minute; then a worker takes its time between taking a message and recording that."""
+    system.produce(0, Kind.OK, 0)
+    go_until(system, "consumer A", "dispatch")
+    for _ in range(60):
+        system.clock.advance(1_000)
+        system.go("consumer A", 8)
+    go_until(system, "worker 1", "hold")
+    for _ in range(3):
+        system.clock.advance(1_000)
+        system.go("consumer A", 8)
+    assert system.oracle.pushes == 1
+    system.drain()
+    assert system.oracle.pushes == 1 + 1
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_redis_goes_back_to_before_a_dispatch(system: System, busy: bool) -> None:
+    """Same owner, same epoch, another position: noticed while idle, and by the next dispatch."""
+    go_until(system, "consumer A", "snapshot")
+    system.snapshot()
+    system.produce(0, Kind.OK, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    if busy:
+        system.produce(0, Kind.OK, 0)
+        go_until(system, "consumer A", "dispatch")
+    system.restore(0)
+    system.drain()
+    assert system.oracle.runs == 2 * (1 + busy)
+
+
+def test_an_entry_stays_until_its_dead_letter_is_written(system: System) -> None:
+    """Kafka does not take it at first."""
+    system.produce(0, Kind.INVALID, 0)
+    go_until(system, "consumer A", "Produce")
+    system.go("consumer A", 1, Fate.NO_EFFECT)
+    system.drain()
+    assert system.oracle.letters == 2
 
 
 def test_a_message_that_is_put_into_the_queue_twice_is_noticed(system: System) -> None:
