@@ -19,7 +19,7 @@ from tests.chaos.soak import SOAK_RATE, SOAK_SECONDS, soak
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-EXIT_PASSED, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+EXIT_PASSED, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 _EXAMPLES = """\
 examples:
@@ -58,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         display.tell(f"seed {task.seed}; to repeat: {task.command_line}")
         try:
             verdict = (mixture if task.command == "mixture" else soak)(task, display)
+        except KeyboardInterrupt:
+            return EXIT_INTERRUPTED
         finally:
             display.tell(f"record, logs and files: {task.directory}")
     print((task.directory / PAGE_FILE).read_text())

@@ -104,6 +104,7 @@ class Keeper:
         self.unexpected: list[UnexpectedExit] = []
         self._touched: set[int] = set()
         self._over = threading.Event()
+        self._grace_seconds = STOP_GRACE_SECONDS
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
 
@@ -138,8 +139,13 @@ class Keeper:
         """Start it, and keep it running again."""
         service.wanted = True
 
+    def abandon(self) -> None:
+        """Stop all services at once: nobody wants to know any more."""
+        self._grace_seconds = 0.0
+        self.close()
+
     def close(self) -> None:
-        """Stop all services, at once where they don't stop by themselves."""
+        """Stop all services, by force where they don't stop by themselves."""
         self._over.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -154,7 +160,7 @@ class Keeper:
         for process in running:
             process.send_signal(signal.SIGTERM)
         for process in running:
-            process.stop(STOP_GRACE_SECONDS)
+            process.stop(self._grace_seconds)
 
     def _start(self, service: Service) -> None:
         if service.processes:

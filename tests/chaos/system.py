@@ -59,6 +59,8 @@ class System:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            self.keeper.abandon()
         self._stack.close()
 
     def watch_valkey(self, socket_path: Path) -> None:
