@@ -72,6 +72,11 @@ class Actor:
         """Whether the caller is a simulated process."""
         return getattr(_here, "actor", None) is not None
 
+    @property
+    def is_dying(self) -> bool:
+        """Whether it was killed: its threads may do nothing more either."""
+        return self._dying
+
     def _live(self) -> None:
         _here.actor = self
         try:

@@ -83,6 +83,7 @@ class SimulatedMember:
     def __init__(self, properties: dict[str, Any], coordinator: Coordinator, clock: VirtualTime) -> None:
         self._coordinator, self._clock = coordinator, clock
         self._logs = coordinator.logs
+        self._actor = Actor.current()
         self._on_commit: Callback = properties["on_commit"]
         self._on_assign: Callback
         self._on_revoke: Callback
@@ -261,8 +262,11 @@ class SimulatedMember:
         return Actor.current().step("OffsetCommit", send, lost)
 
     def close(self) -> None:
-        """Leave the group: one step."""
-        Actor.current().step("LeaveGroup", lambda: self._coordinator.give_up(self), lambda: None)
+        """Leave the group: one step, or in a thread beside the process' own a part of the step before."""
+        if Actor.is_any():
+            Actor.current().step("LeaveGroup", lambda: self._coordinator.give_up(self), lambda: None)
+        elif not self._actor.is_dying:
+            self._coordinator.give_up(self)
 
 
 def record_message(log: Log, offset: int) -> Message:
