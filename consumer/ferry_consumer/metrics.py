@@ -1,6 +1,6 @@
 """The consumer's metrics: counters that the loop raises per batch, gauges that each status sets anew.
 
-Two counters come from the ledger instead, which counts across consumers: each partition's owner shows its total, so
+Three counters come from the ledger instead, which counts across consumers: each partition's owner shows its total, so
 that the sum over all consumers counts nothing twice, and a partition that moves takes its total along.
 """
 
@@ -13,11 +13,15 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from ferry_shared import metric_names as names
+from ferry_shared.record import TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from ferry_shared.ledger.untracked import Untracked
     from ferry_shared.status import PartitionStatus
+
+    UntrackedByPlace = Mapping[TopicPartition, Sequence[Untracked]]
 
 _SCRIPT_BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 
@@ -27,19 +31,22 @@ class LedgerCounters(Collector):
 
     def __init__(self) -> None:
         self.statuses: Sequence[PartitionStatus] = ()
+        self.untracked: UntrackedByPlace = {}
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Give Prometheus the totals; called by the threads of the HTTP server."""
         statuses = tuple(self.statuses)
-        restored, rewound = (
+        restored, rewound, untracked = (
             CounterMetricFamily(metric.name, metric.meaning, labels=metric.labels)
-            for metric in (names.RESTORED, names.REWOUND)
+            for metric in (names.RESTORED, names.REWOUND, names.UNTRACKED)
         )
         for status in statuses:
             place = [status.topic, str(status.partition)]
             restored.add_metric(place, status.restored)
             rewound.add_metric(place, status.rewound)
-        yield from (restored, rewound)
+            for found in self.untracked.get(TopicPartition(status.topic, status.partition), ()):
+                untracked.add_metric([*place, found.task], found.count)
+        yield from (restored, rewound, untracked)
 
 
 class Metrics:
@@ -78,8 +85,13 @@ class Metrics:
     def _gauge(self, metric: names.Metric) -> Gauge:
         return Gauge(metric.name, metric.meaning, metric.labels, registry=self.registry)
 
-    def show(self, statuses: Sequence[PartitionStatus]) -> None:
-        """Set the gauges to these partitions, and forget those that went to another consumer."""
+    def show(self, statuses: Sequence[PartitionStatus], untracked: UntrackedByPlace | None = None) -> None:
+        """Set the gauges to these partitions, and forget those that went to another consumer.
+
+        `untracked` is by partition; None leaves it as it was.
+        """
+        if untracked is not None:
+            self._ledger_counters.untracked = untracked
         gauges = (
             self._position, self._committed, self._in_flight, self._oldest, self._backlog, self._paused
         )  # fmt: skip

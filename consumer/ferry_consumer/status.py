@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ferry_shared.errors import KafkaUnavailable, RedisUnavailable
 from ferry_shared.ledger.client import server_time_ms, translated
+from ferry_shared.ledger.group_view import view_ledgers
 from ferry_shared.ledger.keys import status_key
 from ferry_shared.status import UNKNOWN_OFFSET, PartitionStatus
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ferry_consumer.metrics import Metrics
     from ferry_consumer.partition import Partition
     from ferry_consumer.topics import Topics
+    from ferry_shared.ledger.untracked import Untracked
     from ferry_shared.record import TopicPartition
     from ferry_shared.settings import ConsumerSettings
 
@@ -57,6 +59,7 @@ class StatusWriter:
     def __init__(
         self, settings: ConsumerSettings, client: redis.Redis, topics: Topics, metrics: Metrics, health: Health
     ) -> None:
+        self._key_prefix, self._group = settings.ferry_key_prefix, settings.consumer_group
         self._key = status_key(settings.ferry_key_prefix, settings.consumer_group)
         self._consumer = f"{socket.gethostname()}:{os.getpid()}"
         self._client = client
@@ -76,7 +79,7 @@ class StatusWriter:
             status_of(partition, ranges[place][1] if ranges and place in ranges else None, self._consumer, at_ms)
             for place, partition in partitions.items()
         ]
-        self._metrics.show(statuses)
+        self._metrics.show(statuses, self._untracked(list(partitions)))
         self._health.kafka = ranges is not None
         self._health.redis = now_ms is not None and self._publish(statuses)
         self._metrics.up.labels("kafka").set(self._health.kafka)
@@ -101,6 +104,14 @@ class StatusWriter:
         except RedisUnavailable as error:
             log.debug("no status this time: %s", error)
             return None
+
+    def _untracked(self, places: Sequence[TopicPartition]) -> Mapping[TopicPartition, Sequence[Untracked]] | None:
+        try:
+            views = view_ledgers(self._client, self._key_prefix, self._group, places)
+        except RedisUnavailable as error:
+            log.debug("no status this time: %s", error)
+            return None
+        return {place: view.untracked for place, view in zip(places, views, strict=True)}
 
     def _publish(self, statuses: Sequence[PartitionStatus]) -> bool:
         try:

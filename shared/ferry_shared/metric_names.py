@@ -36,6 +36,12 @@ RESTORED = Metric(
 REWOUND = Metric(
     "ferry_rewound", "counter", "Offsets dispatched again after a rewind or a loss in Redis, by the ledger.", PLACE
 )
+UNTRACKED = Metric(
+    "ferry_untracked",
+    "counter",
+    "Messages received by a task that isn't tracked, and not run, by the ledger.",
+    (*PLACE, "task"),
+)
 SCRIPT_SECONDS = Metric("ferry_dispatch_seconds", "histogram", "Duration of a dispatch's round trip to Redis.")
 
 LOG_END = Metric("ferry_log_end", "gauge", "Kafka's log end offset.", PLACE)
@@ -49,5 +55,5 @@ UP = Metric("ferry_up", "gauge", "1 while the server answers.", ("server",))
 
 ALL = (
     RECORDS, DISPATCHED, INVALID, RETRIED, REDELIVERED, DEAD_LETTERS, ACQUISITIONS, LOST_TO_RETENTION, RESTORED,
-    REWOUND, SCRIPT_SECONDS, LOG_END, POSITION, COMMITTED, IN_FLIGHT, OLDEST_SECONDS, BACKLOG, PAUSED, UP,
+    REWOUND, UNTRACKED, SCRIPT_SECONDS, LOG_END, POSITION, COMMITTED, IN_FLIGHT, OLDEST_SECONDS, BACKLOG, PAUSED, UP,
 )  # fmt: skip

@@ -24,6 +24,20 @@ def handle_order(order: dict[str, int]) -> None:
         raise ValueError("negative")
 """
 
+PLAIN = """
+from celery import Task
+
+@app.task(name="shop.plain", base=Task)
+def handle_plainly(order):
+    print(f"ran {order}")
+"""
+
+ROUTES = """
+from ferry_shared.routes import Route
+
+routes = [Route("orders", dict, "shop.plain")]
+"""
+
 SLOW = """
 import time
 
@@ -64,6 +78,36 @@ def test_a_limit_above_the_lease_is_refused(bench: WorkerBench) -> None:
     ended = bench.processes.run("-m", "celery", "-A", "shop", "worker")
     assert ended.returncode == 2, ended.stderr
     assert "WORKER_TASK_TIME_LIMIT_SECONDS (100)" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_task_that_is_not_tracked_runs_none_of_ferrys_messages(bench: WorkerBench) -> None:
+    """Each receipt is told by name and counts as a start, then it has failed; called in the usual way it runs."""
+    (bench.processes.directory / "shop.py").write_text(APP + PLAIN, encoding="utf-8")
+    orders = bench.partition("shop.plain")
+    orders.dispatch(b'{"number": 1}')
+    worker = bench.processes.start("shop", "-m", "celery", "-A", "shop", "worker", "-c", "1", *QUICK_START)
+    worker.wait_for_text("the task 'shop.plain' isn't tracked", 60.0)
+    for starts in (1, 2, 3):
+        wait_until(lambda starts=starts: orders.state("0").get("claims") == starts)  # type: ignore[misc]
+        wait_until(lambda: orders.left_in_transport == (0, 0))
+        orders.push(orders.message("0", b'{"number": 1}', copy=starts + 1))
+    wait_until(lambda: "error" in orders.state("0") and orders.left_in_transport == (0, 0))
+    assert orders.state("0")["error"] == "untracked: no worker that received it has 'shop.plain' as a tracked task"
+    called = bench.processes.run("-m", "celery", "-A", "shop", "call", "shop.plain", "--args=[7]")
+    assert called.returncode == 0, called.stderr
+    worker.wait_for_text("ran 7")
+    assert worker.output().count("ran ") == 1
+
+
+def test_a_task_of_the_routes_that_is_not_tracked_is_refused(bench: WorkerBench) -> None:
+    """An app of a user's own is held to FERRY_ROUTES too, where that is set."""
+    (bench.processes.directory / "shop.py").write_text(APP + PLAIN, encoding="utf-8")
+    (bench.processes.directory / "shop_routes.py").write_text(ROUTES, encoding="utf-8")
+    bench.processes.settings["FERRY_ROUTES"] = "shop_routes:routes"
+    ended = bench.processes.run("-m", "celery", "-A", "shop", "worker")
+    assert ended.returncode == 2, ended.stderr
+    assert "the task 'shop.plain' of topic orders would never complete the ledger" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -54,6 +54,7 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.tracking",
         "ferry_worker.transport",
         "ferry_worker.unreached",
+        "ferry_worker.untracked",
     },
     "kombu": {"ferry_worker.request", "ferry_worker.retries", "ferry_worker.transport"},
     "redis": {

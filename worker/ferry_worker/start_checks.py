@@ -11,28 +11,37 @@ from ferry_shared.errors import ConfigurationError
 from ferry_worker.configuration import exit_for, worker_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ferry_shared.routes import Route
     from ferry_shared.settings import WorkerSettings
 
 log = logging.getLogger("ferry.worker")
 
+#: Named, not imported: it is needed when a worker takes its first message.
+_UNTRACKED_STRATEGY = "ferry_worker.untracked:strategy"
 
-def check_when_worker_starts(app: Any, routes: Any = None) -> None:
-    """Have a worker of `app` checked at its start; `routes` returns the routes whose tasks it should know."""
+
+def check_when_worker_starts(app: Any, routes: Callable[[], Sequence[Route]]) -> None:
+    """Have a worker of `app` checked at its start; `routes` returns the routes whose tasks it should know.
+
+    It then runs no message of Ferry's by a task that isn't tracked.
+    """
 
     def refuse(sender: Any, **_: Any) -> None:
         if sender.app is not app:
             return
         try:
-            check(app, worker_settings(), routes() if routes else ())
+            check(app, worker_settings(), routes())
         except ConfigurationError as error:
             exit_for(error)
+        for task in app.tasks.values():
+            if not _is_tracked(task):
+                task.Strategy = _UNTRACKED_STRATEGY
 
     def warn(instance: Any, **_: Any) -> None:
         if instance.app is app:
-            for warning in warnings(app, instance, routes() if routes else ()):
+            for warning in warnings(app, instance, routes()):
                 log.warning(warning)
 
     signals.worker_init.connect(refuse, weak=False)
@@ -62,7 +71,7 @@ def warnings(app: Any, worker: Any, routes: Sequence[Route]) -> Iterable[str]:
         if route.queue in consumed and route.task not in app.tasks:
             yield (
                 f"this worker takes from the queue {route.queue} and doesn't know the task {route.task} of topic "
-                f"{route.topic}: is its module missing in FERRY_IMPORTS?"
+                f"{route.topic}: is its module missing in FERRY_IMPORTS, or in the imports of your own app?"
             )
 
 

@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 
 from ferry_shared.errors import RedisUnavailable
 from ferry_shared.ledger.client import server_time_ms
+from ferry_shared.ledger.group_view import view_ledgers
+from ferry_shared.ledger.untracked import untracked_sentences
 from ferry_shared.logs import message_text
 from ferry_shared.message import Message  # noqa: TC001 - the annotation is what the payload is validated with
+from ferry_shared.record import TopicPartition
 from ferry_shared.routes import BUILT_IN_TASK
 from ferry_shared.status import read_status, status_line, summed
 from ferry_worker.celery import app
@@ -30,13 +33,19 @@ def print_something(message: Message) -> None:
 
 @app.task(name=STATUS_TASK, ignore_result=True)
 def print_status() -> None:
-    """Print the group's status line, from what its consumers wrote last."""
+    """Print the status line, from what the consumers wrote last, and a line for each task that isn't tracked."""
     settings = worker_settings()
     try:
         client = pool_client(tracking_of(app).ledger_url)
         partitions = read_status(client, settings.ferry_key_prefix, settings.consumer_group)
+        places = [TopicPartition(partition.topic, partition.partition) for partition in partitions]
+        ledgers = view_ledgers(client, settings.ferry_key_prefix, settings.consumer_group, places)
         now_ms = server_time_ms(client)
     except RedisUnavailable as error:
         log.warning("status: %s", error)
         return
     log.info(status_line(settings.consumer_group, summed(partitions, now_ms)))
+    for sentence in untracked_sentences(
+        dict(zip(places, (ledger.untracked for ledger in ledgers), strict=True)), now_ms
+    ):
+        log.error(sentence)

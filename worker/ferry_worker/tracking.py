@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from celery import signals
 
 from ferry_shared.errors import ConfigurationError
+from ferry_shared.routes import load_routes
 from ferry_shared.settings import REDIS_SCHEMES
 from ferry_worker import pool_end  # noqa: F401 - connects its signal
 from ferry_worker.configuration import tracked_configuration, worker_settings
@@ -18,7 +19,10 @@ from ferry_worker.start_checks import check_when_worker_starts
 from ferry_worker.transport import register_transport
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ferry_shared.ledger.worker_ledger import WorkerLedger
+    from ferry_shared.routes import Route
     from ferry_shared.settings import WorkerSettings
 
 _ledger_urls: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
@@ -37,8 +41,14 @@ def track(app: Any, ledger_url: str | None = None) -> None:
     # The class is made once and kept there.
     app.__dict__.pop("Task", None)
     app.add_defaults(lambda: tracked_configuration(worker_settings()))
-    check_when_worker_starts(app)
+    check_when_worker_starts(app, _named_routes)
     _use_our_transport_when_worker_starts(app)
+
+
+def _named_routes() -> Sequence[Route]:
+    """The routes, where `FERRY_ROUTES` names them: the built-in one is Ferry's own app's."""
+    settings = worker_settings()
+    return load_routes(settings) if settings.ferry_routes else ()
 
 
 def _use_our_transport_when_worker_starts(app: Any) -> None:

@@ -7,6 +7,7 @@
 | revoked, terminated, expired       | failed                                         | acknowledged       |
 | body that can't be decoded         | failed                                         | dropped by Celery  |
 | unknown task                       | a start counts; after the last one failed      | dropped by Celery  |
+| task that isn't tracked            | a start counts; after the last one failed      | dropped            |
 
 An unknown task isn't failed at once: while a new version is rolled out, the next worker may know it. The consumer
 queues it again when the transport no longer has it.
@@ -23,7 +24,7 @@ from redis.exceptions import RedisError
 
 from ferry_shared import logs
 from ferry_shared.errors import FerryError
-from ferry_shared.ledger.worker_ledger import HEADER, Recorded, TaskHeader, Verdict
+from ferry_shared.ledger.worker_ledger import HEADER, Receipt, Recorded, TaskHeader, Verdict
 from ferry_worker.attempt import NOT_RECORDED, payload_bytes
 from ferry_worker.tracking import Tracking, tracking_of
 
@@ -71,6 +72,15 @@ class Delivery:
                 tracking.parent_ledger.claim(
                     header, self.owner, lease_ms=PARENT_LEASE_MS, max_claims=tracking.settings.worker_max_claims
                 ).verdict
+            )
+        )
+
+    def count_untracked(self, task_name: str) -> Receipt | None:
+        """Record that it came to a task that isn't tracked; None when the ledger gave no answer."""
+        error = f"untracked: no worker that received it has {task_name!r} as a tracked task"
+        return self._call(
+            lambda tracking, header: tracking.parent_ledger.untracked(
+                header, task_name, max_claims=tracking.settings.worker_max_claims, error=error
             )
         )
 

@@ -52,6 +52,7 @@ def _partition(view: PartitionView) -> dict[str, Any]:
         "dead_letters": view.dead_letters,
         "restored": view.restored,
         "rewound": view.rewound,
+        "untracked": {found.task: found.count for found in view.untracked},
         "paused": _pause(view.pause),
         "consumer": view.consumer,
         "heard_seconds_ago": view.word_age_seconds,

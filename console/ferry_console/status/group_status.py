@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ferry_shared.ledger.consumer_ledger import Condition
     from ferry_shared.ledger.group_view import LedgerView
     from ferry_shared.ledger.pauses import Pause
+    from ferry_shared.ledger.untracked import Untracked
     from ferry_shared.status import PartitionStatus
 
 #: A consumer that has missed so many status intervals is silent; never less than the seconds that a rebalance takes.
@@ -37,6 +38,7 @@ class PartitionView:
     `position`, `committed`, `in_flight`, `oldest` and the counts are the ledger's, as they are now. `log_end` (Kafka's)
     and `consumer` are `word_age_seconds` old: what the partition's consumer wrote last, None if it wrote nothing.
     `oldest` is the task id of the lowest offset in flight, `oldest_seconds` how long ago that was dispatched.
+    `untracked` are the tasks that have received messages and can't run them.
     """
 
     place: TopicPartition
@@ -54,6 +56,7 @@ class PartitionView:
     consumer: str | None
     word_age_seconds: float | None
     silent: bool
+    untracked: tuple[Untracked, ...]
 
     @property
     def backlog(self) -> int:
@@ -132,6 +135,7 @@ def partition_view(
         word.consumer if word else None,
         age,
         silent,
+        ledger.untracked,
     )
 
 

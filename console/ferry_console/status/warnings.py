@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ferry_console.moments import age_text, moment_text
 from ferry_shared.ledger.consumer_ledger import Condition
+from ferry_shared.ledger.untracked import untracked_sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ def warnings(status: GroupStatus, old_after_seconds: float) -> list[str]:
         *_silent(status),
         *_without_log_end(status),
         *_without_ledger(status),
+        *untracked_sentences({view.place: view.untracked for view in status.partitions}, status.at_ms),
         *_paused(status),
         *_old(status, old_after_seconds),
     ]

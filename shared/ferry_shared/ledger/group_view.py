@@ -12,12 +12,15 @@ from ferry_shared.ledger.client import translated
 from ferry_shared.ledger.consumer_ledger import Condition, Head
 from ferry_shared.ledger.keys import LedgerKeys, encoded
 from ferry_shared.ledger.scripts import Call, run_all
+from ferry_shared.ledger.untracked import untracked_of
 from ferry_shared.record import TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import redis
+
+    from ferry_shared.ledger.untracked import Untracked
 
 #: Keys looked at by one SCAN: it blocks the server for about a millisecond.
 _KEYS_AT_ONCE = 5_000
@@ -57,6 +60,11 @@ class LedgerView:
     def rewound(self) -> int:
         """Offsets dispatched again after an operator's rewind or a loss in Redis."""
         return self._count("rewound")
+
+    @property
+    def untracked(self) -> tuple[Untracked, ...]:
+        """Tasks that aren't tracked and have received messages of this partition."""
+        return untracked_of(self.head.fields) if self.head else ()
 
     def _count(self, name: str) -> int:
         text = self.head.fields.get(name, "") if self.head else ""

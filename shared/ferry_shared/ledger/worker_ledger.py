@@ -40,6 +40,17 @@ class Recorded(StrEnum):
     NO_LEDGER = "no-ledger"
 
 
+class Receipt(StrEnum):
+    """What `untracked` says: counted, or failed because it was the last time; the others mean nothing was counted."""
+
+    COUNTED = "counted"
+    FAILED = "failed"
+    GONE = "gone"
+    STALE = "stale"
+    BUSY = "busy"
+    NO_LEDGER = "no-ledger"
+
+
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """The verdict, and how often the entry was claimed without an outcome, this time included."""
@@ -113,9 +124,13 @@ class WorkerLedger:
         """Give up the lease without an outcome, so that the copy that is requeued can be claimed at once."""
         return self._recorded("release", task, owner)
 
+    def untracked(self, task: TaskHeader, task_name: str, *, max_claims: int, error: str) -> Receipt:
+        """Record that a task that isn't tracked received it: it counts as a start, and after the last one it fails."""
+        return Receipt(self._run("untracked", task, task_name, max_claims, error)[0].decode())
+
     def _recorded(self, name: str, task: TaskHeader, owner: str, *arguments: str | bytes | int) -> Recorded:
         return Recorded(self._run(name, task, owner, *arguments)[0].decode())
 
-    def _run(self, name: str, task: TaskHeader, owner: str, *arguments: str | bytes | int) -> Any:
+    def _run(self, name: str, task: TaskHeader, *arguments: str | bytes | int) -> Any:
         keys = LedgerKeys.of(self._key_prefix, task.group, TopicPartition(task.topic, task.partition))
-        return run(self._client, Call(name, keys.all, (task.ledger, task.member, task.token, owner, *arguments)))
+        return run(self._client, Call(name, keys.all, (task.ledger, task.member, task.token, *arguments)))

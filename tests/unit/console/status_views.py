@@ -1,5 +1,6 @@
 """A group's ledgers and words for the tests of `ferry status`: one partition where all is well, and strategies."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import strategies as st
@@ -17,14 +18,15 @@ OLD_AFTER = 300.0
 PLACE = TopicPartition("orders", 0)
 
 
-def head(position: int = 90, committed: int = 60, **counts: int) -> Head:
-    """A ledger's head."""
+def head(position: int = 90, committed: int = 60, untracked: Mapping[str, str] | None = None, **counts: int) -> Head:
+    """A ledger's head; `untracked` is by task."""
     fields = {"format": "1", "ledger": "l", "epoch": "1", "position": str(position), "committed": str(committed)}
-    return Head.of(fields | {name: str(count) for name, count in counts.items()})
+    received = {f"untracked:{task}": value for task, value in (untracked or {}).items()}
+    return Head.of(fields | received | {name: str(count) for name, count in counts.items()})
 
 
 def ledger(
-    in_flight: int = 30, lowest: str | None = "60", age_seconds: float | None = 2.5, **fields: int
+    in_flight: int = 30, lowest: str | None = "60", age_seconds: float | None = 2.5, **fields: Any
 ) -> LedgerView:
     """A sound ledger: offsets 60 to 89 are in flight."""
     dispatched = None if age_seconds is None else NOW_MS - int(age_seconds * 1000)
@@ -61,7 +63,15 @@ ledgers = st.builds(
     LedgerView,
     condition=st.sampled_from(Condition),
     now_ms=st.just(NOW_MS),
-    head=st.none() | st.builds(head, position=offsets, committed=offsets, messages=counts, dead_letters=counts),
+    head=st.none()
+    | st.builds(
+        head,
+        position=offsets,
+        committed=offsets,
+        messages=counts,
+        dead_letters=counts,
+        untracked=st.dictionaries(anything, st.builds("{}:{}".format, counts, counts) | anything, max_size=2),
+    ),
     lowest=st.none() | st.integers(0, 2**40).map(str) | anything,
     dispatched_ms=st.none() | st.integers(1, 2 * NOW_MS),
 )

@@ -14,7 +14,7 @@ from tests.unit.console.status_views import NOW_MS, OLD_AFTER, ledger, status, s
 
 def test_the_whole_object() -> None:
     """Every field; moments in UTC, ages in seconds."""
-    found = status(ledger(), pauses={"orders": Pause("ann", NOW_MS, "closed")})
+    found = status(ledger(untracked={"plain": f"3:{NOW_MS}"}), pauses={"orders": Pause("ann", NOW_MS, "closed")})
     assert document(found, OLD_AFTER) == {
         "group": "ferry",
         "at": "2023-11-14T22:13:20.000Z",
@@ -27,7 +27,7 @@ def test_the_whole_object() -> None:
         "partitions": [{
             "topic": "orders", "partition": 0, "ledger": "sound", "log_end": 100, "committed": 60, "position": 90,
             "in_flight": 30, "oldest_task_id": "orders-0-60", "oldest_seconds": 2.5, "backlog": 40, "lag": 40,
-            "dead_letters": 4, "restored": 0, "rewound": 0,
+            "dead_letters": 4, "restored": 0, "rewound": 0, "untracked": {"plain": 3},
             "paused": {"reason": "operator", "who": "ann", "when": "2023-11-14T22:13:20.000Z", "why": "closed"},
             "consumer": "host:1", "heard_seconds_ago": 1.0, "silent": False,
         }],

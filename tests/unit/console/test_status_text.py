@@ -90,6 +90,14 @@ def test_a_pause_says_who_when_why_and_how_it_ends() -> None:
     assert warning == "orders-0 is paused (limit); it goes on by itself when workers have caught up"
 
 
+def test_a_task_that_is_not_tracked_is_named() -> None:
+    """Once, with the messages of all partitions, and what to do about it."""
+    views = [ledger(untracked={"plain": f"{count}:{NOW_MS}"}) for count in (3, 4)]
+    (warning,) = warnings(status(*views), OLD_AFTER)
+    assert warning.startswith("the task 'plain' isn't tracked: it received messages of orders-0, orders-1 7 times")
+    assert warning.endswith("its base class must be ferry_worker.TrackedTask")
+
+
 def test_an_old_message_is_named_so_that_it_can_be_traced() -> None:
     """The oldest first; at its age exactly it is not yet old."""
     old = [ledger(age_seconds=300.0 + age) for age in (0, 1, 100, 7, 8)]

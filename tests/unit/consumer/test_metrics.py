@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 from ferry_consumer.metrics import Metrics
+from ferry_shared.ledger.untracked import Untracked
+from ferry_shared.record import TopicPartition
 from ferry_shared.status import PartitionStatus
 
 STATUS = PartitionStatus(1, "orders", 0, "host:1", 100, 60, 90, 30, 1, 4, 3, 2, None)
@@ -20,6 +22,20 @@ def test_the_ledgers_counts_are_counters_of_the_partitions_at_hand() -> None:
 
     metrics.show([replace(STATUS, partition=1, restored=8)])
     assert 'ferry_restored_total{partition="0"' not in metrics.text().decode()
+
+
+def test_tasks_that_are_not_tracked_are_counted_by_name() -> None:
+    """Of the partitions at hand; when Redis tells nothing the last word stands."""
+    metrics = Metrics()
+    place = TopicPartition("orders", 0)
+    metrics.show([STATUS], {place: [Untracked("plain", 3, 1)], TopicPartition("orders", 9): [Untracked("plain", 5, 1)]})
+    sample = 'ferry_untracked_total{partition="0",task="plain",topic="orders"} 3.0'
+    assert sample in metrics.text().decode()
+    assert 'partition="9"' not in metrics.text().decode()
+    metrics.show([STATUS])
+    assert sample in metrics.text().decode()
+    metrics.show([STATUS], {place: []})
+    assert "ferry_untracked_total{" not in metrics.text().decode()
 
 
 def test_a_log_end_that_kafka_did_not_tell_has_no_sample() -> None:

@@ -1,0 +1,67 @@
+"""A route whose task doesn't complete the ledger: told by name wherever one looks, and never run."""
+
+import json
+from pathlib import Path
+
+from ferry_console.local.kafka import LocalKafka
+from ferry_console.local.ports import free_port
+from tests.support.eventually import eventually
+from tests.support.ferry_processes import FerryProcesses
+from tests.support.http_get import http_get
+from tests.support.kafka_records import committed_offsets, create_topic, produce, read_all
+
+SHOP = """
+import os
+from celery import Celery, Task
+from ferry_worker import track
+
+app = Celery("shop", broker=os.environ["CELERY_BROKER_URL"])
+track(app)
+
+@app.task(name="shop.plain", base=Task)
+def handle_plainly(order):
+    print(f"ran {order}")
+"""
+ROUTES = """
+from ferry_shared.routes import Route
+
+routes = [Route({topic!r}, dict, "shop.plain")]
+"""
+SECOND = "1"
+REDELIVER_AFTER_SECONDS = "5"
+#: The first receipt counts, the second one ends the message.
+STARTS = {"WORKER_MAX_CLAIMS": "1"}
+ERROR = "untracked: no worker that received it has 'shop.plain' as a tracked task"
+
+
+def test_a_task_that_is_not_tracked_is_told_by_name_in_log_metric_and_status(
+    kafka: LocalKafka, ferry: FerryProcesses, topic: str, group: str
+) -> None:
+    """Its messages aren't run; they become dead letters that say why, and the committed offset passes them."""
+    create_topic(kafka.bootstrap_servers, topic)
+    (ferry.directory / "shop.py").write_text(SHOP, encoding="utf-8")
+    (ferry.directory / "shop_routes.py").write_text(ROUTES.format(topic=topic), encoding="utf-8")
+    ferry.settings["PYTHONPATH"] = str(Path(__file__).parents[2])
+    port = free_port()
+    ferry.consumer(
+        FERRY_ROUTES="shop_routes:routes",
+        CONSUMER_HTTP_PORT=str(port),
+        CONSUMER_STATUS_INTERVAL_SECONDS=SECOND,
+        CONSUMER_REDELIVER_AFTER_SECONDS=REDELIVER_AFTER_SECONDS,
+    )
+    produce(kafka.bootstrap_servers, topic, [b'{"number": 1}', b'{"number": 2}'])
+    worker = ferry.start("shop", "-m", "celery", "-A", "shop", "worker", "-c", "1", settings=STARTS)
+
+    worker.wait_for_text("the task 'shop.plain' isn't tracked", 60.0)
+    counter = f'ferry_untracked_total{{partition="0",task="shop.plain",topic="{topic}"}} 2.0'
+    eventually(lambda: counter in http_get(port, "/metrics")[1], expected=True)
+    status = ferry.run("-m", "ferry_console", "status", "--json")
+    told = json.loads(status.stdout)
+    assert told["partitions"][0]["untracked"] == {"shop.plain": 2}
+    assert any("the task 'shop.plain' isn't tracked" in warning for warning in told["warnings"])
+
+    eventually(lambda: committed_offsets(kafka.bootstrap_servers, group, topic), {0: 2}, timeout_seconds=60)
+    letters = read_all(kafka.bootstrap_servers, f"{topic}.dlq")
+    assert [dict(letter.headers)["__dlq.errors.message"] for letter in letters] == [ERROR.encode()] * 2
+    assert 'ran {"' not in worker.output()
+    assert worker.output().count("isn't tracked") == 1
