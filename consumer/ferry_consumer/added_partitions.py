@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger.consumer_ledger import first_partition_counts
 from ferry_shared.ledger.keys import LedgerKeys
 
@@ -54,6 +55,10 @@ class AddedPartitions:
         others = [place._replace(partition=number) for number in range(self.count(place)) if number != place.partition]
         if not others:
             return False
-        committed = [other for other, commit in self._intake.committed(others).items() if commit is not None]
+        commits = self._intake.committed(others)
+        for commit in commits.values():
+            if isinstance(commit, KafkaUnavailable):
+                raise commit
+        committed = [other for other, commit in commits.items() if commit is not None]
         ledgers = [LedgerKeys.of(self._prefix, self._group, other) for other in committed]
         return was_added(place.partition, first_partition_counts(self._client, ledgers))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import confluent_kafka
@@ -19,7 +20,7 @@ from ferry_shared.errors import ConfigurationError, FerryError, KafkaUnavailable
 from ferry_shared.record import TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from confluent_kafka import Message
 
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("ferry.consumer")
 
 REQUEST_TIMEOUT_SECONDS = 5.0
-#: A commit without an answer for this long no longer keeps the next one from being sent.
-COMMIT_TIMEOUT_SECONDS = 30.0
+LEAVE_TIMEOUT_SECONDS = 5.0
+#: librdkafka hands an answer over during a poll, and returns from that only at its end.
+ANSWER_POLL_SECONDS = 0.01
 _REPORTED_ELSEWHERE = frozenset({KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET})
 
 
@@ -42,7 +44,10 @@ class Intake:
         self._gone: list[TopicPartition] = []
         self.joined = False
         self._max_messages = settings.consumer_intake_max_messages
-        self._commit_sent_at = -COMMIT_TIMEOUT_SECONDS
+        self._early: list[Message] = []
+        self._commit_under_way = False
+        self._commit_error: KafkaError | None = None
+        self._refused: dict[TopicPartition, str] = {}
         self._committed: dict[TopicPartition, Committed] = {}
         self.client_log = ClientLog()
         callbacks = {"on_commit": self._on_commit, "error_cb": self.client_log.note}
@@ -59,12 +64,14 @@ class Intake:
         Raises:
             ConfigurationError, FerryError: the client has met an error that no waiting mends.
         """
-        first = self._consumer.poll(timeout_seconds)
+        first = self._consumer.poll(0.0 if self._early else timeout_seconds)
         if self.client_log.fatal:
             raise_if_serious(self.client_log.fatal)
+        early, self._early = self._early, []
         if first is None:
-            return []
-        return [first, *self._consumer.consume(self._max_messages - 1, 0)] if self._max_messages > 1 else [first]
+            return early
+        rest = self._consumer.consume(self._max_messages - 1, 0) if self._max_messages > 1 else []
+        return [*early, first, *rest]
 
     def take_newly_assigned(self) -> list[TopicPartition]:
         """Partitions that this member got since the last call; they are paused."""
@@ -78,7 +85,9 @@ class Intake:
 
     def pause(self, places: Iterable[TopicPartition]) -> None:
         """Stop fetching; heartbeats go on."""
-        self._consumer.pause(_kafka(places))
+        paused = list(places)
+        self._consumer.pause(_kafka(paused))
+        self._drop_early(paused)
 
     def resume(self, places: Iterable[TopicPartition]) -> None:
         """Fetch again."""
@@ -107,6 +116,7 @@ class Intake:
             KafkaUnavailable: it stays where it is, to be tried again.
         """
         at = confluent_kafka.TopicPartition(place.topic, place.partition, offset)
+        self._drop_early([place])
         try:
             self._consumer.seek(at)
         except KafkaException as error:
@@ -123,8 +133,12 @@ class Intake:
         except KafkaException as error:
             raise KafkaUnavailable(f"Kafka: fetching {at.topic}-{at.partition} anew: {error.args[0].str()}") from error
 
-    def committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
-        """Read the group's commits.
+    def has_lost(self, place: TopicPartition) -> bool:
+        """Tell whether a partition was revoked while an answer was waited for: `take_gone` will say so too."""
+        return place in self._gone
+
+    def committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | KafkaUnavailable | None]:
+        """Read the group's commits; where Kafka answers for a partition with an error, that stands in the answer.
 
         Raises:
             KafkaUnavailable: the coordinator did not answer.
@@ -133,36 +147,64 @@ class Intake:
             found = self._consumer.committed(_kafka(places), timeout=REQUEST_TIMEOUT_SECONDS)
         except KafkaException as error:
             raise KafkaUnavailable(f"Kafka: reading committed offsets: {error.args[0].str()}") from error
-        for item in found:
-            if item.error:
-                raise KafkaUnavailable(f"Kafka: reading the commit of {_ours(item)}: {item.error.str()}")
-        return {_ours(item): Committed(item.offset, item.metadata) if item.offset >= 0 else None for item in found}
+        return {_ours(item): _commit_of(item) for item in found}
 
-    def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]], *, wait: bool = False) -> None:
-        """Commit offsets with their metadata; without `wait` at most one commit is under way.
+    def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None:
+        """Commit offsets with their metadata, unless an earlier commit is under way: at most one is.
+
+        `take_committed` tells what Kafka has confirmed.
 
         Raises:
-            KafkaUnavailable: only with `wait`: Kafka did not confirm.
+            KafkaUnavailable: the client could not send it.
         """
-        if not offsets or (not wait and time.monotonic() - self._commit_sent_at < COMMIT_TIMEOUT_SECONDS):
-            return
+        if offsets and not self._commit_under_way:
+            self._send_commit(offsets)
+
+    def commit_and_wait(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> dict[TopicPartition, str]:
+        """Commit, and wait for the answer; returns why Kafka refuses those partitions that it refuses.
+
+        librdkafka's own synchronous commit waits for as long as the coordinator stands still, whatever its timeouts.
+        Waiting here runs rebalance callbacks; records that arrive are for the next `take`.
+
+        Raises:
+            KafkaUnavailable: Kafka refused all of it, or did not answer in time; it may still take the commit later.
+            ConfigurationError, FerryError: the client has met an error that no waiting mends.
+        """
+        if not offsets:
+            return {}
+        deadline = time.monotonic() + REQUEST_TIMEOUT_SECONDS
+        self._await_answer(deadline)
+        self._send_commit(offsets)
+        self._await_answer(deadline)
+        if error := self._commit_error:
+            if is_fatal(error):
+                raise_if_serious(error)
+            raise KafkaUnavailable(f"Kafka: committing: {error.str()}")
+        return self._refused
+
+    def _send_commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None:
         commits = [
             confluent_kafka.TopicPartition(place.topic, place.partition, offset, metadata)
             for place, (offset, metadata) in offsets.items()
         ]
-        if not wait:
-            self._commit_sent_at = time.monotonic()
-            self._consumer.commit(offsets=commits, asynchronous=True)
-            return
         try:
-            confirmed = self._consumer.commit(offsets=commits, asynchronous=False)
+            self._consumer.commit(offsets=commits, asynchronous=True)
         except KafkaException as error:
-            if is_fatal(error.args[0]):
-                raise_if_serious(error.args[0])
             raise KafkaUnavailable(f"Kafka: committing: {error.args[0].str()}") from error
-        self._note(confirmed or [])
+        self._commit_under_way, self._commit_error, self._refused = True, None, {}
 
-    def prove_membership(self, commits: Mapping[TopicPartition, Committed | None]) -> None:
+    def _await_answer(self, deadline: float) -> None:
+        while self._commit_under_way:
+            if time.monotonic() >= deadline:
+                raise KafkaUnavailable("Kafka: committing: the group's coordinator does not answer")
+            if message := self._consumer.poll(ANSWER_POLL_SECONDS):
+                self._early.append(message)
+
+    def _drop_early(self, places: Collection[TopicPartition]) -> None:
+        """As librdkafka drops what it has fetched of a partition that is paused, sought, or revoked."""
+        self._early = [each for each in self._early if (each.topic(), each.partition()) not in places]
+
+    def prove_membership(self, commits: Mapping[TopicPartition, Committed | KafkaUnavailable | None]) -> None:
         """Commit again what was read, unchanged: Kafka takes it only from a member of the group's present generation.
 
         A consumer that was thought dead must not take a ledger from its successor before it learns of its loss.
@@ -170,8 +212,13 @@ class Intake:
         Raises:
             KafkaUnavailable: it isn't one, or Kafka did not answer.
         """
-        known = {place: (item.offset, item.metadata or "") for place, item in commits.items() if item is not None}
-        self.commit(known, wait=True)
+        self.commit_and_wait(
+            {
+                place: (item.offset, item.metadata or "")
+                for place, item in commits.items()
+                if isinstance(item, Committed)
+            }
+        )
 
     def take_committed(self) -> dict[TopicPartition, Committed]:
         """What Kafka has confirmed since the last call, with the metadata under which it was sent."""
@@ -179,8 +226,16 @@ class Intake:
         return confirmed
 
     def close(self) -> None:
-        """Leave the group (a static member stays until it is replaced or times out)."""
-        self._consumer.close()
+        """Leave the group (a static member stays until it is replaced or times out).
+
+        librdkafka waits for a commit that is under way, without end while the coordinator stands still: then the
+        member is not taken off, and its session ends by itself.
+        """
+        leaving = Thread(target=self._consumer.close, name="leave-group", daemon=True)
+        leaving.start()
+        leaving.join(LEAVE_TIMEOUT_SECONDS)
+        if leaving.is_alive():
+            log.warning("Kafka does not answer: the group learns at the session's end that this consumer has left")
 
     def _on_assign(self, consumer: confluent_kafka.Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
         """Only take note: the loop finds out where to start, so that Redis being away blocks nobody's rebalance."""
@@ -197,18 +252,17 @@ class Intake:
         for place in places:
             self._committed.pop(place, None)
         self._newly_assigned = [place for place in self._newly_assigned if place not in places]
+        self._drop_early(places)
         consumer.incremental_unassign(partitions)
 
     def _on_commit(self, error: KafkaError | None, partitions: list[confluent_kafka.TopicPartition]) -> None:
-        self._commit_sent_at = -COMMIT_TIMEOUT_SECONDS
+        self._commit_under_way, self._commit_error = False, error
         if error:
             log.warning("Kafka did not take a commit, trying again: %s", error.str())
             return
-        self._note(partitions)
-
-    def _note(self, partitions: list[confluent_kafka.TopicPartition]) -> None:
         for item in partitions:
             if item.error:
+                self._refused[_ours(item)] = item.error.str()
                 log.warning("Kafka did not take the commit of %s-%d: %s", item.topic, item.partition, item.error.str())
             else:
                 self._committed[_ours(item)] = Committed(item.offset, item.metadata)
@@ -238,6 +292,12 @@ def raise_if_serious(error: KafkaError) -> None:
 
 def _ours(item: confluent_kafka.TopicPartition) -> TopicPartition:
     return TopicPartition(item.topic, item.partition)
+
+
+def _commit_of(item: confluent_kafka.TopicPartition) -> Committed | KafkaUnavailable | None:
+    if item.error:
+        return KafkaUnavailable(f"Kafka: reading the commit of {_ours(item)}: {item.error.str()}")
+    return Committed(item.offset, item.metadata) if item.offset >= 0 else None
 
 
 def _kafka(places: Iterable[TopicPartition]) -> list[confluent_kafka.TopicPartition]:

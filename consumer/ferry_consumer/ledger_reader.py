@@ -88,7 +88,10 @@ class LedgerReader:
             offset = to_commit(snapshot, partition.committed)
             if offset is not None:
                 offsets[partition.topic_partition] = (offset, str(_signature(tenure)))
-        self._intake.commit(offsets, wait=wait)
+        if wait:
+            self._intake.commit_and_wait(offsets)
+        else:
+            self._intake.commit(offsets)
 
     def note_committed(self, partitions: Mapping[TopicPartition, Partition]) -> None:
         """Tell the ledger what Kafka has confirmed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from ferry_consumer.commit import Signature
 from ferry_consumer.partition import Partition, Tenure
 from ferry_consumer.resume import Committed, Facts, Plan, Reason, is_signed, plan, went_back
 from ferry_consumer.task_message import TaskTemplate
+from ferry_consumer.turns import Backoff
 from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger.client import server_time_ms
 from ferry_shared.ledger.consumer_ledger import Acquired, Inspection, acquire, inspect
@@ -19,6 +21,8 @@ from ferry_shared.ledger.keys import unacked_key
 from ferry_shared.ledger.redelivery import Transport
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import redis
 
     from ferry_consumer.intake import Intake
@@ -34,6 +38,42 @@ log = logging.getLogger("ferry.consumer")
 #: A partition that Kafka can't serve is tried again after this; the others go on.
 AGAIN_AFTER_SECONDS = 1.0
 REPEAT_AFTER_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What Kafka said of one partition: an error, or None for a log range, where it couldn't tell."""
+
+    committed: Committed | KafkaUnavailable | None
+    log_range: tuple[int, int] | None
+    identity: Identity | KafkaUnavailable
+
+    def sound(self, place: TopicPartition) -> tuple[Committed | None, tuple[int, int], Identity]:
+        """All that is needed; raises KafkaUnavailable for what is missing."""
+        if isinstance(self.identity, KafkaUnavailable):
+            raise self.identity
+        if isinstance(self.committed, KafkaUnavailable):
+            raise self.committed
+        if self.log_range is None:
+            raise KafkaUnavailable(f"Kafka does not say what {place} holds, it has no leader")
+        return self.committed, self.log_range, self.identity
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A partition whose ledger is ours; its start is still to be signed, unless it is."""
+
+    partition: Partition
+    wanted: Plan
+    acquired: Acquired
+    identity: Identity
+    is_signed: bool
+
+    @property
+    def start(self) -> tuple[int, str]:
+        """What to commit: offset and metadata."""
+        owner = self.acquired.ownership
+        return self.wanted.committed, str(Signature(owner.ledger, self.identity.topic_id, owner.epoch))
 
 
 class Recovery:
@@ -57,36 +97,44 @@ class Recovery:
         self._server_clock = server_clock
         self._pauses = pauses
         self._added = AddedPartitions(settings, client, intake, topics)
+        self._kafka_away = Backoff(settings.consumer_max_backoff_seconds)
         self._told: dict[TopicPartition, float] = {}
 
     def take_up(self, partitions: list[Partition]) -> None:
-        """Acquire each of them; one whose ledger somebody else just changed stays for the next turn.
+        """Acquire each of them; one of which Kafka can't tell enough now, or whose ledger somebody else just changed,
+        is tried again later.
 
         Raises:
-            KafkaUnavailable, RedisUnavailable: none of them could be; to be tried again.
+            RedisUnavailable: to be tried again.
             ConfigurationError: another Kafka cluster uses the same keys.
         """
-        places = [partition.topic_partition for partition in partitions]
         # In this order: `acquire` is refused if a successor has changed a ledger since it was read, so whatever else is
         # known must be younger; and a topic's id is older than its range, or a new topic would begin at the old one's.
         seen = [inspect(self._client, partition.place.keys) for partition in partitions]
-        identities = {topic: self._identity(topic) for topic in dict.fromkeys(place.topic for place in places)}
-        commits, ranges = self._intake.committed(places), self._log_ranges(places)
-        self._intake.prove_membership(commits)
+        try:
+            answers = self._ask_kafka([partition.topic_partition for partition in partitions])
+        except KafkaUnavailable as error:
+            self._kafka_away.failed()
+            for partition in partitions:
+                self._wait_for(partition, error, self._kafka_away.seconds_left)
+            return
+        self._kafka_away.worked()
         self._server_clock.set(server_time_ms(self._client))
+        taken: list[_Taken] = []
         for partition, inspection in zip(partitions, seen, strict=True):
-            place = partition.topic_partition
-            log_range, identity = ranges.get(place), identities[place.topic]
-            if isinstance(identity, KafkaUnavailable):
-                self._wait_for(partition, identity)
-                continue
-            if log_range is None:
-                self._wait_for(partition, KafkaUnavailable(f"Kafka does not say what {place} holds, it has no leader"))
-                continue
             try:
-                self._take_up(partition, inspection, commits[place], log_range, identity)
+                taken += self._acquire(partition, inspection, answers[partition.topic_partition])
             except KafkaUnavailable as error:
                 self._wait_for(partition, error)
+        refused = self._sign(taken)
+        for each in taken:
+            self._begin(each, refused.get(each.partition.topic_partition))
+
+    def _ask_kafka(self, places: list[TopicPartition]) -> dict[TopicPartition, _Answers]:
+        identities = self._topics.identities(dict.fromkeys(place.topic for place in places))
+        commits, ranges = self._intake.committed(places), self._log_ranges(places)
+        self._intake.prove_membership(commits)
+        return {place: _Answers(commits[place], ranges.get(place), identities[place.topic]) for place in places}
 
     def _log_ranges(self, places: list[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         """Kafka answers for none at all where none of those that are asked for has a leader."""
@@ -96,28 +144,18 @@ class Recovery:
             log.debug("%s", error)
             return {}
 
-    def _identity(self, topic: str) -> Identity | KafkaUnavailable:
-        """One topic without an answer must not hold up the others."""
-        try:
-            return self._topics.identity(topic)
-        except KafkaUnavailable as error:
-            return error
-
-    def _wait_for(self, partition: Partition, error: KafkaUnavailable) -> None:
-        partition.postpone(AGAIN_AFTER_SECONDS)
+    def _wait_for(self, partition: Partition, error: KafkaUnavailable, seconds: float = AGAIN_AFTER_SECONDS) -> None:
+        partition.postpone(seconds)
         place, now = partition.topic_partition, time.monotonic()
         if now - self._told.get(place, -REPEAT_AFTER_SECONDS) >= REPEAT_AFTER_SECONDS:
             self._told[place] = now
             log.warning("%s; %s is tried again, the other partitions go on", error, place)
 
-    def _take_up(
-        self,
-        partition: Partition,
-        seen: Inspection,
-        committed: Committed | None,
-        log_range: tuple[int, int],
-        identity: Identity,
-    ) -> None:
+    def _acquire(self, partition: Partition, seen: Inspection, answers: _Answers) -> list[_Taken]:
+        place = partition.topic_partition
+        committed, log_range, identity = answers.sound(place)
+        if self._intake.has_lost(place):
+            return []
         if went_back(seen, partition.highest_epoch, partition.expected, partition.committed_in_ledger):
             self._pauses.write_again(partition.place.keys, seen.pauses)
         else:
@@ -138,14 +176,13 @@ class Recovery:
             drop_from=wanted.drop_from,
             rewound=wanted.rewound,
             counted=partition.counted,
-            partitions=self._added.count(partition.topic_partition) if first_time else seen.partitions,
+            partitions=self._added.count(place) if first_time else seen.partitions,
         )
         if not isinstance(acquired, Acquired):
-            log.warning("%s: the ledger changed while it was being acquired, trying again", partition.topic_partition)
-            return
+            log.warning("%s: the ledger changed while it was being acquired, trying again", place)
+            return []
         partition.note_acquired(acquired)
-        self._sign(partition, wanted, acquired, committed, identity)
-        self._begin(partition, wanted, acquired, identity)
+        return [_Taken(partition, wanted, acquired, identity, is_signed(committed, wanted))]
 
     def _facts(
         self,
@@ -155,42 +192,54 @@ class Recovery:
         identity: Identity,
         log_range: tuple[int, int],
     ) -> Facts:
-        new_here = committed is None and seen.head is None
+        # With `earliest` an added partition starts where any other would: nothing needs to be asked.
+        reset = self._settings.consumer_offset_reset
+        new_here = reset == "latest" and committed is None and seen.head is None
         return Facts(
             committed,
             seen,
             identity.cluster_id,
             identity.topic_id,
             *log_range,
-            self._settings.consumer_offset_reset,
+            reset,
             new_here and self._added.contains(partition.topic_partition),
             partition.highest_epoch,
             partition.reached,
         )
 
-    def _sign(
-        self, partition: Partition, wanted: Plan, acquired: Acquired, committed: Committed | None, identity: Identity
-    ) -> None:
-        """Commit the resolved start at once, before anything is dispatched from it: an operator's unsigned offset
-        that was still there at the next acquisition would count as a second rewind."""
-        if is_signed(committed, wanted):
-            return
-        signature = Signature(acquired.ownership.ledger, identity.topic_id, acquired.ownership.epoch)
-        self._intake.commit({partition.topic_partition: (wanted.committed, str(signature))}, wait=True)
+    def _sign(self, taken: Sequence[_Taken]) -> dict[TopicPartition, KafkaUnavailable]:
+        """Commit the resolved starts at once, before anything is dispatched from them: an operator's unsigned offset
+        that was still there at the next acquisition would count as a second rewind. Returns those that failed."""
+        unsigned = {each.partition.topic_partition: each.start for each in taken if not each.is_signed}
+        try:
+            refused = self._intake.commit_and_wait(unsigned)
+        except KafkaUnavailable as error:
+            return dict.fromkeys(unsigned, error)
+        return {place: KafkaUnavailable(f"Kafka: signing {place}: {why}") for place, why in refused.items()}
 
-    def _begin(self, partition: Partition, wanted: Plan, acquired: Acquired, identity: Identity) -> None:
-        place = partition.place
+    def _begin(self, taken: _Taken, unsigned: KafkaUnavailable | None) -> None:
+        partition, place = taken.partition, taken.partition.place
+        if self._intake.has_lost(place.topic_partition):
+            return
+        if unsigned:
+            self._wait_for(partition, unsigned)
+            return
+        acquired = taken.acquired
         template = TaskTemplate(
             place.route, self._settings.consumer_group, place.topic_partition, acquired.ownership.ledger
         )
         unacked = unacked_key(self._settings.ferry_key_prefix)
         transport = Transport(place.queue_key, unacked, template.stem, template.suffix)
-        tenure = Tenure(acquired.ownership, identity.topic_id, template, transport)
-        self._intake.seek(place.topic_partition, acquired.position)
+        tenure = Tenure(acquired.ownership, taken.identity.topic_id, template, transport)
+        try:
+            self._intake.seek(place.topic_partition, acquired.position)
+        except KafkaUnavailable as error:
+            self._wait_for(partition, error)
+            return
         partition.start(tenure, acquired.position, acquired.committed, acquired.entries)
-        self._metrics.acquisitions.labels(wanted.reason.name.lower()).inc()
-        self._metrics.lost_to_retention.labels(place.topic_partition.topic).inc(wanted.lost_to_retention)
-        _tell(partition, wanted, acquired)
+        self._metrics.acquisitions.labels(taken.wanted.reason.name.lower()).inc()
+        self._metrics.lost_to_retention.labels(place.topic_partition.topic).inc(taken.wanted.lost_to_retention)
+        _tell(partition, taken.wanted, acquired)
 
 
 def _tell(partition: Partition, wanted: Plan, acquired: Acquired) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from ferry_consumer.topics import Identity
 from ferry_shared.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from ferry_consumer.partition import Partition
     from ferry_consumer.topics import Topics
@@ -32,17 +33,19 @@ class RecreatedTopics:
         What comes into a new topic above the old position before this has looked can run twice.
         """
         owned = [(partition, partition.tenure) for partition in partitions if partition.tenure]
-        ids = {topic: self._topic_id(topic) for topic in {partition.topic_partition.topic for partition, _ in owned}}
+        identities = self._identities({partition.topic_partition.topic for partition, _ in owned})
         for partition, tenure in owned:
-            topic_id = ids[partition.topic_partition.topic]
-            if topic_id and tenure.topic_id and topic_id != tenure.topic_id:
+            identity = identities.get(partition.topic_partition.topic)
+            if not isinstance(identity, Identity):
+                log.debug("%s: the topic's id can't be told now: %s", partition.topic_partition, identity)
+            elif identity.topic_id and tenure.topic_id and identity.topic_id != tenure.topic_id:
                 log.warning("%s: the topic was created anew, acquiring it again", partition.topic_partition)
                 partition.lose()
 
-    def _topic_id(self, topic: str) -> str:
-        """Empty where it can't be told now: Kafka is away, or the topic is."""
+    def _identities(self, topics: Collection[str]) -> Mapping[str, Identity | KafkaUnavailable]:
+        """Empty while Kafka is away."""
         try:
-            return self._topics.identity(topic).topic_id
+            return self._topics.identities(topics)
         except KafkaUnavailable as error:
-            log.debug("the id of %s can't be told now: %s", topic, error)
-            return ""
+            log.debug("no topic's id can be told now: %s", error)
+            return {}

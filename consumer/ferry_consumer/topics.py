@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -18,6 +18,7 @@ from ferry_shared.record import TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
+    from concurrent.futures import Future
 
     from ferry_shared.settings import ConsumerSettings
 
@@ -165,17 +166,26 @@ class Topics:
         except KafkaException as error:
             raise KafkaUnavailable(f"Kafka: {error.args[0].str()}") from error
 
-    def identity(self, topic: str) -> Identity:
-        """Return the ids of the cluster and of a topic.
+    def identities(self, topics: Iterable[str]) -> dict[str, Identity | KafkaUnavailable]:
+        """Ask for the ids of the cluster and of topics, all at once; what can't be told of one stands in its place.
 
         Raises:
             KafkaUnavailable: Kafka did not answer.
         """
+        names = list(topics)
+        if not names:
+            return {}
+        asked = self._admin.describe_topics(TopicCollection(names), request_timeout=REQUEST_TIMEOUT_SECONDS)
+        cluster = self._admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_SECONDS)
         try:
-            described = self._admin.describe_topics(TopicCollection([topic]), request_timeout=REQUEST_TIMEOUT_SECONDS)[
-                topic
-            ].result()
-            cluster = self._admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_SECONDS).result()
+            cluster_id = str(cluster.result().cluster_id or "")
         except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: describing {topic}: {error.args[0].str()}") from error
-        return Identity(str(cluster.cluster_id or ""), str(described.topic_id or ""))
+            raise KafkaUnavailable(f"Kafka: describing the cluster: {error.args[0].str()}") from error
+        return {topic: _identity(topic, cluster_id, described) for topic, described in asked.items()}
+
+
+def _identity(topic: str, cluster_id: str, described: Future[Any]) -> Identity | KafkaUnavailable:
+    try:
+        return Identity(cluster_id, str(described.result().topic_id or ""))
+    except KafkaException as error:
+        return KafkaUnavailable(f"Kafka: describing {topic}: {error.args[0].str()}")

@@ -64,3 +64,8 @@ class Backoff:
     def blocked(self) -> bool:
         """Tell whether to wait longer."""
         return self._clock() < self._until
+
+    @property
+    def seconds_left(self) -> float:
+        """How much longer to wait."""
+        return max(0.0, self._until - self._clock())

@@ -1,6 +1,6 @@
 """Partitions are taken up on a real ledger; Kafka's answers are the test's."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -29,18 +29,26 @@ ROUTE = Route("orders", Message, "task")
 class KafkaSays:
     """Intake and topics in one: what the test wants Kafka to answer, and what was asked of it."""
 
-    def __init__(self, ranges: Mapping[int, tuple[int, int]], commits: Mapping[int, Committed]) -> None:
+    def __init__(
+        self, ranges: Mapping[int, tuple[int, int]], commits: Mapping[int, Committed | KafkaUnavailable]
+    ) -> None:
         """Log ranges and commits by partition; a partition without a range has no leader."""
         self.ranges, self.commits = ranges, dict(commits)
         self.signed: dict[int, tuple[int, str]] = {}
+        self.commits_made: list[set[int]] = []
         self.sought: dict[int, int] = {}
+        self.revoked: set[int] = set()
         self.refuses_commits = False
+        self.refuses_commits_of: set[int] = set()
+        self.coordinator_is_away = False
         self.topic_id = "topic-id"
         self.meanwhile: Callable[[], None] = lambda: None
         self.partitions = 1
 
-    def committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
+    def committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | KafkaUnavailable | None]:
         """The group's commits."""
+        if self.coordinator_is_away:
+            raise KafkaUnavailable("the coordinator does not answer")
         return {place: self.commits.get(place.partition) for place in places}
 
     def log_ranges(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
@@ -58,16 +66,24 @@ class KafkaSays:
         """Unless a test says so one: no other partition makes the topic known."""
         return self.partitions
 
-    def identity(self, topic: str) -> Identity:
+    def identities(self, topics: Iterable[str]) -> dict[str, Identity | KafkaUnavailable]:
         """Always the same cluster."""
-        return Identity("cluster", self.topic_id)
+        return {topic: Identity("cluster", self.topic_id) for topic in topics}
 
-    def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]], *, wait: bool = False) -> None:
+    def has_lost(self, place: TopicPartition) -> bool:
+        """What was revoked while an answer was waited for."""
+        return place.partition in self.revoked
+
+    def commit_and_wait(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> dict[TopicPartition, str]:
         """Take a commit."""
+        self.commits_made.append({place.partition for place in offsets})
         if self.refuses_commits:
             raise KafkaUnavailable("no")
-        self.signed |= {place.partition: signed for place, signed in offsets.items()}
-        self.commits |= {place.partition: Committed(*signed) for place, signed in offsets.items()}
+        refused = {place: "not this one" for place in offsets if place.partition in self.refuses_commits_of}
+        taken = {place.partition: signed for place, signed in offsets.items() if place not in refused}
+        self.signed |= taken
+        self.commits |= {partition: Committed(*signed) for partition, signed in taken.items()}
+        return refused
 
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Note where it goes on."""
@@ -106,6 +122,73 @@ def test_a_partition_that_is_alone_without_a_leader_waits_too(redis_url: str, pa
     take_up(redis_url, KafkaSays({1: (0, 10)}, {}), partitions[:1])
     assert partitions[0].tenure is None
     assert not partitions[0].is_to_be_acquired
+
+
+def test_a_coordinator_that_does_not_answer_is_an_error_of_nobody_else(
+    redis_url: str, partitions: list[Partition]
+) -> None:
+    """The partitions that are at work already go on; these wait, and are taken up once it answers."""
+    kafka = KafkaSays({0: (0, 10), 1: (0, 10)}, {})
+    kafka.coordinator_is_away = True
+    take_up(redis_url, kafka, partitions)
+    assert not any(partition.tenure or partition.is_to_be_acquired for partition in partitions)
+    kafka.coordinator_is_away = False
+    take_up(redis_url, kafka, partitions)
+    assert all(partition.tenure for partition in partitions)
+
+
+def test_an_unreadable_commit_holds_up_its_own_partition_only(redis_url: str, partitions: list[Partition]) -> None:
+    """A start without it would be a guess."""
+    kafka = KafkaSays({0: (0, 10), 1: (0, 10)}, {0: KafkaUnavailable("unstable")})
+    take_up(redis_url, kafka, partitions)
+    assert [partition.tenure is not None for partition in partitions] == [False, True]
+    assert connect(redis_url).exists(partitions[0].place.keys.head) == 0
+
+
+def test_starts_are_signed_in_one_commit(redis_url: str, partitions: list[Partition]) -> None:
+    """One after the other each would wait for the coordinator."""
+    kafka = KafkaSays({0: (0, 10), 1: (0, 10)}, {})
+    take_up(redis_url, kafka, partitions)
+    assert kafka.commits_made == [{0, 1}]
+
+
+def test_a_signature_that_kafka_refuses_holds_up_its_own_partition_only(
+    redis_url: str, partitions: list[Partition]
+) -> None:
+    """Nothing is dispatched from an unsigned start."""
+    kafka = KafkaSays({0: (0, 10), 1: (0, 10)}, {})
+    kafka.refuses_commits_of = {0}
+    take_up(redis_url, kafka, partitions)
+    assert [partition.tenure is not None for partition in partitions] == [False, True]
+    assert kafka.sought == {1: 0}
+
+
+def test_a_partition_that_is_revoked_before_its_ledger_is_taken_is_left_alone(
+    redis_url: str, partitions: list[Partition]
+) -> None:
+    """It is its next owner's: neither ledger nor position change."""
+    kafka = KafkaSays({0: (0, 10), 1: (0, 10)}, {})
+    kafka.meanwhile = lambda: kafka.revoked.add(0)
+    take_up(redis_url, kafka, partitions)
+    assert connect(redis_url).exists(partitions[0].place.keys.head) == 0
+    assert kafka.commits_made == [{1}]
+
+
+def test_a_partition_that_is_revoked_while_its_start_is_signed_does_not_begin(
+    redis_url: str, partitions: list[Partition]
+) -> None:
+    """A seek would assign it again on its own."""
+
+    class Revoking(KafkaSays):
+        def commit_and_wait(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> dict[TopicPartition, str]:
+            """While it waits, the group takes a partition back."""
+            self.revoked.add(0)
+            return super().commit_and_wait(offsets)
+
+    kafka = Revoking({0: (0, 10), 1: (0, 10)}, {})
+    take_up(redis_url, kafka, partitions)
+    assert [partition.tenure is not None for partition in partitions] == [False, True]
+    assert kafka.sought == {1: 0}
 
 
 def test_a_fresh_start_is_signed_at_once(redis_url: str, partitions: list[Partition]) -> None:

@@ -1,5 +1,6 @@
 """Kafka is killed, stands still, or is away, while messages are on the way."""
 
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from tests.support.acting import Acting, acts, places
 from tests.support.eventually import eventually
 from tests.support.ferry_processes import FerryProcesses
 from tests.support.kafka_records import committed_offsets, create_topic
-from tests.support.processes_of import continue_process, stop_process
+from tests.support.processes_of import continue_process, stop_process, stopped
 
 BEFORE, AFTER = 400, 100
 
@@ -91,6 +92,32 @@ def test_nothing_is_lost_or_repeated_when_kafka_goes_and_comes_back(
     assert set(acting.started().values()) == {1}
     assert acting.started().total() == BEFORE + AFTER
     assert consumer.running
+
+
+STOP_LIMIT_SECONDS = 25.0
+
+
+def test_a_consumer_stops_within_seconds_while_kafka_stands_still(
+    own_kafka: LocalKafka, ferry: FerryProcesses, topic: str
+) -> None:
+    """Its last commit would wait without end; the ledger knows what is done, and the next consumer goes on."""
+    create_topic(own_kafka.bootstrap_servers, topic)
+    acting = Acting(ferry)
+    consumer = acting.consumer(settings={"CONSUMER_SESSION_TIMEOUT_MS": "6000"})
+    worker = acting.worker()
+    acting.produce(acts(20, "wait"))
+    eventually(acting.in_flight, 20)
+    with stopped(pid_of(own_kafka)):
+        acting.release()
+        eventually(lambda: acting.done().total(), 20)
+        consumer.send_signal(signal.SIGTERM)
+        stopping_at = time.monotonic()
+        assert consumer.wait(STOP_LIMIT_SECONDS) == 0
+        print(f"it stopped within {time.monotonic() - stopping_at:.1f} s")
+    assert worker.running
+    acting.consumer("next").wait_for_text(rf"{topic}-0: from offset 20 \(continued from the ledger")
+    eventually(lambda: committed_offsets(own_kafka.bootstrap_servers, acting.group, topic), {0: 20})
+    assert set(acting.started().values()) == {1}
 
 
 class ForgetfulKafka(LocalKafka):

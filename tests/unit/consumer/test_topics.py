@@ -1,0 +1,114 @@
+"""What Kafka says of several topics is asked for at once, and a topic that it can't tell of is an error of its own."""
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+
+from ferry_consumer import topics as topics_module
+from ferry_consumer.partition import Partition, Place, Tenure
+from ferry_consumer.recreated_topics import RecreatedTopics
+from ferry_consumer.topics import Identity, Topics
+from ferry_shared.errors import KafkaUnavailable
+from ferry_shared.ledger.consumer_ledger import Ownership
+from ferry_shared.ledger.keys import LedgerKeys
+from ferry_shared.message import Message
+from ferry_shared.record import TopicPartition
+from ferry_shared.routes import Route
+from ferry_shared.settings import ConsumerSettings
+
+
+class Admin:
+    """confluent_kafka's AdminClient; Kafka knows `ids`."""
+
+    def __init__(self) -> None:
+        self.ids = {"orders": "id-1", "bills": "id-2"}
+        self.asked: list[list[str]] = []
+        self.is_away = False
+
+    def describe_topics(self, topics: TopicCollection, request_timeout: float) -> dict[str, Future[Any]]:
+        """One request, an answer for each topic."""
+        assert request_timeout > 0
+        self.asked.append(list(topics.topic_names))
+        return {name: self._answer(name in self.ids, topic_id=self.ids.get(name)) for name in topics.topic_names}
+
+    def describe_cluster(self, request_timeout: float) -> Future[Any]:
+        """Always the same."""
+        assert request_timeout > 0
+        return self._answer(True, cluster_id="cluster")
+
+    def _answer(self, known: bool, **fields: str | None) -> Future[Any]:
+        future: Future[Any] = Future()
+        if self.is_away or not known:
+            code = KafkaError.REQUEST_TIMED_OUT if self.is_away else KafkaError.UNKNOWN_TOPIC_OR_PART
+            future.set_exception(KafkaException(KafkaError(code)))
+        else:
+            future.set_result(SimpleNamespace(**fields))
+        return future
+
+
+@pytest.fixture
+def admin(monkeypatch: pytest.MonkeyPatch) -> Admin:
+    """The admin client that `Topics` gets."""
+    made = Admin()
+    monkeypatch.setattr(topics_module, "created", lambda _kind, _properties: made)
+    return made
+
+
+@pytest.fixture
+def topics(admin: Admin) -> Topics:
+    """Asks that one."""
+    assert admin.asked == []
+    return Topics(ConsumerSettings())
+
+
+def owned(topic: str, topic_id: str) -> Partition:
+    """A partition whose ledger is for this id."""
+    at, route, nothing = TopicPartition(topic, 0), Route(topic, Message, "task"), Any
+    partition = Partition(Place(at, route, route.adapter, LedgerKeys.of("", "ferry", at), "celery"))
+    partition.start(Tenure(Ownership("ledger", 1), topic_id, nothing, nothing), 0, 0, 0)  # type: ignore[arg-type]
+    return partition
+
+
+def test_all_identities_are_asked_for_in_one_request(admin: Admin, topics: Topics) -> None:
+    """A hundred topics, one after the other, would hold the loop for a hundred round trips."""
+    assert topics.identities(["orders", "bills"]) == {
+        "orders": Identity("cluster", "id-1"),
+        "bills": Identity("cluster", "id-2"),
+    }
+    assert admin.asked == [["orders", "bills"]]
+
+
+def test_no_topic_is_nothing_to_ask(admin: Admin, topics: Topics) -> None:
+    """Kafka's client refuses an empty list."""
+    assert topics.identities([]) == {}
+    assert admin.asked == []
+
+
+def test_a_topic_that_kafka_cannot_tell_of_is_no_error_of_the_others(topics: Topics) -> None:
+    """It stands in its place."""
+    found = topics.identities(["orders", "gone"])
+    assert found["orders"] == Identity("cluster", "id-1")
+    assert isinstance(found["gone"], KafkaUnavailable)
+
+
+def test_a_kafka_that_does_not_answer_is_an_error(admin: Admin, topics: Topics) -> None:
+    """Of all."""
+    admin.is_away = True
+    with pytest.raises(KafkaUnavailable):
+        topics.identities(["orders"])
+
+
+def test_only_partitions_of_a_topic_that_was_created_anew_are_let_go(admin: Admin, topics: Topics) -> None:
+    """Neither those of one that Kafka can't tell of now, nor any while it is away."""
+    partitions = [owned("orders", "id-1"), owned("bills", "older"), owned("gone", "id-3")]
+    admin.is_away = True
+    RecreatedTopics(topics).look(partitions)
+    assert all(partition.tenure for partition in partitions)
+    admin.is_away = False
+    admin.asked.clear()
+    RecreatedTopics(topics).look(partitions)
+    assert [partition.tenure is None for partition in partitions] == [False, True, False]
+    assert [sorted(asked) for asked in admin.asked] == [["bills", "gone", "orders"]]
