@@ -32,7 +32,8 @@ _THREADS = len(Resource)
 class FaultRecord:
     """One fault as it was: times are seconds since 1970, `in_flight` was counted right before it.
 
-    `proof` says how it is known to have happened, or, where `proven` is false, what was missing.
+    `proof` says how it is known to have happened, or, where `proven` is false, what was missing. `recovery_limit` is
+    how many seconds after `healed` the next task must be done.
     """
 
     number: int
@@ -45,6 +46,7 @@ class FaultRecord:
     proven: bool
     proof: str
     effects: tuple[Effect, ...]
+    recovery_limit: float
 
 
 class Injector:
@@ -85,7 +87,7 @@ class Injector:
             self._tell(f"{planned.number:3} {'' if proven else 'NOT PROVEN: '}{proof} ({healed - at:.1f} s)")
         return FaultRecord(
             planned.number, planned.kind.name, planned.target, planned.kind.killed, at, healed, in_flight, proven,
-            proof, tuple(scene.effects),
+            proof, tuple(scene.effects), planned.kind.recovery,
         )  # fmt: skip
 
     def _wait_for_enough(self, still_loaded: Callable[[], bool]) -> int:

@@ -7,7 +7,10 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from tests.chaos.evidence import place_of
 from tests.chaos.messages import Behaviour
+from tests.chaos.monitor_lines import Cause
+from tests.chaos.ticks import RAN, SENDING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,7 +18,8 @@ if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
     from tests.chaos.memory import Growth
     from tests.chaos.oracle.explanation import Repeat
-    from tests.chaos.oracle.verdict import Run, Verdict
+    from tests.chaos.oracle.verdict import Verdict
+    from tests.chaos.outcome import Run
     from tests.chaos.run import Task
 
 PAGE_FILE = "record.md"
@@ -30,7 +34,7 @@ def as_json(task: Task, run: Run, evidence: Evidence, verdict: Verdict, growths:
         "passed": verdict.passed,
         "problems": verdict.problems,
         "messages": {
-            "sent": run.sent, "acknowledged": run.acknowledged, "in Kafka": len(evidence.log),
+            **asdict(run.load), "in Kafka": len(evidence.log),
             "by behaviour": Counter(evidence.log.values()),
         },
         "partitions": [asdict(account) for account in verdict.accounts],
@@ -50,7 +54,13 @@ def as_json(task: Task, run: Run, evidence: Evidence, verdict: Verdict, growths:
         "keys left in Redis": run.keys_left,
         "memory": [asdict(growth) for growth in growths],
         "CPU seconds of the harness": run.harness_cpu_seconds,
-        "unexpected exits": [asdict(ended) for ended in run.unexpected_exits],
+        "unexpected exits": [{**asdict(ended), "excused": ended in verdict.fenced} for ended in run.unexpected_exits],
+        "stops": [asdict(stop) for stop in run.stops],
+        "starts of Valkey": {"started": run.servers_started, "observed": run.servers_observed},
+        "schedule": [asdict(tick) for tick in run.ticks],
+        "Ferry's counts": {"compared": [asdict(row) for row in verdict.counts],
+                           "consumers": [asdict(process) for process in run.counts.processes],
+                           "ledgers": {partition: asdict(count) for partition, count in run.counts.ledgers.items()}},
     }  # fmt: skip
 
 
@@ -69,8 +79,15 @@ def _lines(task: Task, run: Run, evidence: Evidence, verdict: Verdict, growths: 
     yield ""
     yield f"`{task.command_line}`"
     yield ""
-    yield f"{task.rate} messages a second for {task.seconds:g} s: {run.sent} messages, {len(run.faults)} faults."
-    yield f"Drained within {run.drained.seconds:.0f} s after the last fault."
+    yield (
+        f"{task.rate} messages a second for {task.seconds:g} s: {run.load.acknowledged} messages, "
+        f"{len(run.faults)} faults."
+    )
+    yield (
+        f"Drained within {run.drained.seconds:.0f} s after the load, of {run.drained.most_seconds:.0f} s at most. "
+        f"Copies that are only inferred: {verdict.inferred}. Exits excused by a Kafka that had been away: "
+        f"{len(verdict.fenced)}."
+    )
     yield ""
     yield from (f"- **{problem}**" for problem in verdict.problems)
     yield from _accounts(evidence, verdict)
@@ -84,6 +101,8 @@ def _lines(task: Task, run: Run, evidence: Evidence, verdict: Verdict, growths: 
         f"Dead letters: {first} ids once, {len(evidence.dead_letters) - first} more", verdict.dead_letters
     )
     yield from _causes("Valid messages that a fault made dead letters", verdict.endings)
+    yield from _counts(run, verdict)
+    yield from _processes(run)
     yield from _memory(growths)
     yield ""
     yield "Keys left in Redis: " + ", ".join(f"`{key}`" for key in run.keys_left) + "."
@@ -121,6 +140,36 @@ def _faults(verdict: Verdict) -> Iterator[str]:
             for line in verdict.faults
         ],
     )  # fmt: skip
+
+
+def _counts(run: Run, verdict: Verdict) -> Iterator[str]:
+    yield from _table(
+        "Queued again: what MONITOR saw, and Ferry's own counts",
+        ("counter", "seen", "counted", "its reply or its memory was lost with a fault", "missing"),
+        [(row.counter, row.seen, row.counted, row.excused, len(row.missing)) for row in verdict.counts],
+    )
+    handed_back = Counter(
+        place_of(repeat.task_id).partition for repeat in verdict.queueings if repeat.what == Cause.TRANSPORT
+    )
+    yield from _table(
+        "What `ferry status` says at the end; Redis may have forgotten some",
+        ("partition", "handed back by the transport, as MONITOR saw it", "restored", "rewound"),
+        [
+            (partition, handed_back[partition], count.restored, count.rewound)
+            for partition, count in sorted(run.counts.ledgers.items())
+        ],
+    )
+
+
+def _processes(run: Run) -> Iterator[str]:
+    yield from _table(
+        "Processes that were asked to end",
+        ("service", "process", "exit code", "after s"),
+        [(stop.service, stop.pid, stop.code, f"{stop.seconds:.1f}") for stop in run.stops],
+    )
+    counts = Counter(tick.what for tick in run.ticks)
+    yield ""
+    yield f"Runs of beat's schedule: {counts[SENDING]} sent, {counts[RAN]} done (what waits for too long expires)."
 
 
 def _memory(growths: Sequence[Growth]) -> Iterator[str]:

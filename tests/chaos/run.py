@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 from tests.chaos.collecting import collect
 from tests.chaos.drain import drain, keys_left
 from tests.chaos.evidence_files import read_attachments
+from tests.chaos.ferry_counts import ferry_counts
 from tests.chaos.injection import Injector
 from tests.chaos.load import Load
 from tests.chaos.observation import PUSHES_FILE
-from tests.chaos.oracle.verdict import Run
+from tests.chaos.outcome import Run
+from tests.chaos.routes import TOPIC
 from tests.chaos.system import System
+from tests.chaos.ticks import TICKS_FILE, read_ticks
+from tests.support.kafka_records import end_offsets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -67,17 +71,21 @@ def carry_out(
             load.start()
             records = injector.run(lambda: load.running)
             load.finish()
-        drained = drain(system, display)
+        drained = drain(system, display, task.seconds)
+        counts = ferry_counts(system)
         # What is still on its way, as an orphan's last line, comes before the count.
         system.keeper.close()
         keys = keys_left(system)
         system.observer.close()
         evidence = collect(system, records)
         with (task.directory / PUSHES_FILE).open() as notes:
-            observed = len(set(read_attachments(notes)))
+            observed = tuple(read_attachments(notes))
+        with (task.directory / TICKS_FILE).open() as lines:
+            ticks = read_ticks(lines)
+        partitions = len(end_offsets(system.kafka.bootstrap_servers, TOPIC))
         return Run(
-            load.sent, load.acknowledged, load.refused, records, system.keeper.unexpected, drained, keys,
-            system.valkey_starts, observed, _harness_cpu(system),
+            load.account, records, system.keeper.unexpected, system.keeper.stops, drained, partitions, keys,
+            tuple(system.valkey_run_ids), observed, ticks, counts, _harness_cpu(system),
         ), evidence  # fmt: skip
 
 

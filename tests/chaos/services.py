@@ -34,6 +34,19 @@ class UnexpectedExit:
     log: str
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A process that was asked to end (SIGTERM), its exit code, and how long that took.
+
+    One that had not ended after `STOP_GRACE_SECONDS` was killed: then its code is -9.
+    """
+
+    service: str
+    pid: int
+    code: int | None
+    seconds: float
+
+
 class Service:
     """One process and its successors."""
 
@@ -102,6 +115,7 @@ class Keeper:
     def __init__(self, services: Sequence[Service]) -> None:
         self.services = {service.name: service for service in services}
         self.unexpected: list[UnexpectedExit] = []
+        self.stops: list[Stop] = []
         self._touched: set[int] = set()
         self._over = threading.Event()
         self._grace_seconds = STOP_GRACE_SECONDS
@@ -132,7 +146,9 @@ class Keeper:
             service.wanted = False
             process = service.processes[-1]
             self.touch(process.pid)
+        began = time.monotonic()
         process.stop(STOP_GRACE_SECONDS)
+        self._note_stop(service, began)
         return process.pid
 
     def release(self, service: Service) -> None:
@@ -156,19 +172,41 @@ class Keeper:
                 with self._lock:
                     if service.wanted and not service.running:
                         self._start(service)
-        running = [service.processes[-1] for service in self.services.values() if service.running]
-        for process in running:
-            process.send_signal(signal.SIGTERM)
-        for process in running:
-            process.stop(self._grace_seconds)
+        self._stop_all()
+
+    def _stop_all(self) -> None:
+        """One SIGTERM each, at the same time: a second one may mean something else."""
+        began = time.monotonic()
+        running = [service for service in self.services.values() if service.running]
+        for service in self.services.values():
+            if service.wanted and not service.running:
+                self._note_unexpected(service)
+        for service in running:
+            service.processes[-1].send_signal(signal.SIGTERM)
+        while any(service.running for service in running) and time.monotonic() - began < self._grace_seconds:
+            for service in [service for service in running if not service.running]:
+                running.remove(service)
+                self._note_stop(service, began)
+            time.sleep(_POLL_SECONDS)
+        for service in running:
+            service.processes[-1].kill()
+            self._note_stop(service, began)
+
+    def _note_stop(self, service: Service, began: float) -> None:
+        process = service.processes[-1]
+        self.stops.append(Stop(service.name, process.pid, process.exit_code, time.monotonic() - began))
 
     def _start(self, service: Service) -> None:
-        if service.processes:
-            process = service.processes[-1]
-            if process.pid not in self._touched:
-                self.unexpected.append(
-                    UnexpectedExit(service.name, process.pid, process.exit_code, time.time(), process.log_tail())
-                )
-                # What can't start is not started in a storm.
-                time.sleep(1.0)
+        if self._note_unexpected(service):
+            # What can't start is not started in a storm.
+            time.sleep(1.0)
         service.start()
+
+    def _note_unexpected(self, service: Service) -> bool:
+        if not service.processes or service.processes[-1].pid in self._touched:
+            return False
+        process = service.processes[-1]
+        self.unexpected.append(
+            UnexpectedExit(service.name, process.pid, process.exit_code, time.time(), process.log_tail())
+        )
+        return True

@@ -47,7 +47,9 @@ class System:
         self.kafka = LocalKafka(directory / "kafka")
         self.valkey = ValkeyServer(directory / "valkey", persistence="append-only")
         self.valkey_directory = directory / "valkey"
-        self.valkey_starts = 0
+        self.valkey_run_ids: list[str] = []
+        self.environment: dict[str, str] = {}
+        self.consumer_ports: dict[str, int] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -65,8 +67,8 @@ class System:
 
     def watch_valkey(self, socket_path: Path) -> None:
         """Called at each start of Valkey, before its port is open: from its first command on it is observed."""
-        self.valkey_starts += 1
         self.observer.wait_attached(socket_path)
+        self.valkey_run_ids.append(self.valkey.run_id)
 
     def service(self, resource: Resource) -> Service:
         """One of Ferry's services."""
@@ -92,7 +94,8 @@ class System:
         self.proxy = stack.enter_context(TcpProxy(self.valkey.port))
         self.kafka.wait_ready()
         create_topic(self.kafka.bootstrap_servers, TOPIC, partitions=PARTITIONS)
-        self.keeper = Keeper(self._services(environment | self._settings()))
+        self.environment = environment | self._settings()
+        self.keeper = Keeper(self._services(self.environment))
         self.service(Resource.CONSUMER_C).wanted = False
         stack.callback(self.keeper.close)
         self.keeper.start()
@@ -110,7 +113,7 @@ class System:
             "CELERY_BROKER_URL": self.valkey.url,
             "FERRY_TOPIC": TOPIC,
             "FERRY_ROUTES": "tests.chaos.routes:routes",
-            "FERRY_IMPORTS": "tests.chaos.tasks",
+            "FERRY_IMPORTS": "tests.chaos.tasks,tests.chaos.ticks",
             "CONSUMER_GROUP": GROUP,
             # What Redis forgets runs again, with whatever has ended since the last commit: not too much of it.
             "CONSUMER_MAX_IN_FLIGHT_PER_PARTITION": "500",
@@ -125,7 +128,7 @@ class System:
         services = []
         command: Sequence[str]
         for name in (Resource.CONSUMER_A, Resource.CONSUMER_B, Resource.CONSUMER_C):
-            port = free_port()
+            port = self.consumer_ports[name] = free_port()
             own = {
                 "CONSUMER_HTTP_PORT": str(port),
                 "CONSUMER_INSTANCE_ID": name if name is Resource.CONSUMER_A else "",

@@ -11,7 +11,7 @@ from tests.chaos.routes import TOPIC
 from tests.chaos.system import GROUP
 from tests.support.group_admin import add_partitions, set_group_offset
 from tests.support.kafka_records import committed_offsets, end_offsets
-from tests.support.processes_of import continue_process, stop_process
+from tests.support.processes_of import continue_process, is_stopped, stop_process
 
 if TYPE_CHECKING:
     from tests.chaos.faults.scene import Scene
@@ -43,12 +43,14 @@ def held(scene: Scene) -> str:
     stop_process(pid)
     try:
         scene.wait()
+        if not is_stopped(pid):
+            raise NotProvenError(f"process {pid} did not stand still to the end")
     finally:
         continue_process(pid)
         scene.effects.append(Held(scene.number, Part.KAFKA, at, time.time(), pid))
         scene.effects.append(Away(scene.number, Part.KAFKA, at, time.time()))
     kafka.wait_ready()
-    return f"process {pid} stood still for {scene.planned.seconds:g} s (state T)"
+    return f"process {pid} stood still for {scene.planned.seconds:g} s (state T at both ends)"
 
 
 def rewound(scene: Scene) -> str:

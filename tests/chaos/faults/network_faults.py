@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -24,6 +24,7 @@ _PROBE_SECONDS = 1.0
 _DELAY_SECONDS = 0.4
 #: The scripts whose replies are cut: what the consumer must not do twice comes most often.
 _CUT = ("dispatch", "dispatch", "snapshot", "committed")
+_TRIES = 5
 
 
 def delayed(scene: Scene) -> str:
@@ -55,12 +56,31 @@ def dropped(scene: Scene) -> str:
 
 def cut(scene: Scene) -> str:
     """A script runs, and its caller never learns of it."""
-    proxy, name = scene.system.proxy, _CUT[int(scene.planned.draw * len(_CUT))]
-    cuts = proxy.cuts
-    with _disturbed(scene):
-        proxy.cut_reply_after(script(name).digest.encode())
-        scene.prove(lambda: proxy.cuts > cuts, f"a reply to {name} was cut", 60.0)
-    return f"the reply to {name} was swallowed, the connection closed ({proxy.cuts} cuts so far)"
+    name = _CUT[int(scene.planned.draw * len(_CUT))]
+    with _disturbed(scene), scene.system.valkey.client() as client:
+        for _ in range(_TRIES):
+            if _cut_a_reply(scene, client, name):
+                return (
+                    f"{name} ran (known to the server, and nobody was answered NOSCRIPT), its reply was swallowed, "
+                    f"the connection closed ({scene.system.proxy.cuts} cuts so far)"
+                )
+    raise NotProvenError(f"{_TRIES} times somebody was answered NOSCRIPT while a reply to {name} was cut")
+
+
+def _cut_a_reply(scene: Scene, client: redis.Redis, name: str) -> bool:
+    """Cut one; false if it may have been that the server, restarted, doesn't know the script: then nothing has run."""
+    proxy, digest = scene.system.proxy, script(name).digest
+    scene.prove(lambda: client.script_exists(digest) == [True], f"the server knows {name}")
+    cuts, before, after = proxy.cuts, _unknown_scripts(client), list[int]()
+    proxy.cut_reply_after(digest.encode(), lambda: after.append(_unknown_scripts(client)))
+    scene.prove(lambda: proxy.cuts > cuts, f"a reply to {name} was cut", 60.0)
+    return after == [before]
+
+
+def _unknown_scripts(client: redis.Redis) -> int:
+    """How often this start of the server has answered NOSCRIPT."""
+    errors: Any = client.info("errorstats")
+    return int(errors.get("errorstat_NOSCRIPT", {"count": 0})["count"])
 
 
 @contextmanager

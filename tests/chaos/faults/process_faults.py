@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Children whose parent was killed end by themselves; those that don't are killed after this.
 ORPHANED_SECONDS = 25.0
+#: A process that is being killed is neither stopped nor gone for a moment.
+_DYING_SECONDS = 0.5
 
 
 def killed(scene: Scene) -> str:
@@ -61,10 +63,14 @@ def _held(scene: Scene, part: Part, pid: int) -> str:
     try:
         scene.prove(lambda: is_stopped(pid), f"process {pid} stands still")
         scene.wait()
+        # A parent may have killed its child meanwhile; nobody may have woken it.
+        scene.prove(
+            lambda: is_stopped(pid) or not is_alive(pid), f"process {pid} stands still to the end", _DYING_SECONDS
+        )
     finally:
         scene.effects.append(Held(scene.number, part, at, time.time(), pid))
         outcome = _go_on(pid)
-    return f"process {pid} stood still for {scene.planned.seconds:g} s (state T), then {outcome}"
+    return f"process {pid} stood still for {scene.planned.seconds:g} s (state T at both ends), then {outcome}"
 
 
 def _go_on(pid: int) -> str:

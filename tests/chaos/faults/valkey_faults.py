@@ -14,6 +14,7 @@ from tests.chaos.effects import Away, Forgot, Full, Killed, Part
 from tests.chaos.faults.scene import NotProvenError
 from tests.chaos.routes import TOPIC
 from tests.chaos.system import GROUP
+from tests.support.kafka_records import end_offsets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 #: What a killed server has acknowledged and not written: `appendfsync everysec` puts a write off while the disk syncs.
 UNWRITTEN_SECONDS = 3.0
+#: `head` and `inflight` are always there, the others come and go.
+_KEYS_OF_A_LEDGER = ("head", "inflight", "state", "times", "attention")
+_KEY_SECONDS = 5.0
+#: Written right before a snapshot and right after it.
+_BEFORE, _AFTER = "chaos-before-the-snapshot", "chaos-after-the-snapshot"
 
 
 def killed(scene: Scene) -> str:
@@ -77,10 +83,12 @@ def held(scene: Scene) -> str:
         if not server.is_stopped:
             raise NotProvenError("it did not stop")
         scene.wait()
+        if not server.is_stopped:
+            raise NotProvenError("it did not stand still to the end")
     finally:
         server.go_on()
         scene.effects.append(Away(scene.number, Part.VALKEY, at, time.time()))
-    return f"process {server.process.pid} stood still for {scene.planned.seconds:g} s (state T)"
+    return f"process {server.process.pid} stood still for {scene.planned.seconds:g} s (state T at both ends)"
 
 
 def emptied(scene: Scene) -> str:
@@ -133,30 +141,39 @@ def evicted(scene: Scene) -> str:
 
 
 def _drawn_key(scene: Scene, client: redis.Redis) -> tuple[int, str]:
-    """The wanted kind of key of a partition that has it at this moment; `head` and `inflight` are always there."""
-    kinds = ("head", "inflight", "state", "times", "attention")
-    wanted = kinds[int(scene.planned.draw * len(kinds))]
-    deadline = time.monotonic() + 5.0
+    """One of the five kinds of keys, of one of the partitions that have it at this moment: the draw tells both."""
+    kind, share = divmod(scene.planned.draw * len(_KEYS_OF_A_LEDGER), 1.0)
+    wanted = _KEYS_OF_A_LEDGER[int(kind)]
+    partitions = range(len(end_offsets(scene.system.kafka.bootstrap_servers, TOPIC)))
+    keys = [str(getattr(LedgerKeys.of("", GROUP, TopicPartition(TOPIC, number)), wanted)) for number in partitions]
+    deadline = time.monotonic() + _KEY_SECONDS
     while time.monotonic() < deadline:
-        for partition in range(64):
-            key = getattr(LedgerKeys.of("", GROUP, TopicPartition(TOPIC, partition)), wanted)
-            if client.exists(key):
-                return partition, key
+        if present := [(number, key) for number, key in enumerate(keys) if client.exists(key)]:
+            return present[int(share * len(present))]
         time.sleep(0.005)
-    raise NotProvenError(f"no ledger had the key {wanted} within 5 s")
+    raise NotProvenError(f"no ledger had the key {wanted} within {_KEY_SECONDS:g} s")
 
 
 def restored(scene: Scene) -> str:
     """Killed, and started with the data that it had some seconds ago."""
     server = scene.system.valkey
     since = time.time()
-    snapshot = server.take_snapshot()
+    with server.client() as client:
+        client.set(_BEFORE, "x")
+        snapshot = server.take_snapshot()
+        client.set(_AFTER, "x")
     scene.wait()
     at, before = time.time(), server.run_id
     server.restore(snapshot, scene.system.watch_valkey)
     until = time.time()
     scene.effects.append(Away(scene.number, Part.VALKEY, at, until))
     scene.effects.append(Forgot(scene.number, Part.VALKEY, at, until, since=since))
-    if server.run_id == before:
-        raise NotProvenError("the run id is the same")
-    return f"restarted with the data of {at - since:.1f} s before, new run id"
+    with server.client() as client:
+        found = [client.exists(key) for key in (_BEFORE, _AFTER)]
+        client.delete(_BEFORE, _AFTER)
+    if server.run_id == before or found != [1, 0]:
+        raise NotProvenError(f"run id {server.run_id} after {before}; keys from before and after the snapshot: {found}")
+    return (
+        f"restarted with the data of {at - since:.1f} s before, new run id; a key from right before the snapshot is "
+        "there, one from right after it is gone"
+    )

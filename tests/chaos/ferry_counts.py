@@ -1,0 +1,166 @@
+"""What Ferry itself counts of queueings that were not the first: its log lines, `ferry status --json`, `/metrics`.
+
+Nothing is judged by this alone: it is compared with what MONITOR saw.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from tests.chaos.effects import Part
+from tests.support.http_get import http_get
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from tests.chaos.system import System
+
+#: The consumer's lines, one for each id that it queues again, and the counter that rises with each.
+SENTENCES = {
+    "retried": "its retry is due: queued again",
+    "redelivered": "its message had vanished from the queue: queued again",
+}
+_STATUS_SECONDS = 60.0
+#: Somebody is at work on every partition, or not.
+_ANSWERED = (0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedLine:
+    """A consumer's line about one id: it was `retried` or `redelivered`; `log` is the file of its process."""
+
+    at: float
+    counter: str
+    task_id: str
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """A consumer's line: it took a partition up at `offset`, and `rewound` offsets from there on come again."""
+
+    at: float
+    partition: int
+    offset: int
+    rewound: int
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessCount:
+    """A consumer that lived until the end: a counter of its `/metrics`, and the lines of its log that go with it."""
+
+    log: str
+    counter: str
+    shown: int
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerCount:
+    """One partition in `ferry status --json`: copies handed back by the transport, offsets dispatched again."""
+
+    restored: int
+    rewound: int
+
+
+@dataclass(frozen=True, slots=True)
+class FerryCounts:
+    """All of it."""
+
+    lines: Sequence[CountedLine]
+    takeovers: Sequence[Takeover]
+    processes: Sequence[ProcessCount]
+    ledgers: Mapping[int, LedgerCount]
+
+
+def ferry_counts(system: System) -> FerryCounts:
+    """Ask and read; while Ferry still runs, and once it has drained.
+
+    Raises:
+        RuntimeError: `ferry status` gave no answer.
+    """
+    logs = [path for service in system.consumers for path in service.logs]
+    lines = [line for path in logs for line in read_counted_lines(path.name, _json_lines(path))]
+    takeovers = [line for path in logs for line in read_takeovers(path.name, _json_lines(path))]
+    processes = [
+        ProcessCount(
+            service.logs[-1].name,
+            counter,
+            shown_in(http_get(system.consumer_ports[service.name], "/metrics")[1], counter),
+            sum(line.log == service.logs[-1].name and line.counter == counter for line in lines),
+        )
+        for service in system.keeper.services.values()
+        if service.part is Part.CONSUMER and service.running
+        for counter in SENTENCES
+    ]
+    return FerryCounts(lines, takeovers, processes, _ledgers(system))
+
+
+def shown_in(metrics: str, counter: str) -> int:
+    """The sum of a counter over all topics, in Prometheus' text; -1 if there is no such counter at all."""
+    if f"# TYPE ferry_{counter}_total counter" not in metrics:
+        return -1
+    values = re.findall(rf"^ferry_{counter}_total\{{[^}}]*}} (\S+)$", metrics, re.MULTILINE)
+    return int(sum(map(float, values)))
+
+
+def read_counted_lines(log: str, lines: Iterable[Mapping[str, Any]]) -> Iterator[CountedLine]:
+    """Read, from a consumer's JSON log, which ids it queued again, and by which counter."""
+    for line in lines:
+        for counter, sentence in SENTENCES.items():
+            if line.get("message") == sentence:
+                yield CountedLine(_time(line), counter, line["task_id"], log)
+
+
+def read_takeovers(log: str, lines: Iterable[Mapping[str, Any]]) -> Iterator[Takeover]:
+    """Read, from a consumer's JSON log, where it took partitions up, and how many offsets it dispatches again."""
+    for line in lines:
+        if "rewound" in line and "offset" in line:
+            yield Takeover(_time(line), line["partition"], line["offset"], line["rewound"], log)
+
+
+def read_status(text: str) -> dict[int, LedgerCount]:
+    """Read what `ferry status --json` prints."""
+    return {
+        partition["partition"]: LedgerCount(partition["restored"], partition["rewound"])
+        for partition in orjson.loads(text)["partitions"]
+    }
+
+
+def _ledgers(system: System) -> dict[int, LedgerCount]:
+    done = subprocess.run(
+        [sys.executable, "-m", "ferry_console", "status", "--json"],
+        env=system.environment,
+        cwd=system.directory,
+        capture_output=True,
+        timeout=_STATUS_SECONDS,
+        text=True,
+        check=False,
+    )
+    if done.returncode not in _ANSWERED:
+        raise RuntimeError(f"ferry status ended with exit code {done.returncode}: {done.stderr}")
+    return read_status(done.stdout)
+
+
+def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    """What isn't whole JSON was cut by a kill, or comes from Python itself."""
+    with path.open(errors="replace") as file:
+        for line in file:
+            if line.startswith("{"):
+                try:
+                    yield orjson.loads(line)
+                except orjson.JSONDecodeError:
+                    continue
+
+
+def _time(line: Mapping[str, Any]) -> float:
+    return datetime.fromisoformat(line["time"]).timestamp()
