@@ -16,6 +16,7 @@ from tests.chaos.observation import Observer, Progress
 from tests.chaos.routes import TOPIC
 from tests.chaos.services import Keeper, Service
 from tests.chaos.tasks import DIRECTORY_VARIABLE
+from tests.chaos.ticks import TICKS_FILE
 from tests.support.clean_environment import clean_environment
 from tests.support.eventually import eventually
 from tests.support.http_get import http_get
@@ -91,6 +92,7 @@ class System:
         stack.callback(self.valkey.stop)
         self.valkey.start(self.watch_valkey)
         self.progress = Progress(self.directory)
+        (self.directory / TICKS_FILE).touch()
         self.proxy = stack.enter_context(TcpProxy(self.valkey.port))
         self.kafka.wait_ready()
         create_topic(self.kafka.bootstrap_servers, TOPIC, partitions=PARTITIONS)

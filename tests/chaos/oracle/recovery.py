@@ -38,8 +38,13 @@ def standstill_seconds(fault: FaultRecord, run: Run, moments: Moments) -> float:
 
 
 def _stopped(fault: FaultRecord, faults: Sequence[FaultRecord]) -> list[Span]:
+    """While others stopped everything; and until they had to be over, where this one stops nothing by itself."""
     return [
-        (other.at, other.healed)
+        (other.at, other.healed + (0.0 if _stops_everything(fault) else other.recovery_limit))
         for other in faults
-        if other is not fault and any(effect.part in _STOPPING for effect in other.effects)
+        if other is not fault and _stops_everything(other)
     ]
+
+
+def _stops_everything(fault: FaultRecord) -> bool:
+    return any(effect.part in _STOPPING for effect in fault.effects)

@@ -42,12 +42,24 @@ def test_only_while_the_load_runs() -> None:
 
 def test_what_another_fault_stops_is_not_counted() -> None:
     """A server that is away meanwhile; not a process, of which there is another one."""
-    one = fault(1, "a", limit=20.0)
+    kafka = fault(1, "a", limit=20.0, effects=(Away(1, Part.KAFKA, 50.0, 51.0),))
     away = fault(2, "b", 55.0, seconds=10.0, effects=(Away(2, Part.VALKEY, 55.0, 65.0),))
     killed = replace(away, effects=(Killed(2, Part.WORKER, 55.0, 55.1, 7),))
 
-    assert slow(80.0, one, away) == []
-    assert "for 29.0 s" in slow(80.0, one, killed)[0]
+    assert slow(80.0, kafka, away) == []
+    assert "for 29.0 s" in slow(80.0, kafka, killed)[0]
+    assert "fault 1 (a): no task was done for 24.0 s" in slow(85.0, kafka, away)[0]
+
+
+def test_what_a_server_needs_to_recover_is_not_a_processs_fault() -> None:
+    """It is the server's own fault that is judged by its limit."""
+    one = fault(1, "a", limit=20.0)
+    away = fault(2, "b", 55.0, seconds=10.0, effects=(Away(2, Part.VALKEY, 55.0, 65.0),), limit=25.0)
+
+    assert slow(90.0, one, away) == []
+    (problem,) = slow(91.0, one, away)
+    assert problem.startswith("fault 2 (b): no task was done for 26.0 s")
+    assert len(slow(107.0, one, away)) == 2
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
