@@ -7,10 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 from ferry_consumer.dead_letters import DeadLetter, DeadLetters
-from ferry_consumer.stored_retry import DAMAGED, StoredRetry
+from ferry_consumer.stored_retry import DAMAGED, StoredRetry, kept_of
 from ferry_consumer.task_message import Copy
 from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger import consumer_ledger
+from ferry_shared.ledger.keys import Token
 from ferry_shared.ledger.skipping import skip
 from ferry_shared.record import Record
 
@@ -115,14 +116,17 @@ class Attention:
 
     def _reconstructed(self, partition: Partition, due: Due) -> Record:
         """Kafka no longer has the record: what the worker stored is all there is."""
-        payload = consumer_ledger.stored_payload(self._client, partition.place.keys, due.member)
-        if not payload:
+        stored = consumer_ledger.stored_payload(self._client, partition.place.keys, due.member)
+        # A damaged state has lost its attempts: there only the look of what is stored tells.
+        retried = Token.parse(due.token).attempt > 1 or (due.error or "").startswith("damaged-state:")
+        value, timestamp_ms = kept_of(stored, retried=retried)
+        if value is None:
             self._metrics.lost_to_retention.labels(partition.topic_partition.topic).inc()
             log.error(
                 "Kafka has deleted the failed task's record, and no payload was stored: its dead letter has no value",
                 extra={"task_id": f"{partition.topic_partition}-{due.member}"},
             )
-        return Record(*partition.topic_partition, int(due.member), None, None, payload or None, ())
+        return Record(*partition.topic_partition, int(due.member), timestamp_ms, None, value, ())
 
     def enqueue_retries(self, partition: Partition, snapshot: Snapshot) -> None:
         """Queue the retries that are due.

@@ -10,11 +10,12 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from ferry_consumer.decode import check
 from ferry_consumer.stored_retry import DAMAGED, StoredRetry
 from ferry_consumer.suspects import Suspects
 from ferry_consumer.task_message import Copy, body_of
 from ferry_consumer.turns import Every
-from ferry_shared.errors import KafkaUnavailable
+from ferry_shared.errors import FerryError, InvalidRecord, KafkaUnavailable
 from ferry_shared.ledger.redelivery import Redelivered, redeliver, stranded
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ VANISHED = "never-acknowledged: each time it was queued, its message vanished be
 RECORD_GONE = "record-gone: its message vanished from the queue, and Kafka no longer has the record"
 
 
+class _NoNextCopy(FerryError):
+    """Why the entry ends, as its dead letter says it."""
+
+
 class Redelivery:
     """Goes through each ledger piece by piece, and remembers what was missing at the first look."""
 
@@ -57,6 +62,7 @@ class Redelivery:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._age_ms = int(settings.consumer_redeliver_after_seconds * 1000)
+        self._max_record_bytes = settings.consumer_max_record_bytes
         self._max_deliveries = settings.consumer_max_deliveries
         self._client = client
         self._reader = reader
@@ -106,41 +112,50 @@ class Redelivery:
                 log.debug("%s: %s", partition.topic_partition, error)
         for entry in ripe:
             if entry.payload or int(entry.member) in records:
-                self._redeliver(partition, tenure, entry, self._message(tenure, entry, records))
+                self._redeliver(partition, tenure, entry, records.get(int(entry.member)))
                 suspects.settle(entry)
 
-    def _message(self, tenure: Tenure, entry: Stranded, records: dict[int, Record | None]) -> bytes | None:
-        """The next copy's message: from what `retry` stored, else from Kafka; None if neither can be read any more."""
+    def _message(self, partition: Partition, tenure: Tenure, entry: Stranded, record: Record | None) -> bytes:
+        """The next copy's message: from what `retry` stored, else from Kafka.
+
+        Raises:
+            _NoNextCopy: neither can be read any more.
+            InvalidRecord: the route's model has changed, and refuses the record.
+        """
         if entry.payload:
             stored = StoredRetry.parse(entry.payload)
             if stored is None:
-                return None
+                raise _NoNextCopy(DAMAGED)
             body, timestamp_ms, retries = stored.body, stored.timestamp_ms, stored.retries
+        elif record is None:
+            raise _NoNextCopy(RECORD_GONE)
         else:
-            record = records.get(int(entry.member))
-            if record is None or record.value is None:
-                return None
-            body, timestamp_ms, retries = body_of(record.value), record.timestamp_ms, 0
+            value = check(record.value, partition.place.adapter, self._max_record_bytes)
+            body, timestamp_ms, retries = body_of(value), record.timestamp_ms, 0
         now_ms = self._server_clock.now_ms()
         return tenure.template.fill(
             Copy(entry.member, entry.token, entry.copy + 1, timestamp_ms, now_ms, retries), body
         )
 
-    def _redeliver(self, partition: Partition, tenure: Tenure, entry: Stranded, message: bytes | None) -> None:
+    def _redeliver(self, partition: Partition, tenure: Tenure, entry: Stranded, record: Record | None) -> None:
+        try:
+            message, most, error = self._message(partition, tenure, entry, record), self._max_deliveries, VANISHED
+        except (InvalidRecord, _NoNextCopy) as end:
+            message, most, error = b"", 0, str(end)
         outcome = redeliver(
             self._client,
             partition.place.keys,
             tenure.transport,
             tenure.ownership,
             entry,
-            message=message or b"",
+            message=message,
             age_ms=self._age_ms,
-            max_deliveries=self._max_deliveries if message else 0,
-            error=VANISHED if message else DAMAGED if entry.payload else RECORD_GONE,
+            max_deliveries=most,
+            error=error,
         )
         task = {"task_id": tenure.template.task_id(entry.member)}
         if outcome is Redelivered.ENQUEUED:
             self._metrics.redelivered.labels(partition.topic_partition.topic).inc()
             log.warning("its message had vanished from the queue: queued again", extra=task)
         elif outcome is Redelivered.EXHAUSTED:
-            log.error("its message vanished too often: it becomes a dead letter", extra=task)
+            log.error("its message had vanished, and it becomes a dead letter: %s", error, extra=task)

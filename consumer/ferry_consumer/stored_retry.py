@@ -30,3 +30,27 @@ class StoredRetry:
         if not isinstance(body, str) or not isinstance(retries, int) or not isinstance(timestamp_ms, int | None):
             return None
         return cls(body.encode(), timestamp_ms, retries)
+
+    @property
+    def payload(self) -> bytes | None:
+        """The message's text, as the record's value was or as the task changed it; None when it can't be told."""
+        try:
+            parts = orjson.loads(self.body)
+        except ValueError:
+            return None
+        match parts:
+            case [[str(text), *_], dict(), dict()]:
+                return text.encode()
+        return None
+
+
+def kept_of(stored: bytes, *, retried: bool) -> tuple[bytes | None, int | None]:
+    """What an entry keeps of its record: the value, and the timestamp (ms) where that was kept, too.
+
+    A failure stores the value itself, a retry the next attempt's message. Unless the entry was `retried` it is a value,
+    whatever it looks like; what can't be told apart is returned as it is.
+    """
+    retry = StoredRetry.parse(stored) if retried else None
+    if retry is None or retry.payload is None:
+        return stored or None, None
+    return retry.payload, retry.timestamp_ms

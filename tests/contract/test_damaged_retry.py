@@ -1,17 +1,27 @@
-"""What a worker stored for the next attempt is damaged: the entry ends as a dead letter, and the consumer goes on."""
+"""What a worker stored of a task is damaged, or what Kafka has of it is no good any more: the entry ends as a dead
+letter, with what is left, and the consumer goes on."""
 
+import json
+import time
+from dataclasses import replace
 from typing import Any, cast
 
+import orjson
 import pytest
+from pydantic import BaseModel, TypeAdapter
 
 from ferry_consumer.attention import Attention
+from ferry_consumer.dead_letters import DeadLetter
 from ferry_consumer.metrics import Metrics
 from ferry_consumer.partition import Partition, Place, Tenure
 from ferry_consumer.redelivery import SECOND_LOOK_AFTER_SECONDS, Redelivery
 from ferry_consumer.server_clock import ServerClock
 from ferry_consumer.task_message import TaskTemplate
+from ferry_shared.ledger.keys import Token
 from ferry_shared.ledger.redelivery import Transport
+from ferry_shared.ledger.skipping import skip
 from ferry_shared.message import Message
+from ferry_shared.record import Record
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
 from tests.support.ledger_probe import MINUTE_MS, OWNER, LedgerProbe
@@ -110,3 +120,120 @@ def _make_old(ledger: LedgerProbe) -> None:
     state = ledger.call("HGET", ledger.keys.state, "0").decode()
     enqueued = ledger.state("0")["enqueued"]
     ledger.call("HSET", ledger.keys.state, "0", state.replace(f"{enqueued:.0f}", str(age_ms)))
+
+
+class Reads:
+    """Kafka has this record, or at None no longer any."""
+
+    def __init__(self, record: Record | None) -> None:
+        self.record = record
+
+    def read(self, _place: object, offsets: list[int], _seconds: float) -> dict[int, Record | None]:
+        """The same for each."""
+        return dict.fromkeys(offsets, self.record)
+
+
+class Strict(BaseModel):
+    """A model that has become stricter since the record was dispatched."""
+
+    number: int
+
+
+@pytest.mark.parametrize(
+    ("value", "max_bytes", "ending"),
+    [
+        (b'{"number": "many"}', 1_000, "invalid: "),
+        (b"{", 1_000, "not-json: "),
+        (None, 1_000, "empty: "),
+        (b'{"number": 1}', 5, "too-large: "),
+        (b'{"number": 1}', 1_000, None),
+    ],
+)
+def test_a_vanished_message_is_made_again_only_of_a_record_that_is_still_valid(
+    ledger: LedgerProbe, partition: Partition, value: bytes | None, max_bytes: int, ending: str | None
+) -> None:
+    """A consumer with a newer model: its task would fail on what the older one let pass."""
+    place = replace(partition.place, adapter=TypeAdapter(Strict))
+    newer = Partition(place)
+    assert partition.tenure is not None
+    newer.start(partition.tenure, 2, 0, 2)
+    settings = ConsumerSettings(consumer_redeliver_after_seconds=5, consumer_max_record_bytes=max_bytes)
+    now, server = [0.0], ServerClock(lambda: 0.0)
+    server.set(ledger.now_ms() + LATER_MS)
+    newer.oldest_ms = 1
+    reader = cast("Any", Reads(Record(*ledger.place, 0, 7, None, value, ())))
+    looks = Redelivery(settings, ledger.client, reader, Metrics(), server, lambda: now[0])
+    ledger.claim_with_a_lease_that_is_over("0")
+    ledger.claim("1")
+    ledger.call("DEL", ledger.queue)
+    _make_old(ledger)
+
+    looks.look([newer])
+    now[0] += SECOND_LOOK_AFTER_SECONDS + 1
+    looks.look([newer])
+
+    if ending is None:
+        assert len(ledger.queued()) == 1
+        assert ledger.state("0")["copy"] == 2
+    else:
+        assert ledger.queued() == []
+        assert (ledger.due("0").error or "").startswith(ending)
+
+
+class Letters:
+    """Takes dead letters."""
+
+    def __init__(self) -> None:
+        self.written: list[DeadLetter] = []
+
+    def is_under_way(self, _key: object) -> bool:
+        """None is."""
+        return False
+
+    def write(self, letter: DeadLetter) -> bool:
+        """Take one."""
+        self.written.append(letter)
+        return True
+
+
+LOOKS_LIKE_A_RETRY = orjson.dumps({"body": '[["other"], {}, {}]', "retries": 0, "timestamp_ms": 1})
+
+
+PLAIN = b'{"text": "caf\xc3\xa9 \\ud83d"}'
+
+
+@pytest.mark.parametrize(
+    ("value", "ended"),
+    [
+        *((PLAIN, ended) for ended in ("skipped", "damaged", "failed", "failed at once")),
+        *((LOOKS_LIKE_A_RETRY, ended) for ended in ("skipped", "damaged", "failed at once")),
+    ],
+)
+def test_a_dead_letter_without_its_record_has_what_was_the_records_value(
+    ledger: LedgerProbe, partition: Partition, value: bytes, ended: str
+) -> None:
+    """Kafka no longer has it. After a retry the ledger holds the whole next message, after a failure the value."""
+    next_message = orjson.dumps({"body": json.dumps([[value.decode()], {}, {}]), "retries": 1, "timestamp_ms": 7})
+    token = Token(1, 1)
+    if ended != "failed at once":
+        retry_with(ledger, "0", next_message)
+        assert ledger.enqueue(ledger.due("0"))
+        token = Token(1, 2)
+    if ended == "damaged":
+        ledger.call("HSET", ledger.keys.state, "0", "?")
+        ledger.call("ZADD", ledger.keys.attention, 0, "0")
+    elif ended == "skipped":
+        skip(ledger.client, ledger.keys, "0", "skipped: by alice: enough")
+    else:
+        ledger.claim("0", str(token))
+        ledger.worker.fail(ledger.task("0", str(token)), OWNER, "ValueError: no", value)
+    letters, nothing = Letters(), cast("Any", Reads(None))
+    attention = Attention(ledger.client, nothing, cast("Any", letters), Metrics(), ServerClock())
+
+    ledger.snapshot()
+    attention.write_dead_letters(partition, ledger.snapshot(), time.monotonic() + 5)
+
+    (letter,) = letters.written
+    assert letter.reconstructed
+    assert letter.record.value == value
+    assert letter.record.timestamp_ms == (7 if ended in {"skipped", "damaged"} else None)

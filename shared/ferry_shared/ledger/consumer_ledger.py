@@ -315,7 +315,7 @@ def _due(*words: Any) -> Due:
 
 
 def stored_payload(client: redis.Redis, keys: LedgerKeys, member: str) -> bytes:
-    """What `fail` stored of an entry; empty when it stored nothing."""
+    """What `fail` or `retry` stored of an entry; empty when neither did."""
     with translated():
         payload: Any = client.hget(keys.state, f"{member}:payload")
     return payload or b""
