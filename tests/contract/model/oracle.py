@@ -7,7 +7,6 @@ A broken promise is a `Broken`, whose text begins with the promise: DISPATCH, EX
 from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -20,57 +19,24 @@ from ferry_shared.record import TopicPartition
 from tests.contract.model.actor import Actor
 from tests.contract.model.simulated_log import TOPIC, Kind, SimulatedLogs, Stored
 from tests.contract.model.simulated_transport import Copy, Transport
+from tests.contract.model.story import NEVER, Run, Story
 from tests.contract.model.virtual_time import VirtualTime
 
-NEVER = -1
 #: kombu's own gap between BRPOP and `unacked`: who stands in it longer passes for lost.
 GAP_MS = 5_000
 MAX_PARTITIONS = 3
 #: Which argument of `acquire` says from where on entries are dropped, counted from 0.
 DROP_FROM = 13
-#: Ends of a task that did not fail by itself.
-REASONS_WITHOUT_FAILURE = {"poison", "never-acknowledged", "record-gone"}
+#: How often a task may be started without an outcome, and how often a message is queued that nobody claims.
+MAX_STARTS, MAX_DELIVERIES = 3, 3
+#: Why the records of a kind become dead letters where nothing else has happened to them.
+OWN_REASONS = {Kind.FAILS: "ValueError", Kind.INVALID: "not-json"}
 _READING_SCRIPTS = {"stranded", "inspect", "committed"}
 _OUTCOMES = {"done", "fail", "retry"}
 
 
 class Broken(AssertionError):
     """A promise does not hold."""
-
-
-@dataclass
-class Run:
-    """One execution of a task."""
-
-    actor: Actor
-    owner: str
-    started: int
-    lease_until_ms: int
-    interrupted: bool = False
-    recorded: bool = False
-
-
-@dataclass
-class Story:
-    """What became of one record in one group. Moments are counted in events."""
-
-    first_pushed: int = NEVER
-    pushed: int = NEVER
-    tag: str = ""
-    retried: int = NEVER
-    done: int = NEVER
-    dead: int = NEVER
-    letter_asked_for: int = NEVER
-    letter_unconfirmed: int = NEVER
-    wanted_since: int = NEVER
-    skipped: bool = False
-    runs: list[Run] = field(default_factory=list)
-    tags: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def ended(self) -> bool:
-        """Done or a dead letter, since it was last asked for."""
-        return max(self.done, self.dead) > self.wanted_since
 
 
 class Oracle:
@@ -98,6 +64,8 @@ class Oracle:
         self._ledger_topic: dict[tuple[str, int], str] = {}
         self._holders: dict[tuple[tuple[str, int], str], tuple[str, int]] = {}
         self._claims: dict[tuple[str, str], int] = {}
+        self._starts: defaultdict[tuple[tuple[str, int], str], dict[str, int]] = defaultdict(dict)
+        self._epochs: dict[tuple[str, int], int] = {}
         places = [(group, number) for group in groups for number in range(MAX_PARTITIONS)]
         self._heads = {LedgerKeys.of("", group, TopicPartition(TOPIC, n)).head: (group, n) for group, n in places}
         self.pushes = self.runs = self.letters = 0
@@ -145,7 +113,7 @@ class Oracle:
             story = self._story(group, stored)
             if stored.offset >= offset:
                 story.wanted_since, story.skipped = moment, False
-            elif not story.ended:
+            elif not story.settled:
                 story.skipped = True
 
     def handed_over(self, group: str) -> None:
@@ -170,9 +138,12 @@ class Oracle:
         if name == "claim" and word in {"run", "poison"}:
             self._claims[actor.name, str(arguments[3])] = self._clock.now_ms + int(arguments[4])
             self._holders[where, str(arguments[1])] = str(arguments[3]), next(self._moments)
+            if word == "run":
+                self._starts[where, str(arguments[1])].setdefault(str(arguments[3]), next(self._moments))
         elif name in _OUTCOMES and word == "recorded":
             self._recorded(where, str(arguments[1]), str(arguments[3]), name)
         elif name == "acquire" and word == "acquired":
+            self._epochs[where] = int(reply[1])
             topics = [word for word in map(str, arguments) if word.startswith("topic-")]
             self._ledger_acquired(actor, where, topics[-1], dropped="drop" in arguments)
             if (end := str(arguments[DROP_FROM])).isdigit():
@@ -218,6 +189,7 @@ class Oracle:
             raise self._broken(f"DISPATCH: {group} {stored} was queued again with the same tag, {copy.tag}")
         story.pushed, story.tag = next(self._moments), copy.tag
         story.tags[copy.tag] = story.pushed
+        story.pushes.append(story.pushed)
         if story.first_pushed == NEVER:
             story.first_pushed = story.pushed
 
@@ -263,6 +235,9 @@ class Oracle:
         if story.runs and not self._may_run_again(group, stored, story):
             raise self._broken(f"EXECUTION: {group} {stored} ran again on {actor.name}; before: {story.runs[-1]}")
         story.runs.append(Run(actor, owner, next(self._moments), lease))
+        since = self._begun(group, stored, story)
+        if sum(run.started > since and not run.recorded for run in story.runs) > MAX_STARTS:
+            raise self._broken(f"END: {group} {stored} was started more than {MAX_STARTS} times without an outcome")
 
     def _may_run_again(self, group: str, stored: Stored, story: Story) -> bool:
         last = story.runs[-1]
@@ -297,13 +272,30 @@ class Oracle:
         reason = (headers["ferry.reason"] or b"").decode()
         if self._of_topic_before(group, stored):
             return
-        failed = stored.kind not in {Kind.OK, Kind.RETRIES} or self._reads_another_log(group, stored)
-        if not failed and reason not in REASONS_WITHOUT_FAILURE:
-            raise self._broken(f"END: {group} {stored} did not fail, and has a dead letter: {reason}")
+        if not self._reads_another_log(group, stored) and not self._explains(reason, group, stored, story):
+            raise self._broken(f"END: {group} {stored} has a dead letter without that reason: {reason}")
         causes = self._redis_lost, self._dropped[group, stored.partition], self._handover[group]
         if story.dead != NEVER and max(*causes, story.letter_unconfirmed) < story.letter_asked_for:
             raise self._broken(f"END: {group} {stored} has two dead letters, and nobody crashed in between")
         story.dead, story.letter_asked_for = next(self._moments), self._looked[Actor.current().name]
+
+    def _explains(self, reason: str, group: str, stored: Stored, story: Story) -> bool:
+        since = self._begun(group, stored, story)
+        match reason:
+            case "poison":
+                starts = self._starts[(group, stored.partition), str(stored.offset)].values()
+                return sum(moment > since for moment in starts) >= MAX_STARTS
+            case "never-acknowledged":
+                return sum(moment > since for moment in story.pushes) >= MAX_DELIVERIES
+            case "record-gone":
+                return not self._logs.holds(stored)
+        ran = stored.kind is Kind.INVALID or bool(story.runs)
+        return ran and OWN_REASONS.get(stored.kind) == reason
+
+    def _begun(self, group: str, stored: Stored, story: Story) -> int:
+        """When starts and copies were last counted from 0, as far as Redis can't have forgotten that."""
+        begun = max(self._dropped[group, stored.partition], story.retried)
+        return begun if begun > self._redis_lost else NEVER
 
     def letter_lost(self, value: bytes | None, headers: Mapping[str, bytes | None]) -> None:
         """Nobody knows whether a dead letter is in Kafka."""
@@ -333,9 +325,12 @@ class Oracle:
         if ours and ours.topic_id != self._logs.topic_id:
             # It speaks of the topic before; the next acquisition reads that from it.
             return
+        # What an earlier owner commits late is right for what it had queued itself.
+        is_owner = ours is not None and ours.epoch == self._epochs.get((group, place.partition))
         for stored in self._records(place):
             story = self._story(group, stored)
-            if stored.offset < new.offset and self._logs.holds(stored) and not (story.ended or story.skipped):
+            ended = story.settled if is_owner else story.ended
+            if stored.offset < new.offset and self._logs.holds(stored) and not (ended or story.skipped):
                 raise self._broken(f"COMMIT: {group} {place} is at {new}, and {stored} has not ended")
         if ours:
             self._operator.pop((group, place.partition), None)

@@ -62,9 +62,18 @@ class Transport:
         replies: Any = self.server.lrange(QUEUE, 0, -1)
         return Counter(replies)
 
-    def refresh(self) -> None:
-        """After a step that is no push."""
+    def adopt(self) -> None:
+        """Take what the queue holds for what it is to hold: a server has lost or found messages."""
         self.queued = self.look()
+
+    def _has_moved(self, *, taken: bytes | None = None, put_back: str | None = None) -> None:
+        """Assert that nobody but the consumers, who are watched, and this step has changed the queue."""
+        expected = self.queued.copy()
+        expected.subtract([taken] if taken is not None else [])
+        expected.update([put_back.encode()] if put_back is not None else [])
+        present = self.look()
+        assert {raw: count for raw, count in expected.items() if count} == present, "a change that nobody has made"
+        self.queued = present
 
     def new_in_queue(self) -> list[Copy]:
         """What was pushed since the last look."""
@@ -77,7 +86,7 @@ class Transport:
     def take(self) -> Copy | None:
         """BRPOP: from now on the copy is in its taker's hands alone."""
         reply: Any = self.server.rpop(QUEUE)
-        self.refresh()
+        self._has_moved(taken=reply)
         if reply is None:
             return None
         copy = Copy(reply)
@@ -105,13 +114,15 @@ class Transport:
         """Back into the queue, marked; nothing where somebody else has restored or acknowledged it."""
         held: Any = self.server.hget(UNACKED, tag)
         self.acknowledge(tag)
+        raw = None
         if held:
             message = loads(held.decode())[0]
             message["headers"]["redelivered"] = True
             message["properties"]["delivery_info"]["redelivered"] = True
             push = self.server.lpush if leftmost else self.server.rpush
-            push(QUEUE, dumps(message))
-        self.refresh()
+            raw = dumps(message)
+            push(QUEUE, raw)
+        self._has_moved(put_back=raw)
 
     def restore_held_since(self, limit_ms: int) -> int:
         """What any worker does now and then for those that hold a copy past the visibility timeout."""
@@ -128,6 +139,11 @@ class Transport:
             pipeline.delete(QUEUE)
             pipeline.rpush(QUEUE, *order(messages))
             pipeline.execute()
+
+    def held(self) -> list[str]:
+        """The tags of what workers have taken and neither acknowledged nor handed back."""
+        tags: Any = self.server.hkeys(UNACKED)
+        return [tag.decode() for tag in tags]
 
     def has(self, tag: str) -> bool:
         """Whether a copy with this tag waits or is held."""

@@ -288,7 +288,7 @@ class System:
         self._redis_changed()
 
     def _redis_changed(self) -> None:
-        self.transport.refresh()
+        self.transport.adopt()
         self.oracle.redis_lost()
 
     def restore_invisible(self) -> None:

@@ -221,6 +221,60 @@ def test_an_entry_stays_until_its_dead_letter_is_written(system: System) -> None
     assert system.oracle.letters == 2
 
 
+def test_a_dispatch_whose_reply_is_lost_is_not_repeated(system: System) -> None:
+    """It is sent again, and found to have happened."""
+    system.produce(0, Kind.OK, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1, Fate.REPLY_LOST)
+    system.drain()
+    assert system.oracle.pushes == 2
+
+
+def test_a_copy_of_what_is_done_does_not_run(system: System) -> None:
+    """Its worker died between recording the end and acknowledging the message, which comes back."""
+    system.produce(0, Kind.OK, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    go_until(system, "worker 1", "acknowledge")
+    system.go("worker 1", 1, Fate.KILLED_BEFORE)
+    (tag,) = system.transport.held()
+    system.transport.restore(tag)
+    go_until(system, "worker 2", "acknowledge")
+    assert system.oracle.runs == 1
+    system.drain()
+    assert system.oracle.runs == 2
+
+
+def test_a_copy_that_comes_back_while_its_task_runs_does_not_run(system: System) -> None:
+    """The transport has handed it out twice; the claim still holds."""
+    system.produce(0, Kind.OK, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    go_until(system, "worker 1", "work")
+    (tag,) = system.transport.held()
+    system.transport.restore(tag)
+    for _ in range(20):
+        system.go("worker 2", 1)
+    assert system.oracle.runs == 1
+    system.drain()
+    assert system.oracle.runs == 2
+
+
+def test_what_was_done_and_not_committed_runs_again_after_a_loss(system: System) -> None:
+    """Nothing but the ledger knew that it was done; the commit waits for its second end."""
+    system.produce(0, Kind.OK, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    go_until(system, "worker 1", "acknowledge")
+    system.flush()
+    for _ in range(20):
+        system.clock.advance(100)
+        system.go("consumer A", 8)
+    assert (system.oracle.pushes, system.coordinators["ferry"].committed[PLACE].offset) == (2, 0)
+    system.drain()
+    assert system.oracle.runs == 2 + 1
+
+
 def test_a_message_that_is_put_into_the_queue_twice_is_noticed(system: System) -> None:
     """The oracle is no ornament: a second copy that nothing explains breaks the promise."""
     system.produce(0, Kind.OK, 0)
@@ -231,6 +285,17 @@ def test_a_message_that_is_put_into_the_queue_twice_is_noticed(system: System) -
     system.produce(0, Kind.OK, 0)
     with pytest.raises(Broken, match="DISPATCH"):
         system.drain()
+
+
+def test_a_message_that_nobody_has_queued_is_noticed_by_its_taker(system: System) -> None:
+    """Only consumers put messages into the queue, and each of their calls is looked at."""
+    system.produce(0, Kind.OK, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    system.transport.server.lpush("celery", next(iter(system.transport.look())))
+    go_until(system, "worker 1", "BRPOP")
+    with pytest.raises(AssertionError, match="a change that nobody has made"):
+        system.go("worker 1", 1)
 
 
 def test_a_record_that_nobody_runs_is_noticed(system: System) -> None:
