@@ -160,6 +160,8 @@ def _nobody_knew(evidence: Evidence, takeovers: Sequence[Takeover], before: Push
 
 
 def _ledgers_that_lack_something(evidence: Evidence, counts: FerryCounts) -> Iterator[str]:
+    if unknown := sorted({place_of(task_id).partition for task_id in evidence.log} - counts.ledgers.keys()):
+        yield f"ferry status does not tell of partitions {some(unknown)}"
     for partition, ledger in sorted(counts.ledgers.items()):
         since = max(
             (

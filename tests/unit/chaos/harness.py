@@ -2,7 +2,7 @@
 
 from tests.chaos.drain import Drained
 from tests.chaos.effects import Effect
-from tests.chaos.ferry_counts import FerryCounts
+from tests.chaos.ferry_counts import FerryCounts, LedgerCount
 from tests.chaos.injection import FaultRecord
 from tests.chaos.load import Sent
 from tests.chaos.oracle.remains import must_remain
@@ -10,7 +10,8 @@ from tests.chaos.outcome import Run
 from tests.chaos.ticks import SENDING, Tick
 
 LOAD_ENDED, DRAINED_AT = 200.0, 210.0
-NO_COUNTS = FerryCounts((), (), (), {})
+#: No lines; and ledgers that have counted more than enough.
+NO_COUNTS = FerryCounts((), (), (), {0: LedgerCount(1_000, 1_000)})
 
 
 def fault(

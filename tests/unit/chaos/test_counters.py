@@ -141,3 +141,8 @@ def test_the_status_has_what_the_consumers_told() -> None:
     assert "ferry status says 11 rewound, and consumers told of 12" in wrong(story, ledger(0, 11, *takeovers))[0]
     assert wrong(replace(story, effects=[LOST]), ledger(0, 5, *takeovers)) == []
     assert wrong(replace(story, effects=[LOST]), ledger(0, 4, *takeovers)) != []
+
+
+def test_the_status_must_tell_of_each_partition() -> None:
+    """One of which nothing is told can lack nothing."""
+    assert wrong(Story().push(1.0), replace(NO_COUNTS, ledgers={})) == ["ferry status does not tell of partitions 0"]
