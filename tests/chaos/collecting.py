@@ -1,4 +1,4 @@
-"""Everything that a run left behind, gathered once it has drained: files, Kafka's topics, the consumers' logs."""
+"""What only running processes can tell of a run that has drained, gathered into its folder: Kafka's topics."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, TopicPartition
 
-from tests.chaos.effects import History
-from tests.chaos.evidence import DeadLetter, Evidence
-from tests.chaos.evidence_files import read_acquisitions, read_executions, read_pushes, read_redeliveries, read_takes
-from tests.chaos.messages import behaviour_of
-from tests.chaos.observation import PUSHES_FILE
+from tests.chaos.evidence import DeadLetter
+from tests.chaos.kept import keep, keep_processes, read_evidence
 from tests.chaos.routes import TOPIC
-from tests.chaos.tasks import EXECUTIONS_FILE
 from tests.support.kafka_records import end_offsets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from confluent_kafka import Message
 
+    from tests.chaos.evidence import Evidence
     from tests.chaos.injection import FaultRecord
     from tests.chaos.system import System
 
@@ -31,25 +27,15 @@ _READ_SECONDS = 60.0
 
 def collect(system: System, faults: Sequence[FaultRecord]) -> Evidence:
     """Read it all. The observer and Ferry's processes may have ended; Kafka must run."""
-    consumers = [line for service in system.consumers for path in service.logs for line in _lines(path)]
     servers = system.kafka.bootstrap_servers
-    return Evidence(
-        log={
-            f"{TOPIC}-{m.partition()}-{m.offset()}": behaviour_of(m.value() or b"") for m in _messages(servers, TOPIC)
-        },
-        pushes=read_pushes(_lines(system.directory / PUSHES_FILE)),
-        takes=read_takes(_lines(system.directory / PUSHES_FILE)),
-        executions=read_executions(_lines(system.directory / EXECUTIONS_FILE)),
-        dead_letters=[_dead_letter(message) for message in _messages(servers, _DEAD_LETTERS)],
-        acquisitions=read_acquisitions(consumers),
-        redeliveries=read_redeliveries(consumers),
-        history=History(tuple(effect for fault in faults for effect in fault.effects)),
+    values = {f"{TOPIC}-{m.partition()}-{m.offset()}": m.value() or b"" for m in _messages(servers, TOPIC)}
+    letters = [_dead_letter(message) for message in _messages(servers, _DEAD_LETTERS)]
+    keep(system.directory, values, letters, [effect for fault in faults for effect in fault.effects])
+    keep_processes(
+        system.directory,
+        {process.log_path.name: process.pid for service in system.consumers for process in service.processes},
     )
-
-
-def _lines(path: Path) -> Iterator[str]:
-    with path.open(errors="replace") as file:
-        yield from file
+    return read_evidence(system.directory)
 
 
 def _dead_letter(message: Message) -> DeadLetter:
@@ -57,8 +43,8 @@ def _dead_letter(message: Message) -> DeadLetter:
     headers = {name: _text(value) for name, value in given} if isinstance(given, list) else {}
     kind, timestamp_ms = message.timestamp()
     assert kind != TIMESTAMP_NOT_AVAILABLE
-    origin = f"{TOPIC}-{headers['x-original-partition']}-{headers['x-original-offset']}"
-    return DeadLetter(origin, timestamp_ms / 1000, headers["ferry.reason"])
+    origin = f"{headers['x-original-topic']}-{headers['x-original-partition']}-{headers['x-original-offset']}"
+    return DeadLetter(origin, timestamp_ms / 1000, headers["ferry.reason"], headers["ferry.task-id"], message.value())
 
 
 def _text(value: str | bytes | None) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+#: Between the server's clock, as MONITOR tells it, and the harness' own.
+_CLOCK_SECONDS = 0.05
 
 
 class Part(StrEnum):
@@ -89,6 +92,10 @@ class History:
 
     effects: tuple[Effect, ...]
 
+    def narrowed(self, losses: Sequence[float]) -> History:
+        """The same, where losses of Valkey end at the moment at which it was seen emptied, or started again."""
+        return History(tuple(_narrowed(effect, losses) if _is_whole(effect) else effect for effect in self.effects))
+
     def touching(
         self, kinds: type[Effect] | tuple[type[Effect], ...], parts: set[Part], start: float, end: float
     ) -> Effect | None:
@@ -129,3 +136,12 @@ class History:
             ):
                 return effect
         return None
+
+
+def _is_whole(effect: Effect) -> bool:
+    return isinstance(effect, Forgot) and effect.partition is None
+
+
+def _narrowed(effect: Effect, losses: Sequence[float]) -> Effect:
+    within = [at for at in losses if effect.at - _CLOCK_SECONDS <= at <= effect.until + _CLOCK_SECONDS]
+    return replace(effect, until=max(within)) if within else effect

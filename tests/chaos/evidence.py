@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
+from tests.chaos.messages import Behaviour, behaviour_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from tests.chaos.commits import Commits
+    from tests.chaos.copies import Step
     from tests.chaos.effects import History
-    from tests.chaos.messages import Behaviour
     from tests.chaos.monitor_lines import Push
 
 
@@ -30,11 +33,16 @@ def place_of(task_id: str) -> Place:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One run of the task. `how` it ended is None where its process ended first; then so is `ended`."""
+    """One run of the task. `how` it ended is None where its process ended first; then so is `ended`.
+
+    `serial` is that of the message that it was given; `worker_pid` the process that started its process.
+    """
 
     task_id: str
     tag: str
+    serial: int
     pid: int
+    worker_pid: int
     started: float
     ended: float | None = None
     how: str | None = None
@@ -42,11 +50,16 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record of the dead-letter topic, at the time that Kafka has for it."""
+    """A record of the dead-letter topic, at the time that Kafka has for it.
+
+    `task_id` is made of the place that its headers name as its origin; `named` is the id in its own header.
+    """
 
     task_id: str
     at: float
     reason: str
+    named: str
+    value: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +80,38 @@ class RedeliveryLine:
     task_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class LetterLine:
+    """A consumer's line: the process `pid` has handed a dead letter to Kafka's client."""
+
+    at: float
+    task_id: str
+    pid: int
+
+
 @dataclass(frozen=True)
 class Evidence:
     """All that a verdict is based on.
 
-    `log` is the topic as a plain consumer read it at the end; `takes` tells by delivery tag when workers took a copy.
+    `values` is the topic as a plain consumer read it at the end, by task id; `copies` tells by delivery tag what
+    happened to the copies of each task that was queued more than once.
     """
 
-    log: Mapping[str, Behaviour]
+    values: Mapping[str, bytes]
     pushes: Sequence[Push]
-    takes: Mapping[str, Sequence[float]]
+    copies: Mapping[str, Sequence[Step]]
     executions: Sequence[Execution]
     dead_letters: Sequence[DeadLetter]
     acquisitions: Sequence[Acquisition]
     redeliveries: Sequence[RedeliveryLine]
+    letter_lines: Sequence[LetterLine]
+    commits: Commits
     history: History
+
+    @cached_property
+    def log(self) -> Mapping[str, Behaviour]:
+        """What each message of the topic asks for."""
+        return {task_id: behaviour_of(value) for task_id, value in self.values.items()}
 
     @cached_property
     def pushes_of(self) -> Mapping[str, Sequence[Push]]:
@@ -97,6 +127,11 @@ class Evidence:
     def dead_letters_of(self) -> Mapping[str, Sequence[DeadLetter]]:
         """The dead letters of each id, oldest first."""
         return _by_id(self.dead_letters, lambda letter: letter.at)
+
+    @cached_property
+    def letter_lines_of(self) -> Mapping[str, Sequence[LetterLine]]:
+        """What the consumers said of the dead letters of each id, oldest first."""
+        return _by_id(self.letter_lines, lambda line: line.at)
 
     @cached_property
     def redelivered_at(self) -> Mapping[str, Sequence[float]]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tests.chaos.evidence import Acquisition, Execution, RedeliveryLine
+from tests.chaos.evidence import Acquisition, Execution, LetterLine, RedeliveryLine
 from tests.chaos.monitor_lines import Cause, Push, first_cause
-from tests.chaos.observer import ATTACHED, DETACHED, FOUND, PUSHED, TAKEN
+from tests.chaos.observer import ATTACHED, DETACHED, EMPTIED, FOUND, PUSHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 STARTED = "started"
+_DEAD_LETTER = "dead letter: "
 _REDELIVERED = "queued again"
 
 
@@ -24,16 +26,16 @@ def read_executions(lines: Iterable[str]) -> list[Execution]:
     running: dict[tuple[str, str], Execution] = {}
     over: list[Execution] = []
     for line in lines:
-        what, at, task_id, tag, pid = line.rstrip("\n").split("\t")
+        what, at, task_id, tag, serial, pid, worker = line.rstrip("\n").split("\t")
         before = running.pop((tag, pid), None)
         if what == STARTED:
             if before is not None:
                 over.append(before)
-            running[tag, pid] = Execution(task_id, tag, int(pid), float(at))
+            running[tag, pid] = Execution(task_id, tag, int(serial), int(pid), int(worker), float(at))
         elif before is None:
             raise ValueError(f"an execution ended that had not started: {line!r}")
         else:
-            over.append(Execution(task_id, tag, int(pid), before.started, float(at), what))
+            over.append(replace(before, ended=float(at), how=what))
     return sorted([*over, *running.values()], key=lambda execution: execution.started)
 
 
@@ -49,7 +51,7 @@ def read_pushes(lines: Iterable[str]) -> list[Push]:
             pushes.append(Push(float(at), Cause(cause), task_id, tag))
             seen.add(tag)
         elif what == FOUND and fields[2] not in seen:
-            _, task_id, tag = fields
+            _, task_id, tag, _ = fields
             pushes.append(Push(ended, first_cause(tag), task_id, tag))
             seen.add(tag)
         elif what == DETACHED:
@@ -57,14 +59,17 @@ def read_pushes(lines: Iterable[str]) -> list[Push]:
     return pushes
 
 
-def read_takes(lines: Iterable[str]) -> dict[str, list[float]]:
-    """Read when the observer saw workers take copies, by delivery tag."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for line in lines:
-        if line.startswith(TAKEN):
-            _, at, tag = line.rstrip("\n").split("\t")
-            found[tag].append(float(at))
-    return found
+def repeated_ids(pushes: Iterable[Push], executions: Iterable[Execution]) -> set[str]:
+    """The tasks that were queued more than once, or of which a copy was executed that nobody saw queued."""
+    counts = Counter(push.task_id for push in pushes)
+    seen = {push.tag for push in pushes}
+    unseen = {run.task_id for run in executions if run.tag not in seen}
+    return unseen | {task_id for task_id, count in counts.items() if count > 1}
+
+
+def read_losses(lines: Iterable[str]) -> list[float]:
+    """When the server had been emptied, or started with what it had on disk."""
+    return [float(line.split("\t")[1]) for line in lines if line.startswith((ATTACHED, EMPTIED))]
 
 
 def read_attachments(lines: Iterable[str]) -> list[str]:
@@ -87,6 +92,15 @@ def read_redeliveries(lines: Iterable[str]) -> list[RedeliveryLine]:
         RedeliveryLine(_time(line), line["task_id"])
         for line in _json_lines(lines)
         if _REDELIVERED in line["message"] and line.get("task_id", "-") != "-"
+    ]
+
+
+def read_letter_lines(lines: Iterable[str], pid: int) -> list[LetterLine]:
+    """Read, from the JSON log of the consumer with that process, of which tasks it wrote dead letters."""
+    return [
+        LetterLine(_time(line), line["task_id"], pid)
+        for line in _json_lines(lines)
+        if line["message"].startswith(_DEAD_LETTER)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,9 @@ _OF = 10_000
 _BROKEN = ("%d is no JSON", '{"serial": %d}', '{"serial": %d, "behaviour": "ordinary", "serial": "x"}', "[%d]")
 
 
+_VALID = re.compile(rb'\{"serial": (\d+), "behaviour": "[a-z]+"\}')
+
+
 class ChaosMessage(BaseModel):
     """A message of the load; `serial` counts from 0."""
 
@@ -74,3 +78,9 @@ def behaviour_of(value: bytes) -> Behaviour:
         if value.endswith(b'"behaviour": "%s"}' % behaviour.encode()):
             return behaviour
     return Behaviour.INVALID
+
+
+def serial_of(value: bytes) -> int | None:
+    """The serial of a message that was read back; None where it is invalid."""
+    match = _VALID.fullmatch(value)
+    return int(match[1]) if match else None

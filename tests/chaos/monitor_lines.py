@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +43,14 @@ class Push:
 
 
 _PREFIX = re.compile(rb"\+(\d+\.\d+) \[\d+ ([^\]]*)\] ")
-_TAKEN = re.compile(rb'\+(\d+\.\d+) \[\d+ [^\]]*\] "HSET" "unacked" "([^"\\]*)" ')
+_UNACKED_CHANGE = re.compile(rb'\+(\d+\.\d+) \[\d+ [^\]]*\] "(HSET|HDEL)" "unacked" "([^"\\]*)"')
 _WORD = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _ESCAPE = re.compile(rb"\\(x[0-9a-f]{2}|.)", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b", b"\\": b"\\", b'"': b'"'}
 _CAUSES = {"dispatch": Cause.DISPATCH, "enqueue": Cause.RETRY, "redeliver": Cause.REDELIVERY}
 _PUSHES = (b'] "LPUSH" ', b'] "RPUSH" ')
+_UNACKED = (b'] "HSET" "unacked" ', b'] "HDEL" "unacked" ')
+_FLUSHALL = b'] "FLUSHALL"'
 _SCRIPTS = (b'] "EVALSHA" ', b'] "EVAL" ')
 #: Time, database and a client's address take fewer bytes than this.
 _PREFIX_BYTES = 160
@@ -75,17 +77,26 @@ def _original(match: re.Match[bytes]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
-    """One copy noted in kombu's `unacked`: a worker has it."""
+class UnackedChange:
+    """One copy noted in kombu's `unacked`, because a worker has it, or (`taken` false) removed from there."""
 
     at: float
+    taken: bool
     tag: str
 
 
-def take_of(line: bytes) -> Take | None:
-    """Read the line with which a worker notes what it took; None for any other."""
-    match = _TAKEN.match(line)
-    return Take(float(match[1]), match[2].decode()) if match else None
+def unacked_change_of(line: bytes) -> UnackedChange | None:
+    """Read the line with which a worker or a script changes `unacked`; None for any other."""
+    if not any(mark in line[:_PREFIX_BYTES] for mark in _UNACKED):
+        return None
+    match = _UNACKED_CHANGE.match(line)
+    return UnackedChange(float(match[1]), match[2] == b"HSET", match[3].decode()) if match else None
+
+
+def emptied_at(line: bytes) -> float | None:
+    """When the line's command emptied the server; None for any other command."""
+    match = _PREFIX.match(line) if _FLUSHALL in line[:_PREFIX_BYTES] else None
+    return float(match[1]) if match else None
 
 
 class PushReader:
@@ -128,9 +139,36 @@ def identity_of(message: Mapping[str, Any]) -> tuple[str, str]:
     return properties["correlation_id"], properties["delivery_tag"]
 
 
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A delivery tag taken apart: ledger/task id/epoch.attempt.copy."""
+
+    ledger: str
+    task_id: str
+    epoch: int
+    attempt: int
+    copy: int
+
+    @classmethod
+    def of(cls, tag: str) -> Tag:
+        """Raises ValueError where it isn't one of Ferry's."""
+        ledger, task_id, numbers = tag.rsplit("/", 2)
+        epoch, attempt, copy = map(int, numbers.split("."))
+        return cls(ledger, task_id, epoch, attempt, copy)
+
+    def __str__(self) -> str:
+        return f"{self.ledger}/{self.task_id}/{self.epoch}.{self.attempt}.{self.copy}"
+
+
+def copy_before(tag: str) -> str | None:
+    """The tag of the copy that this one replaces; None for the first of a token."""
+    parts = Tag.of(tag)
+    return str(replace(parts, copy=parts.copy - 1)) if parts.copy > 1 else None
+
+
 def first_cause(tag: str) -> Cause:
     """Who queued a copy for the first time, as its tag (ledger/task id/epoch.attempt.copy) tells."""
-    _, attempt, copy = tag.rpartition("/")[2].split(".")
-    if copy != "1":
+    parts = Tag.of(tag)
+    if parts.copy != 1:
         return Cause.REDELIVERY
-    return Cause.DISPATCH if attempt == "1" else Cause.RETRY
+    return Cause.DISPATCH if parts.attempt == 1 else Cause.RETRY

@@ -91,7 +91,7 @@ class Progress:
                 if fields[3] not in self._ended:
                     self._open.add(fields[3])
         for line in self._executions.new_lines():
-            what, _, task_id, _, _ = line.split("\t")
+            what, _, task_id, *_ = line.split("\t")
             self.executions += what == "started"
             if what in _ENDINGS:
                 self._ended.add(task_id)

@@ -2,8 +2,9 @@
 
 `python -m tests.chaos.observer SOCKET QUEUE FILE`: attaches MONITOR to the unix socket, again after every restart of
 the server, until its standard input ends; prints the server's run id each time. Lines of the file, separated by tabs:
-`attached`, time, run id; `found`, time, task id, delivery tag: what queue and `unacked` hold before the port opens;
-`pushed`, time, cause, task id, delivery tag; `taken`, time, delivery tag: a worker has it; `detached`, time.
+`attached`, time, run id; `found`, time, task id, delivery tag, `queue` or `unacked`: what these hold before the port
+opens; `pushed`, time, cause, task id, delivery tag; `taken`, time, delivery tag: noted in `unacked`, a worker has it;
+`removed`, time, delivery tag: no longer in `unacked`; `emptied`, time: FLUSHALL; `detached`, time.
 
 `found` is for what a killed server has taken and on disk, and had not yet sent here: a few milliseconds' worth.
 """
@@ -21,14 +22,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 import orjson
 import redis
 
-from tests.chaos.monitor_lines import PushReader, identity_of, take_of
+from tests.chaos.monitor_lines import PushReader, emptied_at, identity_of, unacked_change_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tests.chaos.monitor_lines import Push
-
-ATTACHED, FOUND, PUSHED, TAKEN, DETACHED = "attached", "found", "pushed", "taken", "detached"
+ATTACHED, FOUND, PUSHED, DETACHED = "attached", "found", "pushed", "detached"
+TAKEN, REMOVED, EMPTIED = "taken", "removed", "emptied"
+#: Where a copy was found.
+IN_QUEUE, IN_UNACKED = "queue", "unacked"
 
 _CHUNK_BYTES = 1 << 20
 _RETRY_SECONDS = 0.02
@@ -47,32 +49,35 @@ def main(socket_path: Path, queue: str, notes_path: Path) -> None:
 def _observe(socket_path: Path, queue: str, notes: TextIO) -> None:
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
         connection.connect(str(socket_path))
-        run_id, messages = _present(socket_path, queue)
+        run_id, copies = _present(socket_path, queue)
         connection.sendall(b"MONITOR\r\n")
         if (answer := _receive_line(connection)) != b"+OK\r\n":
             raise OSError(f"MONITOR was answered by {answer!r}")
         now = f"{time.time():.6f}"
         notes.write(f"{ATTACHED}\t{now}\t{run_id}\n")
-        notes.writelines(f"{FOUND}\t{now}\t{task_id}\t{tag}\n" for task_id, tag in map(identity_of, messages))
+        notes.writelines(f"{FOUND}\t{now}\t{task_id}\t{tag}\t{where}\n" for (task_id, tag), where in copies)
         notes.flush()
         print(run_id, flush=True)
         reader = PushReader(queue)
         for lines in _chunks_of_lines(connection):
             for line in lines:
-                notes.writelines(map(_note, reader.read(line)))
-                if take := take_of(line):
-                    notes.write(f"{TAKEN}\t{take.at:.6f}\t{take.tag}\n")
+                notes.writelines(_noted(reader, line))
             notes.flush()
         notes.write(f"{DETACHED}\t{time.time():.6f}\n")
         notes.flush()
 
 
-def _note(push: Push) -> str:
-    return f"{PUSHED}\t{push.at:.6f}\t{push.cause}\t{push.task_id}\t{push.tag}\n"
+def _noted(reader: PushReader, line: bytes) -> Iterator[str]:
+    for push in reader.read(line):
+        yield f"{PUSHED}\t{push.at:.6f}\t{push.cause}\t{push.task_id}\t{push.tag}\n"
+    if change := unacked_change_of(line):
+        yield f"{TAKEN if change.taken else REMOVED}\t{change.at:.6f}\t{change.tag}\n"
+    elif (emptied := emptied_at(line)) is not None:
+        yield f"{EMPTIED}\t{emptied:.6f}\n"
 
 
-def _present(socket_path: Path, queue: str) -> tuple[str, list[Mapping[str, Any]]]:
-    """The server's run id, and the messages that wait or are taken; nothing changes them before the port opens."""
+def _present(socket_path: Path, queue: str) -> tuple[str, list[tuple[tuple[str, str], str]]]:
+    """The server's run id, and the copies that wait or are taken; nothing changes them before the port opens."""
     with redis.Redis(unix_socket_path=str(socket_path)) as client:
         try:
             run_id = client.info("server")["run_id"]
@@ -80,10 +85,12 @@ def _present(socket_path: Path, queue: str) -> tuple[str, list[Mapping[str, Any]
             taken: Any = client.hvals("unacked")
         except redis.RedisError as error:
             raise OSError("the server is not ready") from error
-    messages = [orjson.loads(message) for message in waiting]
+    messages: list[Mapping[str, Any]] = [orjson.loads(message) for message in waiting]
     # kombu keeps [message, exchange, routing key]; other queues' messages are taken too.
     kept = [orjson.loads(item) for item in taken]
-    return run_id, messages + [message for message, _, routing_key in kept if routing_key == queue]
+    held = [message for message, _, routing_key in kept if routing_key == queue]
+    copies = [(identity_of(message), IN_QUEUE) for message in messages]
+    return run_id, copies + [(identity_of(message), IN_UNACKED) for message in held]
 
 
 def _receive_line(connection: socket.socket) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.chaos.collecting import collect
+from tests.chaos.commits import CommitSampler
 from tests.chaos.drain import drain, keys_left
 from tests.chaos.evidence_files import read_attachments
 from tests.chaos.ferry_counts import ferry_counts
@@ -16,7 +17,7 @@ from tests.chaos.load import Load
 from tests.chaos.observation import PUSHES_FILE
 from tests.chaos.outcome import Run
 from tests.chaos.routes import TOPIC
-from tests.chaos.system import System
+from tests.chaos.system import GROUP, System
 from tests.chaos.ticks import TICKS_FILE, read_ticks
 from tests.support.kafka_records import end_offsets
 
@@ -67,7 +68,7 @@ def carry_out(
         display.tell(f"all is up; {len(faults)} faults, {task.rate} messages a second, for {task.seconds:g} s")
         load = Load(system.kafka.bootstrap_servers, values, task.rate, task.seconds)
         display.follow(lambda: _state(system, load))
-        with watched(system):
+        with watched(system), CommitSampler(system.kafka.bootstrap_servers, GROUP, TOPIC, task.directory):
             load.start()
             records = injector.run(lambda: load.running)
             load.finish()

@@ -1,7 +1,8 @@
 """The task of the chaos runs. What it did it appends to a file of its own, whatever Ferry believes.
 
-`CHAOS_DIRECTORY` names the folder. A line is written by one `write` in append mode, so lines of several processes
-never mix, and what is written outlives the process.
+`CHAOS_DIRECTORY` names the folder. Fields of a line, separated by tabs: what happened, time, task id, delivery tag,
+the message's serial, the process, its worker's process. A line is written by one `write` in append mode, so lines of
+several processes never mix, and what is written outlives the process.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def chaos(self: Any, message: ChaosMessage) -> None:
     """Behave as the message says."""
     request = self.request
     ferry = request.get("ferry")
-    copy = f"{request.id}\t{ferry['ledger']}/{request.id}/{ferry['token']}.{ferry['copy']}"
+    tag = f"{ferry['ledger']}/{request.id}/{ferry['token']}.{ferry['copy']}"
+    copy = f"{request.id}\t{tag}\t{message.serial}"
     _tell("started", copy)
     match message.behaviour:
         case Behaviour.RETRIES if request.retries == 0:
@@ -50,7 +52,8 @@ def chaos(self: Any, message: ChaosMessage) -> None:
 
 
 def _tell(what: str, copy: str) -> None:
-    os.write(_file(os.getpid()), f"{what}\t{time.time():.6f}\t{copy}\t{os.getpid()}\n".encode())
+    line = f"{what}\t{time.time():.6f}\t{copy}\t{os.getpid()}\t{os.getppid()}\n"
+    os.write(_file(os.getpid()), line.encode())
 
 
 @cache

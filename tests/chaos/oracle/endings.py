@@ -7,19 +7,24 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from tests.chaos.effects import Away, Effect, Forgot, Part
+from tests.chaos.effects import Away, Effect, Held, Killed, Left, Part, Rewound
 from tests.chaos.evidence import place_of
 from tests.chaos.messages import Behaviour
+from tests.chaos.oracle.contents import wrong_contents
+from tests.chaos.oracle.deaths import why_dead
 from tests.chaos.oracle.explanation import Explanation, Repeat
+from tests.chaos.oracle.losses import lost_with_redis
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from tests.chaos.evidence import DeadLetter, Evidence
+    from tests.chaos.evidence import DeadLetter, Evidence, Execution
 
-_WORKERS_AND_REDIS = {Part.WORKER, Part.WORKER_CHILD, Part.VALKEY}
-_MUST_DIE = {Behaviour.INVALID: "invalid", Behaviour.RAISES: "ValueError"}
+#: From a dead letter to its record in the ledger, on a busy machine.
 _SLACK_SECONDS = 5.0
+#: A session's timeout, and a rebalance on a busy machine.
+TAKEOVER_SECONDS = 20.0
+_BEHIND_ACQUISITIONS = {Part.CONSUMER, Part.KAFKA, Part.VALKEY, Part.NETWORK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,52 +55,81 @@ def accounts(evidence: Evidence) -> list[Account]:
 
 
 def wrong_endings(evidence: Evidence) -> Iterator[Repeat]:
-    """What ended as its message did not ask for: a valid one dead, a broken one done, one that Kafka never had."""
-    for task_id in evidence.executions_of:
+    """What ended as its message did not ask for: a valid one dead, a broken one done, or another message's content.
+
+    A dead letter that a fault explains is told, too, with its fault.
+    """
+    yield from wrong_contents(evidence)
+    for task_id, runs in evidence.executions_of.items():
         behaviour = evidence.log.get(task_id)
         if behaviour is None or behaviour is Behaviour.INVALID:
-            yield Repeat(
-                "executed, though not a valid message", task_id, evidence.executions_of[task_id][0].started, None
-            )
-    for task_id, letters in evidence.dead_letters_of.items():
-        letter = letters[0]
-        explanation = _why_dead(evidence, task_id, letter)
+            yield Repeat("executed, though not a valid message", task_id, runs[0].started, None)
+        elif wrong := next((run for run in runs if run.how and not _may_end(behaviour, runs, run)), None):
+            yield Repeat(f"{wrong.how}, though the message {behaviour}", task_id, wrong.started, None)
+    for letter in evidence.dead_letters:
+        explanation = why_dead(evidence, letter)
         if explanation is None or explanation.fault is not None:
-            yield Repeat(f"dead letter: {letter.reason}", task_id, letter.at, explanation)
+            yield Repeat(f"dead letter: {letter.reason}", letter.task_id, letter.at, explanation)
 
 
-def _why_dead(evidence: Evidence, task_id: str, letter: DeadLetter) -> Explanation | None:
-    behaviour = evidence.log.get(task_id)
-    if behaviour in {Behaviour.INVALID, Behaviour.RAISES, Behaviour.HANGS}:
-        return Explanation(f"the message {behaviour}")
-    if behaviour is None or letter.reason in {"invalid", "ValueError"}:
-        return None
-    pushes = evidence.pushes_of.get(task_id, ())
-    begun = pushes[0].at if pushes else letter.at
-    effect = evidence.history.touching(Effect, _WORKERS_AND_REDIS, begun - 1.0, letter.at)
-    return Explanation(f"{letter.reason}, under a fault", effect.fault) if effect else None
+def _may_end(behaviour: Behaviour, runs: Sequence[Execution], run: Execution) -> bool:
+    """A task that raises is never done; what asks for a retry, ends its process or hangs first is done after that."""
+    earlier = [other for other in runs if other.started < run.started]
+    match behaviour, run.how:
+        case Behaviour.RAISES, how:
+            return how == "raised"
+        case Behaviour.RETRIES, "asked":
+            return True
+        case Behaviour.RETRIES, "done":
+            return any(other.how == "asked" for other in earlier)
+        case Behaviour.EXITS | Behaviour.HANGS, "done":
+            return any(other.how is None for other in earlier)
+        case _, how:
+            return how == "done"
 
 
 def repeated_dead_letters(evidence: Evidence) -> Iterator[Repeat]:
-    """Every dead letter of an id after its first: the consumer, Kafka or Redis had trouble in between."""
+    """Every dead letter of an id after its first: each needs a fault of its own, which hit the one that wrote it."""
     for task_id, letters in evidence.dead_letters_of.items():
-        partition, offset = place_of(task_id)
+        blamed: set[int] = set()
         for before, letter in pairwise(letters):
-            yield Repeat(
-                "dead letter", task_id, letter.at, _why_again(evidence, partition, offset, before.at, letter.at)
-            )
+            explanation = _why_again(evidence, before, letter, blamed)
+            if explanation and explanation.fault is not None:
+                blamed.add(explanation.fault)
+            yield Repeat("dead letter", task_id, letter.at, explanation)
 
 
-def _why_again(evidence: Evidence, partition: int, offset: int, before: float, again: float) -> Explanation | None:
-    history, start = evidence.history, before - _SLACK_SECONDS
-    if rewound := history.rewound(partition, offset, start, again):
-        return Explanation("rewound by an operator", rewound.fault)
-    if effect := history.touching(Forgot, {Part.VALKEY}, start, again):
-        return Explanation("its record was lost with Redis", effect.fault)
-    if effect := history.touching(Effect, {Part.CONSUMER}, start, again):
-        return Explanation("the consumer died, stood still or left before it was recorded", effect.fault)
-    if effect := history.touching(Away, {Part.VALKEY, Part.NETWORK, Part.KAFKA}, start, again):
-        return Explanation("a server was away before it was recorded", effect.fault)
-    if any(line.partition == partition and start <= line.at <= again for line in evidence.acquisitions):
-        return Explanation("the partition changed hands before it was recorded")
+def _why_again(evidence: Evidence, before: DeadLetter, letter: DeadLetter, blamed: set[int]) -> Explanation | None:
+    for cause, effect in _causes(evidence, before, letter):
+        if effect.fault not in blamed:
+            return Explanation(cause, effect.fault)
     return None
+
+
+def _causes(evidence: Evidence, before: DeadLetter, letter: DeadLetter) -> Iterator[tuple[str, Effect]]:
+    partition, offset = place_of(letter.task_id)
+    start, again = before.at - _SLACK_SECONDS, letter.at
+    writer = _writer(evidence, before)
+    for effect in evidence.history.effects:
+        match effect:
+            case Rewound() if effect.touches(start, again) and effect.offsets.get(partition, offset + 1) <= offset:
+                yield "rewound by an operator", effect
+            case Killed(pid=pid) | Held(pid=pid) | Left(pid=pid) if pid == writer and effect.touches(start, again):
+                yield "its consumer died, stood still or left before it was recorded", effect
+            case Away(part=Part.VALKEY | Part.NETWORK | Part.KAFKA) if effect.touches(
+                start, before.at + _SLACK_SECONDS
+            ):
+                yield "a server was away before it was recorded", effect
+    if forgot := lost_with_redis(evidence, letter.task_id, before.at, again):
+        yield "its record was lost with Redis", forgot
+    for line in evidence.acquisitions:
+        if line.partition == partition and start <= line.at <= again:
+            behind = evidence.history.touching(Effect, _BEHIND_ACQUISITIONS, line.at - TAKEOVER_SECONDS, line.at)
+            if behind:
+                yield "the partition changed hands before it was recorded", behind
+
+
+def _writer(evidence: Evidence, letter: DeadLetter) -> int | None:
+    """The process whose line is the nearest to the letter."""
+    lines = evidence.letter_lines_of.get(letter.task_id, ())
+    return min(lines, key=lambda line: abs(line.at - letter.at)).pid if lines else None

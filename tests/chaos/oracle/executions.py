@@ -5,11 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from tests.chaos.effects import Away, Held, Killed, Left, Part
+from tests.chaos.effects import Away, Forgot, Held, Killed, Left, Part
 from tests.chaos.evidence import place_of
 from tests.chaos.messages import Behaviour
+from tests.chaos.monitor_lines import Tag
 from tests.chaos.oracle.explanation import Explanation, Repeat
-from tests.chaos.oracle.losses import lost_with_redis
+from tests.chaos.oracle.losses import lost_with_redis, was_committed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,7 @@ def repeated_executions(evidence: Evidence, limits: Limits) -> Iterator[Repeat]:
 
 
 def _explained(evidence: Evidence, limits: Limits, before: Execution, run: Execution) -> Explanation | None:
-    if before.how == "asked":
+    if before.how == "asked" and _is_next_attempt(before, run):
         return Explanation("the task asked for a retry")
     return (
         _rewound_or_forgotten(evidence, before, run)
@@ -41,23 +42,34 @@ def _explained(evidence: Evidence, limits: Limits, before: Execution, run: Execu
     )
 
 
+def _is_next_attempt(before: Execution, run: Execution) -> bool:
+    asked, given = Tag.of(before.tag), Tag.of(run.tag)
+    same = (asked.ledger, asked.epoch) == (given.ledger, given.epoch)
+    return same and given.attempt == asked.attempt + 1
+
+
 def _rewound_or_forgotten(evidence: Evidence, before: Execution, run: Execution) -> Explanation | None:
     partition, offset = place_of(run.task_id)
     if rewound := evidence.history.rewound(partition, offset, before.started, run.started):
         return Explanation("rewound by an operator", rewound.fault)
     claimed = before.started - CLAIMING_SECONDS
     for learned, what in ((before.started, "claim"), (claimed, "claim"), (before.ended, "end")):
-        if learned is not None and (forgot := lost_with_redis(evidence, run.task_id, learned, run.started)):
+        if learned is not None and (forgot := _lost(evidence, run, learned)):
             return Explanation(f"the record of its {what} was lost with Redis", forgot.fault)
     return None
 
 
+def _lost(evidence: Evidence, run: Execution, learned: float) -> Forgot | None:
+    """What was committed isn't dispatched again; only a Redis that went back in time brings its copies back."""
+    forgot = lost_with_redis(evidence, run.task_id, learned, run.started)
+    if forgot is None or forgot.since > 0.0 or not was_committed(evidence, run.task_id, forgot.at):
+        return forgot
+    return None
+
+
 def _never_ended(evidence: Evidence, limits: Limits, before: Execution, run: Execution) -> Explanation | None:
-    """Its process died under it, or the claim ran out while it still worked."""
-    if before.ended is not None and before.ended <= before.started + limits.lease_seconds:
-        return None
-    first = evidence.executions_of[run.task_id][0]
-    if before.ended is None and before is first:
+    """Its own process died under it, or stood still until the claim ran out, or the message wanted it so."""
+    if before.ended is None and before is evidence.executions_of[run.task_id][0]:
         match evidence.log.get(run.task_id):
             case Behaviour.EXITS:
                 return Explanation("its process ended itself")
@@ -67,15 +79,16 @@ def _never_ended(evidence: Evidence, limits: Limits, before: Execution, run: Exe
         ended := evidence.history.of_process((Killed, Left), before.pid, before.started - _CLOCK_SECONDS, run.started)
     ):
         return Explanation("its process was killed", ended.fault)
-    if run.started >= before.started + limits.lease_seconds - _CLOCK_SECONDS:
-        held = evidence.history.touching(Held, {Part.WORKER, Part.WORKER_CHILD}, before.started, run.started)
-        return Explanation("its claim had expired", held.fault if held else None)
+    over = before.started + limits.lease_seconds
+    if (before.ended is None or before.ended > over) and run.started >= over - _CLOCK_SECONDS:
+        held = evidence.history.of_process(Held, before.pid, before.started - _CLOCK_SECONDS, over)
+        return Explanation("its claim had expired", held.fault) if held else None
     return None
 
 
 def _never_recorded(evidence: Evidence, before: Execution, run: Execution) -> Explanation | None:
     """It ran to its end, and its process died, or Redis was away, before that was recorded."""
-    if before.ended is None:
+    if before.ended is None or run.started < before.ended:
         return None
     end = before.ended + RECORDING_SECONDS
     if away := evidence.history.touching(Away, {Part.VALKEY}, before.ended - _CLOCK_SECONDS, end):

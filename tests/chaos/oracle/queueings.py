@@ -5,12 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from tests.chaos.effects import Away, Forgot, Full, Held, Killed, Left, Part
+from tests.chaos.copies import Happened, Standing, standing_after, until
+from tests.chaos.effects import Away, Forgot, Held, Killed, Part
 from tests.chaos.evidence import place_of
-from tests.chaos.messages import Behaviour
-from tests.chaos.monitor_lines import Cause
+from tests.chaos.monitor_lines import Cause, copy_before
 from tests.chaos.oracle.explanation import Explanation, Repeat
-from tests.chaos.oracle.losses import lost_with_redis
+from tests.chaos.oracle.losses import dispatched_after_loss, lost_with_redis
+from tests.chaos.oracle.vanishing import trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
 #: A consumer's line is written right before or after its script; a busy machine takes its time.
 LINE_SECONDS = 10.0
-#: A worker loses what it was just taking: a copy counts as touched this long before.
-EARLIER_SECONDS = 1.0
 _LOG_TIME_SECONDS = 0.01
-WORKERS = 2
 #: The consumer looks twice, so long apart, before it takes a copy for lost.
 SECOND_LOOK_SECONDS = 5.0
+#: A push and its step are read from one line.
+_SAME_MOMENT_SECONDS = 1e-9
+_BEGINNINGS = {Happened.QUEUED, Happened.TAKEN, Happened.HANDED_BACK}
+_WORKER_PARTS = {Part.WORKER, Part.WORKER_CHILD}
 
 
 def repeated_queueings(evidence: Evidence) -> Iterator[Repeat]:
@@ -47,7 +49,7 @@ def _explained(evidence: Evidence, before: Push, push: Push) -> Explanation | No
         case Cause.REDELIVERY:
             return _redelivered(evidence, before, push)
         case Cause.TRANSPORT:
-            return _handed_back(evidence, before, push)
+            return _handed_back(evidence, push)
         case _:
             return None
 
@@ -64,7 +66,7 @@ def _dispatched_again(evidence: Evidence, before: Push, push: Push) -> Explanati
         return None
     if rewound := evidence.history.rewound(partition, offset, before.at, push.at):
         return Explanation("rewound by an operator", rewound.fault)
-    if forgot := lost_with_redis(evidence, push.task_id, before.at, push.at):
+    if forgot := dispatched_after_loss(evidence, push.task_id, before.at, push.at):
         return Explanation("lost with Redis, dispatched again", forgot.fault)
     return None
 
@@ -76,36 +78,54 @@ def _retried(evidence: Evidence, push: Push) -> Explanation | None:
     ]
     if evidence.asked_before(push.task_id, push.at) > len(earlier):
         return Explanation("the task asked for a retry")
-    for at in earlier:
+    for at in reversed(earlier):
         if forgot := lost_with_redis(evidence, push.task_id, at, push.at):
             return Explanation("retried again: Redis lost that it had been", forgot.fault)
     return None
 
 
 def _redelivered(evidence: Evidence, before: Push, push: Push) -> Explanation | None:
-    """A consumer says so, or lost the reply; something has made the copy before vanish; and it never appears again."""
+    """A consumer says so, or lost the reply; the copy before had vanished; and it never appears again."""
     said = any(
         push.at - _LOG_TIME_SECONDS <= at <= push.at + LINE_SECONDS
         for at in evidence.redelivered_at.get(push.task_id, ())
     )
-    if (not said and not _lost_reply(evidence, push)) or _was_there_all_along(evidence, before, push):
+    if not said and not _lost_reply(evidence, push):
         return None
-    return _vanished(evidence, "redelivered", before, push)
+    older = copy_before(push.tag) or before.tag
+    if _appears_again(evidence, older, push):
+        return None
+    return _vanished(evidence, older, push)
 
 
-def _was_there_all_along(evidence: Evidence, before: Push, push: Push) -> bool:
-    """A worker took the earlier copy after it had been replaced.
+def _vanished(evidence: Evidence, older: str, push: Push) -> Explanation | None:
+    """As far as MONITOR tells it was neither taken nor in the queue, or a pop was lost with the worker that popped."""
+    steps = until(evidence.copies.get(older, ()), push.at, Happened.REPLACED)
+    standing = standing_after(steps)
+    if standing.taken_at is not None:
+        return None
+    begun = [step.at for step in steps if step.what in _BEGINNINGS]
+    since = begun[-1] if begun else push.at
+    if steps and steps[-1].what is Happened.FORGOTTEN:
+        loss = lost_with_redis(evidence, push.task_id, since, push.at)
+        return Explanation("redelivered: Redis lost it or was away", loss.fault if loss else None)
+    return trouble(evidence, "redelivered", older, since, push.at)
+
+
+def _appears_again(evidence: Evidence, older: str, push: Push) -> bool:
+    """A worker took or ran the earlier copy after it had been replaced.
 
     That may be so if the worker stood still with it in its hands, or if Redis went back to when it was there.
     """
-    for taken in evidence.takes.get(before.tag, ()):
-        if taken <= push.at:
-            continue
-        brought_back = evidence.history.touching(Forgot, {Part.VALKEY}, push.at, taken)
-        held = evidence.history.touching(Held, {Part.WORKER}, push.at - SECOND_LOOK_SECONDS, push.at)
-        if not brought_back and not held:
-            return True
-    return False
+    steps = evidence.copies.get(older, ())
+    appearances = [step.at for step in steps if step.what is Happened.TAKEN and step.at > push.at]
+    appearances += [
+        run.started
+        for run in evidence.executions_of.get(push.task_id, ())
+        if run.tag == older and run.started > push.at + _LOG_TIME_SECONDS
+    ]
+    held = evidence.history.touching(Held, _WORKER_PARTS, push.at - SECOND_LOOK_SECONDS, push.at)
+    return any(not held and not evidence.history.touching(Forgot, {Part.VALKEY}, push.at, at) for at in appearances)
 
 
 def _lost_reply(evidence: Evidence, push: Push) -> Effect | None:
@@ -115,33 +135,15 @@ def _lost_reply(evidence: Evidence, push: Push) -> Effect | None:
     )
 
 
-def _handed_back(evidence: Evidence, before: Push, push: Push) -> Explanation | None:
-    """Every worker that has had this copy in its hands may hand it back once for each trouble, also after the other."""
-    copies = [other for other in evidence.pushes_of[push.task_id] if other.tag == push.tag and other.at < push.at]
-    times = sum(other.cause is Cause.TRANSPORT for other in copies)
-    first = copies[0] if copies else before
-    if times >= WORKERS * max(1, _troubles(evidence, first.at - EARLIER_SECONDS, push.at)):
+def _handed_back(evidence: Evidence, push: Push) -> Explanation | None:
+    """A worker had taken this copy and not acknowledged it, and had trouble since; so each taking is for one return."""
+    standing = Standing()
+    for step in evidence.copies.get(push.tag, ()):
+        if step.what is Happened.HANDED_BACK and abs(step.at - push.at) < _SAME_MOMENT_SECONDS:
+            break
+        standing = standing.after(step)
+    else:
         return None
-    return _vanished(evidence, "handed back by the transport", first, push)
-
-
-def _troubles(evidence: Evidence, start: float, end: float) -> int:
-    parts = {Part.WORKER, Part.WORKER_CHILD, Part.VALKEY}
-    return len(
-        {effect.fault for effect in evidence.history.effects if effect.part in parts and effect.touches(start, end)}
-    )
-
-
-def _vanished(evidence: Evidence, what: str, before: Push, push: Push) -> Explanation | None:
-    """The copy before was in the hands of a worker that had trouble, or in a Redis that had."""
-    if evidence.log.get(push.task_id) in {Behaviour.EXITS, Behaviour.HANGS}:
-        return Explanation(f"{what}: its own process ended")
-    start = before.at - EARLIER_SECONDS
-    for kinds, parts, why in (
-        ((Killed, Held, Left), {Part.WORKER, Part.WORKER_CHILD}, "a worker died, stood still or left"),
-        ((Forgot, Away), {Part.VALKEY}, "Redis lost it or was away"),
-        (Full, {Part.VALKEY}, "Redis was full"),
-    ):
-        if effect := evidence.history.touching(kinds, parts, start, push.at):
-            return Explanation(f"{what}: {why}", effect.fault)
-    return None
+    if standing.taken_at is None:
+        return None
+    return trouble(evidence, "handed back by the transport", push.tag, standing.taken_at, push.at)

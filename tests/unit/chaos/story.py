@@ -1,36 +1,60 @@
 """Evidence of runs that never were, for the oracles' tests: what happened, in a few words."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
+from tests.chaos.commits import Commits, Sample
+from tests.chaos.copies import Happened, Step
 from tests.chaos.effects import Effect, History
-from tests.chaos.evidence import Acquisition, DeadLetter, Evidence, Execution, RedeliveryLine
-from tests.chaos.messages import Behaviour
-from tests.chaos.monitor_lines import Cause, Push
+from tests.chaos.evidence import Acquisition, DeadLetter, Evidence, Execution, LetterLine, RedeliveryLine, place_of
+from tests.chaos.messages import Behaviour, payload
+from tests.chaos.monitor_lines import Cause, Push, copy_before
 
 TASK = "chaos-0-5"
+WORKER_PID = 99
 
 
 @dataclass
 class Story:
-    """One message (or several) and what became of it; `evidence` is what a run would have left."""
+    """One message (or several) and what became of it; `evidence` is what a run would have left.
+
+    A message's serial is its offset.
+    """
 
     log: dict[str, Behaviour] = field(default_factory=lambda: {TASK: Behaviour.ORDINARY})
     pushes: list[Push] = field(default_factory=list)
-    takes: dict[str, list[float]] = field(default_factory=dict)
+    steps: list[tuple[str, Step]] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     acquisitions: list[Acquisition] = field(default_factory=list)
     redeliveries: list[RedeliveryLine] = field(default_factory=list)
+    letter_lines: list[LetterLine] = field(default_factory=list)
+    commits: dict[int, list[Sample]] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
 
     def push(self, at: float, cause: Cause = Cause.DISPATCH, *, copy: str = "1.1.1", task_id: str = TASK) -> "Story":
-        """A copy enters the queue."""
-        self.pushes.append(Push(at, cause, task_id, f"ledger/{task_id}/{copy}"))
+        """A copy enters the queue, as MONITOR tells it."""
+        tag = f"ledger/{task_id}/{copy}"
+        self.pushes.append(Push(at, cause, task_id, tag))
+        if cause is Cause.REDELIVERY and (older := copy_before(tag)):
+            self.steps.append((older, Step(at, Happened.REPLACED)))
+        self.steps.append((tag, Step(at, Happened.HANDED_BACK if cause is Cause.TRANSPORT else Happened.QUEUED)))
         return self
 
     def taken(self, at: float, *, copy: str = "1.1.1") -> "Story":
         """A worker takes a copy."""
-        self.takes.setdefault(f"ledger/{TASK}/{copy}", []).append(at)
+        return self._step(at, Happened.TAKEN, copy)
+
+    def acknowledged(self, at: float, *, copy: str = "1.1.1") -> "Story":
+        """A worker acknowledges it."""
+        return self._step(at, Happened.ACKNOWLEDGED, copy)
+
+    def forgotten(self, at: float, *, copy: str = "1.1.1") -> "Story":
+        """Redis doesn't have it any more."""
+        return self._step(at, Happened.FORGOTTEN, copy)
+
+    def _step(self, at: float, what: Happened, copy: str) -> "Story":
+        self.steps.append((f"ledger/{TASK}/{copy}", Step(at, what)))
         return self
 
     def run(
@@ -45,12 +69,21 @@ class Story:
     ) -> "Story":
         """The task runs; without `ended` its process ends first."""
         tag = f"ledger/{task_id}/{copy}"
-        self.executions.append(Execution(task_id, tag, pid, started, ended, None if ended is None else how))
+        serial = place_of(task_id).offset
+        how = None if ended is None else how
+        self.executions.append(Execution(task_id, tag, serial, pid, WORKER_PID, started, ended, how))
         return self
 
-    def dead(self, at: float, reason: str = "invalid", task_id: str = TASK) -> "Story":
-        """A dead letter."""
-        self.dead_letters.append(DeadLetter(task_id, at, reason))
+    def dead(self, at: float, reason: str = "invalid", task_id: str = TASK, *, pid: int = 50) -> "Story":
+        """A dead letter, which that consumer's process has written."""
+        value = payload(place_of(task_id).offset, self.log.get(task_id, Behaviour.INVALID))
+        self.dead_letters.append(DeadLetter(task_id, at, reason, task_id, value))
+        self.letter_lines.append(LetterLine(at, task_id, pid))
+        return self
+
+    def committed(self, at: float, offset: int, partition: int = 0) -> "Story":
+        """Kafka says that the group has committed so far."""
+        self.commits[partition] = sorted([*self.commits.get(partition, ()), Sample(at, offset)])
         return self
 
     def acquired(self, at: float, offset: int, partition: int = 0, reason: str = "continued") -> "Story":
@@ -76,7 +109,12 @@ class Story:
     @property
     def evidence(self) -> Evidence:
         """Frozen."""
+        copies: dict[str, list[Step]] = defaultdict(list)
+        for tag, step in sorted(self.steps, key=lambda pair: pair[1].at):
+            copies[tag].append(step)
+        values = {task_id: payload(place_of(task_id).offset, behaviour) for task_id, behaviour in self.log.items()}
         return Evidence(
-            dict(self.log), tuple(self.pushes), dict(self.takes), tuple(self.executions), tuple(self.dead_letters),
-            tuple(self.acquisitions), tuple(self.redeliveries), History(tuple(self.effects)),
+            values, tuple(self.pushes), copies, tuple(self.executions), tuple(self.dead_letters),
+            tuple(self.acquisitions), tuple(self.redeliveries), tuple(self.letter_lines), Commits(self.commits),
+            History(tuple(self.effects)),
         )  # fmt: skip

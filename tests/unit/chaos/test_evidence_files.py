@@ -4,14 +4,16 @@ import json
 
 import pytest
 
-from tests.chaos.evidence import Acquisition, Execution, RedeliveryLine, place_of
+from tests.chaos.evidence import Acquisition, Execution, LetterLine, RedeliveryLine, place_of
 from tests.chaos.evidence_files import (
     read_acquisitions,
     read_attachments,
     read_executions,
+    read_letter_lines,
+    read_losses,
     read_pushes,
     read_redeliveries,
-    read_takes,
+    repeated_ids,
 )
 from tests.chaos.monitor_lines import Cause, Push
 
@@ -19,25 +21,25 @@ from tests.chaos.monitor_lines import Cause, Push
 def test_an_execution_has_a_start_and_an_end() -> None:
     """Two processes at once, in any order."""
     lines = [
-        "started\t1.0\tt-0-1\ttag1\t10\n",
-        "started\t1.1\tt-0-2\ttag2\t11\n",
-        "raised\t1.2\tt-0-2\ttag2\t11\n",
-        "done\t1.3\tt-0-1\ttag1\t10\n",
+        "started\t1.0\tt-0-1\ttag1\t7\t10\t9\n",
+        "started\t1.1\tt-0-2\ttag2\t8\t11\t9\n",
+        "raised\t1.2\tt-0-2\ttag2\t8\t11\t9\n",
+        "done\t1.3\tt-0-1\ttag1\t7\t10\t9\n",
     ]
 
     assert read_executions(lines) == [
-        Execution("t-0-1", "tag1", 10, 1.0, 1.3, "done"),
-        Execution("t-0-2", "tag2", 11, 1.1, 1.2, "raised"),
+        Execution("t-0-1", "tag1", 7, 10, 9, 1.0, 1.3, "done"),
+        Execution("t-0-2", "tag2", 8, 11, 9, 1.1, 1.2, "raised"),
     ]
 
 
 def test_an_execution_without_an_end_stays_open() -> None:
     """Also when the same copy runs again, in the same process or another."""
     lines = [
-        "started\t1\tt-0-1\ttag\t10\n",
-        "started\t2\tt-0-1\ttag\t11\n",
-        "started\t3\tt-0-1\ttag\t11\n",
-        "done\t4\tt-0-1\ttag\t11\n",
+        "started\t1\tt-0-1\ttag\t7\t10\t9\n",
+        "started\t2\tt-0-1\ttag\t7\t11\t9\n",
+        "started\t3\tt-0-1\ttag\t7\t11\t9\n",
+        "done\t4\tt-0-1\ttag\t7\t11\t9\n",
     ]
 
     assert [(run.pid, run.started, run.ended) for run in read_executions(lines)] == [
@@ -50,7 +52,7 @@ def test_an_execution_without_an_end_stays_open() -> None:
 def test_an_end_without_a_start_is_no_execution() -> None:
     """Nothing is made up: the file is broken."""
     with pytest.raises(ValueError, match="had not started"):
-        read_executions(["done\t1\tt-0-1\ttag\t10\n"])
+        read_executions(["done\t1\tt-0-1\ttag\t7\t10\t9\n"])
 
 
 def test_what_a_restart_shows_is_a_push_unless_it_was_seen() -> None:
@@ -60,9 +62,9 @@ def test_what_a_restart_shows_is_a_push_unless_it_was_seen() -> None:
         "pushed\t2.0\tdispatch\tt-0-1\tl/t-0-1/1.1.1\n",
         "detached\t3.0\n",
         "attached\t4.0\tsecond\n",
-        "found\t4.0\tt-0-1\tl/t-0-1/1.1.1\n",
-        "found\t4.0\tt-0-2\tl/t-0-2/1.1.2\n",
-        "found\t4.0\tt-0-2\tl/t-0-2/1.1.2\n",
+        "found\t4.0\tt-0-1\tl/t-0-1/1.1.1\tqueue\n",
+        "found\t4.0\tt-0-2\tl/t-0-2/1.1.2\tqueue\n",
+        "found\t4.0\tt-0-2\tl/t-0-2/1.1.2\tqueue\n",
         "pushed\t5.0\ttransport\tt-0-2\tl/t-0-2/1.1.2\n",
     ]
 
@@ -74,11 +76,19 @@ def test_what_a_restart_shows_is_a_push_unless_it_was_seen() -> None:
     assert read_attachments(lines) == ["first", "second"]
 
 
-def test_takes_are_read_by_tag() -> None:
-    """Every time that a worker took it."""
-    lines = ["pushed\t2.0\tdispatch\tt-0-1\ta\n", "taken\t3.0\ta\n", "taken\t4.0\tb\n", "taken\t5.0\ta\n"]
+def test_losses_are_what_a_start_and_a_flush_are() -> None:
+    """The server's own moments."""
+    lines = ["attached\t1.0\tfirst\n", "taken\t3.0\ta\n", "emptied\t4.5\n", "detached\t5.0\n", "attached\t6.0\tb\n"]
 
-    assert read_takes(lines) == {"a": [3.0, 5.0], "b": [4.0]}
+    assert read_losses(lines) == [1.0, 4.5, 6.0]
+
+
+def test_ids_that_repeat_are_those_whose_copies_are_followed() -> None:
+    """Queued twice, or executed though nobody saw it queued."""
+    pushes = [Push(1.0, Cause.DISPATCH, task_id, tag) for task_id, tag in (("a", "a1"), ("b", "b1"), ("b", "b2"))]
+    executions = [Execution(task_id, tag, 0, 1, 1, 2.0) for task_id, tag in (("a", "a1"), ("c", "c1"))]
+
+    assert repeated_ids(pushes, executions) == {"b", "c"}
 
 
 def test_a_consumers_log_tells_acquisitions_and_redeliveries() -> None:
@@ -86,11 +96,13 @@ def test_a_consumers_log_tells_acquisitions_and_redeliveries() -> None:
     common = {"time": "1970-01-01T00:00:10.500+00:00", "level": "INFO", "task_id": "-"}
     acquired = {"message": "t-3: from offset 7", "partition": 3, "offset": 7, "reason": "operator"}
     again = {"message": "its message had vanished from the queue: queued again", "task_id": "t-0-1"}
-    lines = [json.dumps(common | fields) for fields in (acquired, again, {"message": "dispatched 5"})]
+    letter = {"message": "dead letter: invalid: no JSON", "task_id": "t-0-2"}
+    lines = [json.dumps(common | fields) for fields in (acquired, again, letter, {"message": "dispatched 5"})]
     lines += [lines[0][:40], "Traceback (most recent call last):"]
 
     assert read_acquisitions(lines) == [Acquisition(10.5, 3, 7, "operator")]
     assert read_redeliveries(lines) == [RedeliveryLine(10.5, "t-0-1")]
+    assert read_letter_lines(lines, 77) == [LetterLine(10.5, "t-0-2", 77)]
 
 
 def test_a_task_id_tells_its_place() -> None:

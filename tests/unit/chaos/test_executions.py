@@ -39,7 +39,18 @@ def test_a_task_that_had_ended_must_not_run_again() -> None:
 
 def test_a_retry_is_another_run() -> None:
     """The task asked for it."""
-    assert cause_of_the_second(Story().run(1.0, 1.1, "asked").run(3.0, 3.1)) == "the task asked for a retry"
+    asked = Story().run(1.0, 1.1, "asked")
+    assert cause_of_the_second(asked.run(3.0, 3.1, copy="1.2.1")) == "the task asked for a retry"
+
+
+@pytest.mark.parametrize("copy", ["1.1.1", "1.1.2", "1.3.1", "2.2.1"])
+def test_a_retry_has_the_next_attempt(copy: str) -> None:
+    """The same attempt again, or that of another epoch, is none."""
+    story = Story().run(1.0, 1.1, "asked").run(9.0, 9.1, copy=copy)
+
+    assert cause_of_the_second(story) == "unexplained"
+    lost = story.when(Forgot(1, Part.VALKEY, 5.0, 5.1))
+    assert cause_of_the_second(lost) == "the record of its claim was lost with Redis"
 
 
 @pytest.mark.parametrize(
@@ -65,12 +76,14 @@ def test_what_does_not_touch_a_run_without_an_end_explains_nothing(effect: Effec
     assert cause_of_the_second(Story().run(10.0).run(12.0, 12.1).when(effect)) == "unexplained"
 
 
-def test_a_run_without_an_end_may_be_repeated_once_its_claim_is_over() -> None:
-    """Hard limit plus margin: 10 s."""
-    assert cause_of_the_second(Story().run(10.0).run(20.5, 20.6)) == "its claim had expired"
-    assert cause_of_the_second(Story().run(10.0).run(19.0, 19.1)) == "unexplained"
-    assert cause_of_the_second(Story().run(10.0, 25.0).run(20.5, 20.6)) == "its claim had expired"
-    assert cause_of_the_second(Story().run(10.0, 19.0).run(20.5, 20.6)) == "unexplained"
+def test_a_process_that_stood_still_may_lose_its_claim() -> None:
+    """Hard limit plus margin: 10 s; its own process, and no other."""
+    own, other = (Held(1, Part.WORKER_CHILD, 9.0, 19.0, pid) for pid in (100, 101))
+
+    assert cause_of_the_second(Story().run(10.0).run(20.5, 20.6).when(own)) == "its claim had expired"
+    assert cause_of_the_second(Story().run(10.0).run(19.0, 19.1).when(own)) == "unexplained"
+    assert cause_of_the_second(Story().run(10.0).run(20.5, 20.6).when(other)) == "unexplained"
+    assert cause_of_the_second(Story().run(10.0).run(20.5, 20.6)) == "unexplained"
 
 
 def test_a_process_killed_right_after_its_task_had_no_time_to_say_so() -> None:
@@ -80,6 +93,22 @@ def test_a_process_killed_right_after_its_task_had_no_time_to_say_so() -> None:
 
     assert cause_of_the_second(story.when(late)) == "unexplained"
     assert cause_of_the_second(story.when(soon)) == "its process was killed before its end was recorded"
+
+
+def test_a_run_that_begins_before_the_other_has_ended_is_no_repetition_of_what_was_not_recorded() -> None:
+    """Redis was away at the end of the first, which explains what began after that."""
+    overlapping = Story().run(10.0, 10.3).run(10.2, 10.4).when(Away(1, Part.VALKEY, 10.1, 12.0))
+
+    assert cause_of_the_second(overlapping) == "unexplained"
+
+
+def test_what_was_committed_is_not_lost() -> None:
+    """Kafka had it when Redis lost everything; only a Redis that went back in time has the old copies."""
+    story = Story().run(10.0, 10.1).run(40.0, 40.1).when(Forgot(1, Part.VALKEY, 20.0, 20.1)).committed(15.0, 5)
+    assert cause_of_the_second(story) == "the record of its claim was lost with Redis"
+    assert cause_of_the_second(story.committed(19.0, 6)) == "unexplained"
+    story.when(Forgot(1, Part.VALKEY, 20.0, 20.1, since=10.05))
+    assert cause_of_the_second(story) == "the record of its end was lost with Redis"
 
 
 def test_redis_away_at_the_end() -> None:
@@ -121,6 +150,7 @@ def test_a_ledger_that_a_consumer_gave_up_is_lost_whole() -> None:
 
     assert cause_of_the_second(story) == "unexplained"
     assert cause_of_the_second(story.acquired(13.0, 6, reason="ledger_lost")) == "unexplained"
+    story.acquisitions.clear()
     found = cause_of_the_second(story.acquired(13.0, 5, reason="ledger_lost"))
     assert found == "the record of its claim was lost with Redis"
 
@@ -152,7 +182,7 @@ def test_a_message_that_hangs_is_not_repeated_before_its_hard_limit() -> None:
 
 def test_a_held_worker_is_named() -> None:
     """The fault that made the claim expire."""
-    story = Story().run(10.0, 30.0).run(26.0, 26.1).when(Held(7, Part.WORKER, 9.0, 31.0, 99))
+    story = Story().run(10.0, 30.0).run(26.0, 26.1).when(Held(7, Part.WORKER_CHILD, 9.0, 31.0, 100))
     (repeat,) = repeated_executions(story.evidence, LIMITS)
 
     assert repeat.explanation is not None

@@ -6,7 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ferry_shared.ledger.scripts import script
-from tests.chaos.monitor_lines import Cause, Push, PushReader, Take, first_cause, take_of, words_of
+from tests.chaos.monitor_lines import (
+    Cause,
+    Push,
+    PushReader,
+    Tag,
+    UnackedChange,
+    copy_before,
+    emptied_at,
+    first_cause,
+    unacked_change_of,
+    words_of,
+)
 
 _NAMED = {0x5C: b"\\\\", 0x22: b'\\"', 0x0A: b"\\n", 0x0D: b"\\r", 0x09: b"\\t", 0x07: b"\\a", 0x08: b"\\b"}
 QUEUE = "celery"
@@ -97,19 +108,37 @@ def test_other_queues_are_not_counted(key: bytes) -> None:
     assert list(PushReader(QUEUE).read(line(b"LPUSH", key, message("a", "t")))) == []
 
 
-def test_a_worker_that_takes_a_copy_is_seen() -> None:
+def test_a_copy_that_a_worker_takes_or_acknowledges_is_seen() -> None:
     """kombu notes it in `unacked`, as itself or, on a full server, by a script; no other hash counts."""
-    assert take_of(line(b"HSET", b"unacked", b"l/t-0-1/1.1.1", b'["", ""]', at=2.5)) == Take(2.5, "l/t-0-1/1.1.1")
-    assert take_of(line(b"HSET", b"unacked", b"l/t-0-1/1.1.1", b"x", client=b"lua")) is not None
-    assert take_of(line(b"HSET", b"unacked_index", b"l/t-0-1/1.1.1", b"x")) is None
-    assert take_of(line(b"HDEL", b"unacked", b"l/t-0-1/1.1.1")) is None
+    tag = "l/t-0-1/1.1.1"
+    taken = line(b"HSET", b"unacked", tag.encode(), b'["", ""]', at=2.5)
+    assert unacked_change_of(taken) == UnackedChange(2.5, taken=True, tag=tag)
+    assert unacked_change_of(line(b"HSET", b"unacked", tag.encode(), b"x", client=b"lua")) is not None
+    removed = line(b"HDEL", b"unacked", tag.encode(), at=3.5)
+    assert unacked_change_of(removed) == UnackedChange(3.5, taken=False, tag=tag)
+    assert unacked_change_of(line(b"HSET", b"unacked_index", tag.encode(), b"x")) is None
+    assert unacked_change_of(line(b"HGET", b"unacked", tag.encode())) is None
+
+
+def test_a_server_that_is_emptied_is_seen() -> None:
+    """By that command only."""
+    assert emptied_at(line(b"FLUSHALL", at=2.5)) == 2.5
+    assert emptied_at(line(b"LPUSH", b"celery", b'] "FLUSHALL"')) is None
+
+
+def test_a_tag_is_taken_apart_and_put_together() -> None:
+    """And names the copy that it replaces."""
+    assert Tag.of("l/t-0-1/4.2.3") == Tag("l", "t-0-1", epoch=4, attempt=2, copy=3)
+    assert copy_before("l/t-0-1/4.2.3") == "l/t-0-1/4.2.2"
+    assert copy_before("l/t-0-1/4.2.1") is None
 
 
 @given(st.binary())
 def test_what_is_no_line_is_passed_over(junk: bytes) -> None:
     """MONITOR's own greeting, an error, half a line."""
     assert list(PushReader(QUEUE).read(junk)) == []
-    assert take_of(junk) is None
+    assert unacked_change_of(junk) is None
+    assert emptied_at(junk) is None
 
 
 @pytest.mark.parametrize(

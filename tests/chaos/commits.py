@@ -1,0 +1,98 @@
+"""How far the group had committed, and when: asked of Kafka every half second while a run lasts."""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Self, TextIO
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
+from confluent_kafka.admin import AdminClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+COMMITS_FILE = "commits.tsv"
+SAMPLE_SECONDS = 0.5
+ANSWER_SECONDS = 5.0
+
+
+class Sample(NamedTuple):
+    """Kafka's answer had come at `at`, and had been asked for `ANSWER_SECONDS` before, or later."""
+
+    at: float
+    offset: int
+
+
+@dataclass(frozen=True)
+class Commits:
+    """Samples by partition, oldest first; only those that differ from the one before are kept."""
+
+    samples: Mapping[int, Sequence[Sample]]
+
+    def before(self, partition: int, moment: float) -> Sample | None:
+        """What had surely been committed at a moment; None where nothing was seen by then."""
+        own = self.samples.get(partition, ())
+        index = bisect_right(own, moment, key=lambda sample: sample.at)
+        return own[index - 1] if index else None
+
+
+def read_commits(lines: Iterable[str]) -> Commits:
+    """Read the sampler's file."""
+    samples: dict[int, list[Sample]] = {}
+    for line in lines:
+        at, partition, offset = line.split("\t")
+        samples.setdefault(int(partition), []).append(Sample(float(at), int(offset)))
+    return Commits(samples)
+
+
+class CommitSampler:
+    """Writes what changes to `commits.tsv`: time, partition, offset. A context manager; samples from its own thread."""
+
+    def __init__(self, bootstrap_servers: str, group: str, topic: str, directory: Path) -> None:
+        properties: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": bootstrap_servers,
+            "reconnect.backoff.max.ms": 500,
+            "log_level": 0,
+        }
+        self._admin = AdminClient(properties)
+        self._group = group
+        self._topic = topic
+        self._path = directory / COMMITS_FILE
+        self._known: dict[int, int] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="commits", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with self._path.open("w", buffering=1) as file:
+            while not self._over.wait(SAMPLE_SECONDS):
+                self._sample(file)
+
+    def _sample(self, file: TextIO) -> None:
+        asked = self._admin.list_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(self._group)], request_timeout=ANSWER_SECONDS
+        )
+        try:
+            answer = asked[self._group].result()
+        except KafkaException:
+            # Kafka is away every now and then: what was known before stays true.
+            return
+        now = time.time()
+        for place in answer.topic_partitions or ():
+            if place.topic == self._topic and place.offset >= 0 and self._known.get(place.partition) != place.offset:
+                self._known[place.partition] = place.offset
+                file.write(f"{now:.6f}\t{place.partition}\t{place.offset}\n")

@@ -1,0 +1,51 @@
+"""What may take a copy out of a worker's hands, or out of Redis, before its task has run to its end. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.chaos.effects import Away, Forgot, Full, Held, Killed, Left, Part
+from tests.chaos.messages import Behaviour
+from tests.chaos.oracle.explanation import Explanation
+
+if TYPE_CHECKING:
+    from tests.chaos.effects import Effect
+    from tests.chaos.evidence import Evidence, Execution
+
+_WORKER_PARTS = {Part.WORKER, Part.WORKER_CHILD}
+#: A worker notes what it took right after it took it; the task's file and MONITOR have the same clock.
+_CLOCK_SECONDS = 0.2
+
+
+def trouble(evidence: Evidence, what: str, tag: str, start: float, end: float) -> Explanation | None:
+    """Why a copy that a worker had from `start` on was not acknowledged until `end`.
+
+    Where the task had begun, only what happened to its own process or its own worker counts, or to Redis.
+    """
+    runs = [run for run in _runs(evidence, tag) if start - _CLOCK_SECONDS <= run.started <= end]
+    if any(_ended_itself(evidence, run) for run in runs):
+        return Explanation(f"{what}: its own process ended")
+    if effect := _worker_trouble(evidence, runs, start, end):
+        return Explanation(f"{what}: a worker died, stood still or left", effect.fault)
+    for kinds, why in (((Forgot, Away), "Redis lost it or was away"), ((Full,), "Redis was full")):
+        if effect := evidence.history.touching(kinds, {Part.VALKEY}, start - _CLOCK_SECONDS, end):
+            return Explanation(f"{what}: {why}", effect.fault)
+    return None
+
+
+def _runs(evidence: Evidence, tag: str) -> list[Execution]:
+    return [run for run in evidence.executions_of.get(tag.rsplit("/", 2)[1], ()) if run.tag == tag]
+
+
+def _ended_itself(evidence: Evidence, run: Execution) -> bool:
+    return run.ended is None and evidence.log.get(run.task_id) is Behaviour.EXITS
+
+
+def _worker_trouble(evidence: Evidence, runs: list[Execution], start: float, end: float) -> Effect | None:
+    kinds, start = (Killed, Held, Left), start - _CLOCK_SECONDS
+    if not runs:
+        return evidence.history.touching(kinds, _WORKER_PARTS, start, end)
+    for pid in (pid for run in runs for pid in (run.pid, run.worker_pid)):
+        if effect := evidence.history.of_process(kinds, pid, start, end):
+            return effect
+    return None
