@@ -306,6 +306,37 @@ def test_a_pause_that_redis_lost_with_the_ledger_is_written_again(
     assert pauses.of(partitions[1].place.keys) == made
 
 
+def test_a_pause_of_a_partition_that_never_had_a_ledger_is_written_again_too(
+    redis_url: str, partitions: list[Partition], pauses: StandingPauses
+) -> None:
+    """It stood without one, and no head tells whether it was lost or lifted: what was stopped on purpose stays so."""
+    client, kafka = connect(redis_url), KafkaSays({0: (0, 10)}, {})
+    made, _ = pause(client, "", "ferry", "orders:0", Pause("alice", 0, "maintenance"))
+    keys = partitions[0].place.keys
+    pauses.note(keys, (None, made))
+    client.flushall()
+    assert partitions[0].highest_epoch == 0
+    take_up(redis_url, kafka, partitions[:1], pauses)
+    assert read_pauses(client, "", "ferry") == {"orders:0": made}
+    assert (partitions[0].tenure is not None, pauses.of(keys)) == (True, made)
+
+
+def test_a_resume_that_was_undone_holds_the_second_time(
+    redis_url: str, partitions: list[Partition], pauses: StandingPauses
+) -> None:
+    """The price of that: one that falls between the last reading and the first ledger has to be said again."""
+    client, kafka = connect(redis_url), KafkaSays({0: (0, 10)}, {})
+    made, _ = pause(client, "", "ferry", "orders:0", Pause("alice", 0, "maintenance"))
+    pauses.note(partitions[0].place.keys, (None, made))
+    unpause(client, "", "ferry", "orders:0")
+    take_up(redis_url, kafka, partitions[:1], pauses)
+    assert pauses.of(partitions[0].place.keys) == made
+    unpause(client, "", "ferry", "orders:0")
+    partitions[0].lose()
+    take_up(redis_url, kafka, partitions[:1], pauses)
+    assert (read_pauses(client, "", "ferry"), pauses.of(partitions[0].place.keys)) == ({}, None)
+
+
 @pytest.mark.parametrize("field", ["epoch", "position", "committed"])
 def test_a_redis_that_went_back_in_time_has_lost_a_pause_too(
     redis_url: str, partitions: list[Partition], pauses: StandingPauses, field: str
