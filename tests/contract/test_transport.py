@@ -1,15 +1,23 @@
-"""What a worker hands back after Redis was away, with kombu's own client on a real Valkey."""
+"""What a worker hands back, with kombu's own client on a real Valkey."""
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from kombu import Connection
 
+from ferry_consumer.task_message import Copy, TaskTemplate, body_of
+from ferry_shared.ledger.redelivery import Transport, stranded
+from ferry_shared.routes import Route
 from ferry_worker import transport
+from tests.support.ledger_probe import FIRST_TOKEN, LEDGER, LedgerProbe
+from tests.support.ledger_probe import wait_until as wait_until_true
 
 TAG = "0123456789abcdef/messages-0-1/1.1.1"
 MESSAGE = {"body": "", "headers": {}, "properties": {"delivery_info": {}, "priority": 0}}
@@ -60,3 +68,187 @@ def test_what_another_worker_has_taken_since_stays_with_it(channel: Any, redis_u
     assert client.llen(f"{prefix}orders") == 0
     assert (client.hlen(f"{prefix}unacked"), client.zcard(f"{prefix}unacked_index")) == (1, 1)
     assert transport._left_behind == {}
+
+
+def _numbered(number: int, enqueued_ms: int, priority: int = 0) -> str:
+    """A message of Ferry's as it lies in a queue."""
+    properties = {"delivery_tag": str(number), "delivery_info": {}, "priority": priority}
+    return json.dumps({"headers": {"ferry": {"enqueued_ms": enqueued_ms}}, "body": "", "properties": properties})
+
+
+def _numbers(client: redis.Redis, key: str) -> list[int]:
+    """The messages in a queue, in the order in which workers take them."""
+    waiting: Any = client.lrange(key, 0, -1)
+    return [int(json.loads(message)["properties"]["delivery_tag"]) for message in reversed(waiting)]
+
+
+def _take(client: redis.Redis, prefix: str, number: int, message: str) -> None:
+    client.hset(f"{prefix}unacked", str(number), json.dumps([json.loads(message), "orders", "orders"]))
+    client.zadd(f"{prefix}unacked_index", {str(number): time.time()})
+
+
+def _in_the_gap(monkeypatch: pytest.MonkeyPatch, channel: Any, happens: Callable[[], object]) -> list[None]:
+    """Let something happen between the look at a message and its way back; returns one item for each time."""
+    restore = channel._do_restore_message
+    times: list[None] = []
+
+    def restore_late(*arguments: Any) -> None:
+        times.append(None)
+        assert len(times) < 10, "it is tried again and again"
+        happens()
+        restore(*arguments)
+
+    monkeypatch.setattr(channel, "_do_restore_message", restore_late)
+    return times
+
+
+def test_what_another_worker_acknowledges_meanwhile_holds_up_nothing(
+    channel: Any, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy queue that is always the case: a transaction would fail again and again."""
+    client = _taken(redis_url, prefix, time.time())
+    client.hset(f"{prefix}unacked", mapping={f"other-{number}": "" for number in range(50)})
+    others = iter(range(50))
+    times = _in_the_gap(monkeypatch, channel, lambda: client.hdel(f"{prefix}unacked", f"other-{next(others)}"))
+    channel.qos.restore_by_tag(TAG)
+    assert (len(times), client.llen(f"{prefix}orders"), client.hlen(f"{prefix}unacked")) == (1, 1, 49)
+
+
+def test_what_is_acknowledged_meanwhile_does_not_come_back(
+    channel: Any, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has run."""
+    client = _taken(redis_url, prefix, time.time())
+    times = _in_the_gap(monkeypatch, channel, lambda: channel.qos.ack(TAG))
+    channel.qos.restore_by_tag(TAG)
+    assert (len(times), client.llen(f"{prefix}orders"), client.hlen(f"{prefix}unacked")) == (1, 0, 0)
+
+
+def test_what_is_taken_again_meanwhile_stays_with_its_worker(
+    channel: Any, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place in kombu's index is another one."""
+    client = _taken(redis_url, prefix, time.time() - 1)
+    times = _in_the_gap(monkeypatch, channel, lambda: _taken(redis_url, prefix, time.time()))
+    channel.qos.restore_by_tag(TAG)
+    assert (len(times), client.llen(f"{prefix}orders"), client.hlen(f"{prefix}unacked")) == (1, 0, 1)
+
+
+def test_under_acknowledgements_each_message_is_acknowledged_or_handed_back(
+    channel: Any, redis_url: str, prefix: str
+) -> None:
+    """Never both, never neither."""
+    client = redis.Redis.from_url(redis_url)
+    for number in range(300):
+        _take(client, prefix, number, _numbered(number, number))
+    acknowledged: list[int] = []
+    started = Event()
+
+    def acknowledge() -> None:
+        with redis.Redis.from_url(redis_url) as other:
+            for number in range(0, 300, 2):
+                if other.hdel(f"{prefix}unacked", str(number)):
+                    acknowledged.append(number)
+                other.zrem(f"{prefix}unacked_index", str(number))
+                started.set()
+
+    thread = Thread(target=acknowledge)
+    thread.start()
+    assert started.wait(10)
+    for number in reversed(range(300)):
+        channel.qos.restore_by_tag(str(number))
+    thread.join()
+    assert sorted([*acknowledged, *_numbers(client, f"{prefix}orders")]) == list(range(300))
+    assert (client.hlen(f"{prefix}unacked"), client.zcard(f"{prefix}unacked_index")) == (0, 0)
+
+
+def test_what_is_in_the_index_alone_is_forgotten(channel: Any, redis_url: str, prefix: str) -> None:
+    """Otherwise each sweep would meet it again."""
+    client = redis.Redis.from_url(redis_url)
+    client.zadd(f"{prefix}unacked_index", {TAG: 1})
+    channel.qos.restore_by_tag(TAG)
+    assert (client.llen(f"{prefix}orders"), client.zcard(f"{prefix}unacked_index")) == (0, 0)
+
+
+def test_the_priority_is_kept(channel: Any, redis_url: str, prefix: str) -> None:
+    """kombu has a list for each step of priorities."""
+    client = redis.Redis.from_url(redis_url)
+    _take(client, prefix, 1, _numbered(1, 1, priority=6))
+    channel.qos.restore_by_tag("1")
+    (key,) = [name for name in client.scan_iter() if b"orders" in name and b"_kombu" not in name]
+    waiting: Any = client.lrange(key, 0, -1)
+    assert (key, len(waiting)) == (prefix.encode() + b"orders\x06\x166", 1)
+    assert waiting[0].count(b'"redelivered": true') == 2
+
+
+def test_what_a_closed_channel_had_reserved_keeps_its_order(redis_url: str) -> None:
+    """Also the messages that are not Ferry's."""
+    client = redis.Redis.from_url(redis_url)
+    with Connection(redis_url, transport=transport.register_transport()) as connection:
+        channel = connection.channel()
+        connection.SimpleQueue("orders", channel=channel)
+        for number in range(5):
+            properties = {"delivery_tag": str(number), "delivery_info": {"exchange": "", "routing_key": "orders"}}
+            client.lpush("orders", json.dumps({"properties": properties | {"priority": 0}, "headers": {}}))
+        reserved = [channel.basic_get("orders").delivery_tag for _ in range(3)]
+        assert (reserved, client.hlen("unacked")) == (["0", "1", "2"], 3)
+        channel.close()
+    assert _numbers(client, "orders") == [0, 1, 2, 3, 4]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(order=st.permutations(range(60)), taken=st.integers(1, 60))
+def test_handed_back_in_any_order_the_oldest_is_taken_first(
+    channel: Any, redis_url: str, prefix: str, order: list[int], taken: int
+) -> None:
+    """Several workers hand back one after the other, into a queue that isn't empty."""
+    client = redis.Redis.from_url(redis_url)
+    client.delete(f"{prefix}orders")
+    for number in sorted(order[taken:]):
+        client.lpush(f"{prefix}orders", _numbered(number, number))
+    for number in order[:taken]:
+        _take(client, prefix, number, _numbered(number, number))
+        channel.qos.restore_by_tag(str(number))
+    assert _numbers(client, f"{prefix}orders") == list(range(60))
+
+
+def test_a_message_that_is_not_ferrys_has_no_age(channel: Any, redis_url: str, prefix: str) -> None:
+    """Neither before one nor as one a message goes further than to the end that is taken next."""
+    client = redis.Redis.from_url(redis_url)
+    plain = json.dumps({"properties": {"delivery_tag": "1", "delivery_info": {}, "priority": 0}, "headers": {}})
+    client.lpush(f"{prefix}orders", _numbered(0, 0), plain)
+    for number, message in ((2, plain.replace('"1"', '"2"')), (3, _numbered(3, 3))):
+        _take(client, prefix, number, message)
+        channel.qos.restore_by_tag(str(number))
+    assert _numbers(client, f"{prefix}orders") == [3, 2, 0, 1]
+
+
+@pytest.mark.parametrize("way", ["rejected", "closed"])
+def test_what_comes_back_to_a_long_queue_has_not_vanished(ledger: LedgerProbe, redis_url: str, way: str) -> None:
+    """The consumer looks at those that are taken next to know how old the oldest is; a copy too many would be queued.
+
+    The messages are a second apart, and more than it looks at.
+    """
+    template = TaskTemplate(Route(ledger.place.topic, dict, "task", ledger.queue), ledger.group, ledger.place, LEDGER)
+    ledger.own()
+    now_ms = ledger.now_ms()
+    members = [str(number) for number in range(60)]
+    copies = [Copy(member, FIRST_TOKEN, 1, None, now_ms + int(member) * 1_000, 0) for member in members]
+    ledger.dispatch(members, messages=[template.fill(copy, body_of(b"{}")) for copy in copies])
+    before = ledger.queued()
+    with Connection(redis_url, transport=transport.register_transport()) as connection:
+        channel = connection.channel()
+        connection.SimpleQueue(ledger.queue, channel=channel)
+        taken = [channel.basic_get(ledger.queue) for _ in range(1 if way == "rejected" else 40)]
+        assert len(ledger.queued()) == 60 - len(taken)
+        for message in taken if way == "rejected" else ():
+            message.requeue()
+        channel.close()
+    wait_until_true(lambda: ledger.now_ms() > now_ms + 100)
+    stem, suffix = f"{ledger.place.topic}-0-", f"@{ledger.group}"
+    places = Transport(ledger.queue, "unacked", stem, suffix)
+    look = stranded(ledger.client, ledger.keys, places, ledger.ownership, age_ms=1, limit=100)
+    assert [entry.member for entry in look.entries] == []
+    assert [json.loads(message)["headers"]["id"] for message in ledger.queued()] == [
+        json.loads(message)["headers"]["id"] for message in before
+    ]

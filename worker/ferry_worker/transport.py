@@ -9,12 +9,19 @@ A channel that is closed hands back what it had reserved. With Redis away kombu 
 tasks wait for the visibility timeout. Here they are handed back as soon as Redis answers, except for those that run,
 and for those that another worker's sweep has handed back before and that have been taken again since.
 
+Whatever is handed back is taken next, the oldest first. In kombu a rejected message goes behind all others, and what
+was reserved comes back the newest first: the consumer, which looks at those that are taken next to know how old the
+oldest is, takes older ones behind them for vanished and queues a second copy.
+
+kombu hands back by a transaction that fails when any worker acknowledges anything meanwhile. Here a script does it.
+
 A full Redis hands a message out and refuses to note that it was taken: that ends kombu's worker and loses the message.
 Here it is noted all the same, so a full queue is worked off.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -31,6 +38,36 @@ TRANSPORT_NAME = "ferry-redis"
 NOTE_TAKEN = """#!lua flags=allow-oom
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+"""
+
+#: KEYS: kombu's index of taken messages, the messages, then the queue of each copy. ARGV: the delivery tag, when it was
+#: taken as it was read ('' for never), then the copies. A message acknowledged or taken again since is left alone.
+#: A worker takes from the right. What is older there stays there: several workers may hand back one after the other.
+HAND_BACK = """#!lua flags=allow-oom
+local MOST_OLDER = 1000
+local function enqueued_ms(message)
+  return message and tonumber(string.match(message, '"enqueued_ms": ?(%d+)'))
+end
+local taken = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 0 then
+  return redis.call('ZREM', KEYS[1], ARGV[1])
+end
+if tonumber(taken or '') ~= tonumber(ARGV[2]) then
+  return 0
+end
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+for index = 3, #KEYS do
+  local queue, own, older = KEYS[index], enqueued_ms(ARGV[index]), {}
+  while own and #older < MOST_OLDER and (enqueued_ms(redis.call('LINDEX', queue, -1)) or own) < own do
+    older[#older + 1] = redis.call('RPOP', queue)
+  end
+  redis.call('RPUSH', queue, ARGV[index])
+  for last = #older, 1, -1 do
+    redis.call('RPUSH', queue, older[last])
+  end
+end
+return 1
 """
 
 #: Delivery tags of this process that could not be handed back, and since when (s since 1970, the clock of kombu's
@@ -62,36 +99,60 @@ class QoS(redis.QoS):
 
         Raises one of the channel's connection errors when Redis is away; `restore_visible` goes on with it.
         """
-        delivered = set(self._delivered)
+        # The last one handed back is taken next: that has to be the oldest.
+        delivered = list(reversed(self._delivered))
         try:
-            super().restore_unacked(client)  # type: ignore[no-untyped-call]
+            with self.channel.conn_or_acquire(client) as connected:
+                for tag in delivered:
+                    self.restore_by_tag(tag, connected)
         except self.channel.connection_errors:
-            _left_behind.update(dict.fromkeys(delivered - _running(), time.time()))
+            running, now = _running(), time.time()
+            _left_behind.update((tag, now) for tag in delivered if tag not in running)
             raise
+        self._delivered.clear()
 
     def restore_visible(self, *arguments: Any, **options: Any) -> None:
         """Celery's regular sweep; what was left behind comes first."""
         while _left_behind:
             tag, since = next(iter(_left_behind.items()))
-            self._hand_back(tag, since)
+            with self.channel.conn_or_acquire() as client:
+                self._hand_back(tag, client, since)
             _left_behind.pop(tag, None)
         super().restore_visible(*arguments, **options)  # type: ignore[no-untyped-call]
 
-    def _hand_back(self, tag: str, since: float) -> None:
-        """Put a message back into its queue, unless it was taken again after `since`."""
-        # ZSCORE is none of the commands whose keys kombu's client prefixes.
-        index = self.channel.global_keyprefix + self.unacked_index_key
+    def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:
+        """Hand a message back, whatever end of the queue `leftmost` asks for."""
+        with self.channel.conn_or_acquire(client) as connected:
+            self._hand_back(tag, connected)
 
-        def transaction(pipe: Any) -> None:
-            taken_at = pipe.execute_command("ZSCORE", index, tag)
-            content = pipe.hget(self.unacked_key, tag)
-            pipe.multi()
-            if content and taken_at is not None and taken_at <= since:
-                self._remove_from_indices(tag, pipe)  # type: ignore[no-untyped-call]
-                self.channel._do_restore_message(*loads(bytes_to_str(content)), pipe)
+    def _hand_back(self, tag: str, client: Any, since: float = math.inf) -> None:
+        """Put a message to the end of its queue that is taken next, unless it was taken again after `since`."""
+        pipe = client.pipeline(transaction=False)
+        # kombu's client puts the prefix before the keys of the commands that kombu uses; ZSCORE and EVAL are none.
+        pipe.execute_command("ZSCORE", self.channel.global_keyprefix + self.unacked_index_key, tag)
+        taken_at, content = pipe.hget(self.unacked_key, tag).execute()
+        if taken_at is not None and taken_at > since:
+            return
+        copies = Copies()
+        if content is not None:
+            self.channel._do_restore_message(*loads(bytes_to_str(content)), copies)
+        keys = [self.unacked_index_key, self.unacked_key, *copies.queues]
+        prefixed = [self.channel.global_keyprefix + key for key in keys]
+        seen = "" if taken_at is None else repr(taken_at)
+        client.execute_command("EVAL", HAND_BACK, len(prefixed), *prefixed, tag, seen, *copies.messages)
 
-        with self.channel.conn_or_acquire() as client:
-            client.transaction(transaction, self.unacked_key, self.unacked_index_key)
+
+class Copies:
+    """Stands where kombu expects a pipeline, and notes which message it would push to which queue."""
+
+    def __init__(self) -> None:
+        self.queues: list[str] = []
+        self.messages: list[str] = []
+
+    def rpush(self, queue: str, message: str) -> None:
+        """Note it."""
+        self.queues.append(queue)
+        self.messages.append(message)
 
 
 def _running() -> set[str]:
