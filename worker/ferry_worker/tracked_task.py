@@ -26,6 +26,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from ferry_shared import logs
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.ledger.worker_ledger import HEADER
+from ferry_worker import tracebacks  # noqa: F401 - connects its signal
 from ferry_worker.attempt import OWNER_FIELD, Attempt, HandedBack, error_text, handed_back, payload_bytes
 from ferry_worker.payload import InvalidPayload, MessageParameter
 from ferry_worker.retries import LedgerRetry
