@@ -48,6 +48,11 @@ class Growth:
         return self.last_quarter / self.second_quarter - 1 if self.second_quarter else 0.0
 
 
+def as_table(samples: Sequence[Sample]) -> str:
+    """All samples, one a line with tabs, to draw a curve from: seconds, role, process, bytes."""
+    return "".join(f"{sample.at:.1f}\t{sample.role}\t{sample.pid}\t{sample.bytes}\n" for sample in samples)
+
+
 def growth_of(samples: Sequence[Sample], seconds: float) -> list[Growth]:
     """Compare the two quarters, role by role; a process that is missing in either is left out."""
     windows = ((seconds / 4, seconds / 2), (seconds * 3 / 4, seconds))
@@ -70,7 +75,7 @@ def problems_of(growths: Sequence[Growth]) -> Iterator[str]:
             yield f"memory: no {growth.role} lived from the second quarter to the last"
         elif growth.share > MOST_GROWTH:
             yield (
-                f"memory: {growth.role}s grew by {growth.share:.1%} from the second quarter to the last "
+                f"memory: each {growth.role} grew by {growth.share:.1%} from the second quarter to the last "
                 f"({growth.second_quarter / 2**20:.1f} to {growth.last_quarter / 2**20:.1f} MiB): "
                 f"expected at most {MOST_GROWTH:.0%}"
             )

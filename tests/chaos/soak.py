@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.chaos import record
 from tests.chaos.kinds import KINDS, Kind, Resource
 from tests.chaos.limits import Limits
-from tests.chaos.memory import Sampler, growth_of, problems_of
+from tests.chaos.memory import Sampler, as_table, growth_of, problems_of
 from tests.chaos.messages import CALM_SHARES, payloads
 from tests.chaos.oracle.verdict import Demands, Verdict, judge
 from tests.chaos.plan import Planned
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SOAK_SECONDS = 1_200.0
 SOAK_RATE = 300
 FAULT_EVERY_SECONDS = 60.0
+SAMPLES_FILE = "memory.tsv"
 #: These live from the beginning to the end: a process that has just started says nothing about growth.
 SPARED = frozenset({Resource.CONSUMER_B, Resource.WORKER_B, Resource.BEAT_B})
 
@@ -58,6 +59,7 @@ def soak(task: Task, display: Display) -> Verdict:
     kinds = len({fault.kind.name for fault in faults})
     demands = Demands(faults=len(faults), kinds=kinds, with_enough_in_flight=0, kills_of_each=0)
     verdict = judge(evidence, run, limits, demands)
+    (task.directory / SAMPLES_FILE).write_text(as_table(samplers[0].samples))
     growths = growth_of(samplers[0].samples, task.seconds)
     verdict = replace(verdict, problems=(*verdict.problems, *problems_of(growths)))
     record.write(task, run, evidence, verdict, growths)

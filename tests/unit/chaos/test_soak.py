@@ -57,7 +57,7 @@ def test_growth_beyond_the_limit_fails_the_run() -> None:
     assert list(problems_of(fine)) == []
 
     (problem,) = problems_of([*fine[1:], Growth(Part.CONSUMER, 1, 100.0 * MIB, (101 + 100 * MOST_GROWTH) * MIB)])
-    assert problem.startswith("memory: consumers grew by 6.0%")
+    assert problem.startswith("memory: each consumer grew by 6.0%")
     (problem,) = problems_of([*fine[1:], growth(*samples(Part.CONSUMER, 1, 100, 100, until=60.0))])
     assert problem == "memory: no consumer lived from the second quarter to the last"
 
