@@ -1,7 +1,7 @@
 """What happened to a copy of a message in Redis, step by step: queued, taken, acknowledged, handed back, gone. Pure.
 
-The order is the server's own. A hand-back removes the copy from `unacked` and pushes it in one transaction, and a
-redelivery does so with the copy before in one script: there the two lines of MONITOR follow each other.
+The order is the server's own. A hand-back removes the copy from `unacked` and pushes it in one script, and a redelivery
+does so with the copy before: nothing else comes between, so their two notes follow each other.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ferry_shared.ledger.scripts import script
+from ferry_worker.transport import HAND_BACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,6 +52,7 @@ _CAUSES = {"dispatch": Cause.DISPATCH, "enqueue": Cause.RETRY, "redeliver": Caus
 _PUSHES = (b'] "LPUSH" ', b'] "RPUSH" ')
 _UNACKED = (b'] "HSET" "unacked" ', b'] "HDEL" "unacked" ')
 _FLUSHALL = b'] "FLUSHALL"'
+_POP_OF_A_SCRIPT = b' lua] "RPOP" '
 _SCRIPTS = (b'] "EVALSHA" ', b'] "EVAL" ')
 #: Time, database and a client's address take fewer bytes than this.
 _PREFIX_BYTES = 160
@@ -105,13 +107,18 @@ class PushReader:
     def __init__(self, queue: str) -> None:
         self._queue = queue.encode()
         self._digests = {script(name).digest.encode(): cause for name, cause in _CAUSES.items()}
+        self._digests[_digest(HAND_BACK.encode())] = Cause.TRANSPORT
         self._running = Cause.UNKNOWN
+        self._lifted = self._to_put_back = 0
 
     def read(self, line: bytes) -> Iterator[Push]:
         """Take the next line."""
         prefix = line[:_PREFIX_BYTES]
         if any(mark in prefix for mark in _SCRIPTS):
             self._running = self._cause_of_script(line)
+            self._lifted = self._to_put_back = 0
+        elif _POP_OF_A_SCRIPT in prefix:
+            self._lifted += 1
         elif any(mark in prefix for mark in _PUSHES):
             yield from self._pushes(line)
 
@@ -120,17 +127,27 @@ class PushReader:
         if _SCRIPTS[0] in line[:_PREFIX_BYTES]:
             first = _WORD.findall(line, 0, 2 * _PREFIX_BYTES)[1]
         else:
-            first = words_of(line)[1]
-            first = hashlib.sha1(first, usedforsecurity=False).hexdigest().encode()
+            first = _digest(words_of(line)[1])
         return self._digests.get(first, Cause.UNKNOWN)
 
     def _pushes(self, line: bytes) -> Iterator[Push]:
         prefix, words = _PREFIX.match(line), words_of(line)
         if prefix is None or len(words) < 3 or words[1] != self._queue:
             return
-        cause = self._running if prefix[2] == b"lua" else Cause.TRANSPORT
+        by_script = prefix[2] == b"lua"
+        if by_script and self._to_put_back:
+            # A hand-back lifts what is older, to get behind it: these copies were there before.
+            self._to_put_back -= 1
+            return
+        if by_script:
+            self._to_put_back, self._lifted = self._lifted, 0
+        cause = self._running if by_script else Cause.TRANSPORT
         for message in words[2:]:
             yield Push(float(prefix[1]), cause, *identity_of(orjson.loads(message)))
+
+
+def _digest(text: bytes) -> bytes:
+    return hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
 
 
 def identity_of(message: Mapping[str, Any]) -> tuple[str, str]:

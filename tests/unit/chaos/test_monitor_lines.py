@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ferry_shared.ledger.scripts import script
+from ferry_worker.transport import HAND_BACK
 from tests.chaos.monitor_lines import (
     Cause,
     Push,
@@ -89,6 +90,23 @@ def test_a_clients_push_between_is_the_transports() -> None:
     (push,) = reader.read(line(b"RPUSH", b"celery", message("a", "t"), client=b"unix:/tmp/some where/socket"))
 
     assert push.cause is Cause.TRANSPORT
+
+
+def test_a_hand_back_by_script_is_the_transports() -> None:
+    """What it lifts to get behind it, and puts back, is no new copy; the next script lifts nothing."""
+    reader = PushReader(QUEUE)
+    lines = [
+        line(b"EVAL", HAND_BACK.encode(), b"3", b"unacked_index", b"unacked", b"celery", b"t", b"", message("a", "t")),
+        line(b"HDEL", b"unacked", b"t", client=b"lua"),
+        line(b"RPOP", b"celery", client=b"lua"),
+        line(b"RPOP", b"celery", client=b"lua"),
+        *(line(b"RPUSH", b"celery", message(name, name), client=b"lua") for name in ("a", "older", "oldest")),
+        line(b"EVALSHA", script("dispatch").digest.encode(), b"0"),
+        line(b"LPUSH", b"celery", message("b", "b"), client=b"lua"),
+    ]
+
+    found = [(push.task_id, push.cause) for each in lines for push in reader.read(each)]
+    assert found == [("a", Cause.TRANSPORT), ("b", Cause.DISPATCH)]
 
 
 def test_another_scripts_pushes_are_of_unknown_cause() -> None:

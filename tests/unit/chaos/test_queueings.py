@@ -90,6 +90,16 @@ def test_what_was_committed_when_redis_lost_it_is_not_dispatched_again() -> None
     assert cause_of_the_second(story).startswith("lost with Redis")
 
 
+def test_the_nearest_loss_is_named() -> None:
+    """Also where the ledger was given up for a later one, which alone would have left this message."""
+    story = dispatched_twice(Forgot(1, Part.VALKEY, 15.0, 15.1), Forgot(2, Part.VALKEY, 18.0, 18.1, since=17.0))
+    story.acquired(19.0, 3, reason="ledger_lost")
+    (repeat,) = repeated_queueings(story.evidence)
+
+    assert repeat.explanation is not None
+    assert repeat.explanation.fault == 2
+
+
 def test_one_loss_explains_one_dispatch() -> None:
     """The next one needs the next loss, and the nearest is named."""
     story = dispatched_twice(Forgot(1, Part.VALKEY, 15.0, 15.1)).push(50.0).acquired(40.0, 3)
