@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kombu import Connection
 
-from tests.chaos.evidence_files import read_attachments, read_pushes, read_takes
+from ferry_worker.transport import Transport
+from tests.chaos.copies import Happened, read_copies
+from tests.chaos.evidence_files import read_attachments, read_pushes
 from tests.chaos.monitor_lines import Cause, Push
 from tests.chaos.observation import PUSHES_FILE, Observer
 from tests.chaos.routes import QUEUE
@@ -20,6 +22,7 @@ from tests.support.eventually import eventually
 from tests.support.ledger_probe import LedgerProbe
 from tests.support.valkey_server import ValkeyServer
 
+TRANSPORT = f"{Transport.__module__}:{Transport.__name__}"
 ROOT = Path(__file__).parents[2]
 
 
@@ -130,15 +133,49 @@ def test_what_was_queued_while_nobody_looked_is_found(observed: Observed, tmp_pa
     assert [(push.tag, push.cause) for push in found] == [("l/id/1.1.1", Cause.DISPATCH), ("l/id/1.2.1", Cause.RETRY)]
 
 
-def test_a_copy_that_kombu_takes_is_seen(observed: Observed) -> None:
-    """By kombu's own Redis transport."""
-    with Connection(observed.server.url) as connection:
+def kombu_message(tag: str, enqueued_ms: int) -> bytes:
+    """One that kombu can deliver and hand back."""
+    properties = {
+        "correlation_id": "id", "delivery_tag": tag, "body_encoding": "base64", "delivery_mode": 2, "priority": 0,
+        "delivery_info": {"exchange": QUEUE, "routing_key": QUEUE},
+    }  # fmt: skip
+    headers = {"ferry": {"enqueued_ms": enqueued_ms}}
+    content = {"content-encoding": "utf-8", "content-type": "text/plain"}
+    return orjson.dumps({"body": "", "headers": headers, "properties": properties, **content})
+
+
+def test_what_a_worker_does_with_a_copy_is_seen(observed: Observed) -> None:
+    """By Ferry's own transport: taken, handed back behind an older one, taken again, acknowledged; then FLUSHALL."""
+    first, older = "l/id/1.1.1", "l/id/1.1.2"
+
+    def steps() -> dict[str, list[Happened]]:
+        copies = read_copies(observed.notes.read_text().splitlines(), {"id"})
+        return {tag: [step.what for step in steps] for tag, steps in copies.items()}
+
+    with observed.server.client() as client, Connection(observed.server.url, transport=TRANSPORT) as connection:
         queue = connection.SimpleQueue(QUEUE)
-        queue.put("x", correlation_id="id")
-        queue.get(timeout=10.0)
-        eventually(lambda: len(observed.tags()), 1)
-        eventually(lambda: list(read_takes(observed.notes.read_text().splitlines())), observed.tags())
+        client.lpush(QUEUE, kombu_message(first, 2))
+        taken = queue.get(timeout=10.0)
+        client.lpush(QUEUE, kombu_message(older, 1))
+        taken.requeue()
+        for tag in (older, first):
+            again = queue.get(timeout=10.0)
+            assert again.delivery_tag == tag
+            again.ack()
         queue.close()
+        client.flushall()
+
+    h = Happened
+    eventually(
+        steps,
+        {
+            first: [h.QUEUED, h.TAKEN, h.HANDED_BACK, h.TAKEN, h.ACKNOWLEDGED, h.FORGOTTEN],
+            older: [h.QUEUED, h.TAKEN, h.ACKNOWLEDGED, h.FORGOTTEN],
+        },
+    )
+    assert [(push.tag, push.cause) for push in observed.pushes()] == [
+        (tag, Cause.TRANSPORT) for tag in (first, older, first)
+    ]
 
 
 def test_the_time_is_the_servers(observed: Observed) -> None:
