@@ -58,6 +58,7 @@ def test_redis_full_at_the_moment_of_a_retry_and_a_failure(system: FaultSystem) 
         assert system.told("started").total() == 2
     system.wait_for_the_end()
     assert sorted(system.told("started").items()) == [("fail 1", 1), ("retry 0", 2)]
+    system.assert_only_repeated()
 
 
 @pytest.mark.long

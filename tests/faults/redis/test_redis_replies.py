@@ -89,17 +89,22 @@ def test_late_replies_reach_a_worker(system: FaultSystem, proxy: TcpProxy) -> No
 
 
 def test_a_worker_that_hears_nothing_goes_on_where_it_was(system: FaultSystem, proxy: TcpProxy) -> None:
-    """Claims and outcomes that were sent into the dark are asked again; what it had reserved comes back."""
+    """Outcomes that were sent into the dark are asked again; what it had reserved comes back. All of it runs once."""
     system.consumer(**SOON_REDELIVERED)
-    worker = system.worker(CELERY_BROKER_URL=system.url_through(proxy))
+    worker = system.worker(CELERY_BROKER_URL=system.url_through(proxy), **PATIENT)
     system.send(200)
     system.wait_until_done(20)
+    # Both processes must be in a task: one that had just ended one could wait for ever for its parent, which may hear
+    # nothing either.
+    system.hold_tasks()
+    eventually(lambda: system.told("started").total() - system.told("done").total(), 2)
     proxy.drop()
+    system.let_tasks_end()
     assert system.in_flight > 0
     worker.wait_for_text("the ledger's Redis is away")
     proxy.pass_through()
-    system.wait_for_the_end()
-    system.assert_each_done_once()
+    system.wait_for_the_end(90.0)
+    system.assert_only_repeated()
 
 
 @pytest.mark.parametrize(("name", "kind"), [("retry", "retry"), ("fail", "fail")])
@@ -112,11 +117,7 @@ def test_the_reply_to_a_retry_or_failure_is_cut(system: FaultSystem, proxy: TcpP
     system.send(10, kind)
     system.wait_for_the_end()
     assert proxy.cuts == 1
-    starts = 2 if kind == "retry" else 1
-    assert set(system.told("started").values()) == {starts}
-    assert set(system.queued().values()) == {starts}
-    if kind == "fail":
-        assert set(system.dead_letters().values()) == {1}
+    system.assert_only_repeated()
 
 
 @pytest.mark.parametrize("persistence", ["none", "append-only"])
@@ -124,15 +125,16 @@ def test_the_reply_to_a_retry_or_failure_is_cut(system: FaultSystem, proxy: TcpP
 def test_redis_dies_between_a_retry_or_failure_and_its_acknowledgement(
     system: FaultSystem, proxy: TcpProxy, kind: str
 ) -> None:
-    """With an append-only file it is recorded, once; without one the message is dispatched again."""
+    """With an append-only file it is recorded, once; without one the message is dispatched again, once."""
     system.consumer(**SOON_REDELIVERED)
     system.worker(CELERY_BROKER_URL=system.url_through(proxy), **PATIENT)
     warm_up(system, kind)
+    committed = system.committed()
     proxy.cut_reply_after(digest(kind), then=lambda: kill_redis(system))
     system.send(10, kind)
+    lost = [system.at_risk(committed)] if system.server.persistence == "none" else []
     eventually(lambda: proxy.cuts, 1)
     assert not system.server.process.running
     system.restart_redis()
     system.wait_for_the_end(90.0)
-    if system.server.persistence == "append-only":
-        assert set(system.told("started").values()) == {2 if kind == "retry" else 1}
+    system.assert_only_repeated(*lost)
