@@ -63,10 +63,9 @@ def test_a_topic_that_is_too_narrow_is_told_at_start_and_gets_shortened_letters(
     consumer = ferry.consumer(CONSUMER_DEAD_LETTER_PATIENCE_SECONDS="0")
     consumer.wait_for_text(f"{topic}.dlq takes at most 20000 bytes, .* set max.message.bytes of {topic}.dlq to 2097176")
     eventually(lambda: committed_offsets(kafka.bootstrap_servers, group, topic), {0: 3})
-    letters = {
-        dict(letter.headers)["x-original-offset"]: letter
-        for letter in read_all(kafka.bootstrap_servers, f"{topic}.dlq")
-    }
+    found = read_all(kafka.bootstrap_servers, f"{topic}.dlq")
+    letters = {dict(letter.headers)["x-original-offset"]: letter for letter in found}
+    assert len(found) == len(letters)
     assert [letters[offset].value for offset in (b"0", b"1", b"2")] == [b"{", None, b"["]
     shortened = letters[b"1"]
     assert (shortened.key, shortened.headers[0]) == (b"key", ("trace", b"1"))

@@ -81,7 +81,7 @@ def test_a_stopped_child_is_killed_at_its_hard_limit(kafka: LocalKafka, ferry: F
     stop_process(child)
     eventually(lambda: is_alive(child), expected=False, timeout_seconds=30)
     acting.settle()
-    acting.assert_accounted()
+    acting.assert_accounted(dead=places([0]))
     (letter,) = acting.dead_letters()
     assert (letter.place, letter.headers["ferry.reason"]) == (Place(0, 0), "TimeLimitExceeded")
     assert acting.started() == Counter(places(range(51)))

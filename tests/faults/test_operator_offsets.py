@@ -37,7 +37,7 @@ def test_exactly_what_follows_an_operators_offset_runs(
     acting.release()
     acting.settle()
     before = places(range(COMMITTED)) | places(RUNNING)
-    assert acting.done() == Counter(before) + Counter(places(range(offset, LOG_END)))
+    assert acting.done() == acting.started() == Counter(before) + Counter(places(range(offset, LOG_END)))
     assert acting.dead_letters() == []
 
 

@@ -153,6 +153,7 @@ def test_a_record_that_is_compacted_away_in_flight_ends_like_any_other(
     assert acting.done()[Place(0, 0)] == 0
     acting.settle()
     acting.assert_accounted(places(range(end_offsets(servers, topic)[0])))
+    assert set(acting.started().values()) == {1}
     (letter,) = acting.dead_letters()
     assert (letter.place, letter.value) == (Place(0, 0), failing[0])
     assert letter.headers["ferry.reconstructed"] == "true"
@@ -179,4 +180,5 @@ def test_gaps_of_a_compacted_topic_are_passed(kafka: LocalKafka, ferry: FerryPro
     present = {Place(*record[:2]) for record in read_all(servers, topic)}
     assert 0 < len(done) < end_offsets(servers, topic)[0]
     assert present <= done.keys()
+    assert acting.started() == done
     assert set(done.values()) == {1}

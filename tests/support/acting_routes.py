@@ -8,6 +8,8 @@ from pydantic import BaseModel
 from ferry_shared.routes import Route
 
 TASK = "tests.act"
+#: What ends a task without success, however often it is tried: its message becomes a dead letter.
+FATAL = frozenset({"raise", "exit", "hang", "segfault", "hungry", "killed"})
 
 
 class Act(BaseModel):
@@ -18,4 +20,4 @@ class Act(BaseModel):
     seconds: float = 0.0
 
 
-routes = [Route(topic=os.environ["ACTING_TOPIC"], message=Act, task=TASK)]
+routes = [Route(topic=os.environ.get("ACTING_TOPIC", "acts"), message=Act, task=TASK)]
