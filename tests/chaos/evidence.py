@@ -139,12 +139,13 @@ class Evidence:
         lines_of = _by_id(self.redeliveries, lambda line: line.at)
         return {task_id: [line.at for line in lines] for task_id, lines in lines_of.items()}
 
-    def asked_before(self, task_id: str, moment: float) -> int:
-        """How often the task had asked for a retry."""
-        return sum(
-            run.how == "asked" and run.ended is not None and run.ended <= moment
+    def asked_before(self, task_id: str, moment: float) -> list[Execution]:
+        """The runs that had asked for a retry by then."""
+        return [
+            run
             for run in self.executions_of.get(task_id, ())
-        )
+            if run.how == "asked" and run.ended is not None and run.ended <= moment
+        ]
 
 
 class _HasTaskId(Protocol):

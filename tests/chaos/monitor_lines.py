@@ -173,6 +173,11 @@ class Tag:
         epoch, attempt, copy = map(int, numbers.split("."))
         return cls(ledger, task_id, epoch, attempt, copy)
 
+    def is_attempt_after(self, asked: Tag) -> bool:
+        """Whether its copy is of the attempt for which one with that tag has asked."""
+        same = (self.ledger, self.task_id, self.epoch) == (asked.ledger, asked.task_id, asked.epoch)
+        return same and self.attempt == asked.attempt + 1
+
     def __str__(self) -> str:
         return f"{self.ledger}/{self.task_id}/{self.epoch}.{self.attempt}.{self.copy}"
 

@@ -33,19 +33,13 @@ def repeated_executions(evidence: Evidence, limits: Limits) -> Iterator[Repeat]:
 
 
 def _explained(evidence: Evidence, limits: Limits, before: Execution, run: Execution) -> Explanation | None:
-    if before.how == "asked" and _is_next_attempt(before, run):
+    if before.how == "asked" and Tag.of(run.tag).is_attempt_after(Tag.of(before.tag)):
         return Explanation("the task asked for a retry")
     return (
         _rewound_or_forgotten(evidence, before, run)
         or _never_ended(evidence, limits, before, run)
         or _never_recorded(evidence, before, run)
     )
-
-
-def _is_next_attempt(before: Execution, run: Execution) -> bool:
-    asked, given = Tag.of(before.tag), Tag.of(run.tag)
-    same = (asked.ledger, asked.epoch) == (given.ledger, given.epoch)
-    return same and given.attempt == asked.attempt + 1
 
 
 def _rewound_or_forgotten(evidence: Evidence, before: Execution, run: Execution) -> Explanation | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.chaos.copies import Happened, Standing, standing_after, until
 from tests.chaos.effects import Away, Forgot, Held, Killed, Part
 from tests.chaos.evidence import place_of
-from tests.chaos.monitor_lines import Cause, copy_before
+from tests.chaos.monitor_lines import Cause, Tag, copy_before
 from tests.chaos.oracle.explanation import Explanation, Repeat
 from tests.chaos.oracle.losses import dispatched_after_loss, lost_with_redis
 from tests.chaos.oracle.vanishing import trouble
@@ -25,6 +25,8 @@ LINE_SECONDS = 10.0
 _LOG_TIME_SECONDS = 0.01
 #: The consumer looks twice, so long apart, before it takes a copy for lost.
 SECOND_LOOK_SECONDS = 5.0
+#: Between the server's clock, as MONITOR tells it, and the harness' own.
+_MOMENT_SECONDS = 0.05
 #: A push and its step are read from one line.
 _SAME_MOMENT_SECONDS = 1e-9
 _BEGINNINGS = {Happened.QUEUED, Happened.TAKEN, Happened.HANDED_BACK}
@@ -72,11 +74,12 @@ def _dispatched_again(evidence: Evidence, before: Push, push: Push) -> Explanati
 
 
 def _retried(evidence: Evidence, push: Push) -> Explanation | None:
-    """The task had asked as often, or the record of an earlier queueing was lost with Redis."""
+    """The task had asked for this attempt, and as often; or the record of an earlier queueing was lost with Redis."""
     earlier = [
         other.at for other in evidence.pushes_of[push.task_id] if other.cause is Cause.RETRY and other.at < push.at
     ]
-    if evidence.asked_before(push.task_id, push.at) > len(earlier):
+    asked = evidence.asked_before(push.task_id, push.at)
+    if len(asked) > len(earlier) and any(Tag.of(push.tag).is_attempt_after(Tag.of(run.tag)) for run in asked):
         return Explanation("the task asked for a retry")
     for at in reversed(earlier):
         if forgot := lost_with_redis(evidence, push.task_id, at, push.at):
@@ -107,8 +110,9 @@ def _vanished(evidence: Evidence, older: str, push: Push) -> Explanation | None:
     begun = [step.at for step in steps if step.what in _BEGINNINGS]
     since = begun[-1] if begun else push.at
     if steps and steps[-1].what is Happened.FORGOTTEN:
-        loss = lost_with_redis(evidence, push.task_id, since, push.at)
-        return Explanation("redelivered: Redis lost it or was away", loss.fault if loss else None)
+        at = steps[-1].at
+        loss = evidence.history.touching(Forgot, {Part.VALKEY}, at - _MOMENT_SECONDS, at + _MOMENT_SECONDS)
+        return Explanation("redelivered: Redis lost it or was away", loss.fault) if loss else None
     return trouble(evidence, "redelivered", older, since, push.at)
 
 

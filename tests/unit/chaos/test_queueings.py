@@ -129,13 +129,16 @@ def test_a_retry_needs_a_task_that_asked() -> None:
     asked = Story().of(Behaviour.RETRIES).push(1.0).run(2.0, 2.1, "asked").push(3.0, Cause.RETRY, copy="1.2.1")
 
     assert cause_of_the_second(asked) == "the task asked for a retry"
+    same = Story().of(Behaviour.RETRIES).push(1.0).run(2.0, 2.1, "asked").push(3.0, Cause.RETRY, copy="1.1.2")
+    assert cause_of_the_second(same) == "unexplained"
     assert cause_of_the_second(Story().push(1.0).run(2.0, 2.1).push(3.0, Cause.RETRY)) == "unexplained"
     assert cause_of_the_second(Story().push(1.0).run(4.0, 4.1, "asked").push(3.0, Cause.RETRY)) == "unexplained"
 
 
 def test_a_second_retry_for_one_question_needs_a_loss() -> None:
     """Redis forgot that the first had been queued."""
-    story = Story().push(1.0).run(2.0, 2.1, "asked").push(3.0, Cause.RETRY).push(9.0, Cause.RETRY)
+    story = Story().push(1.0).run(2.0, 2.1, "asked")
+    story.push(3.0, Cause.RETRY, copy="1.2.1").push(9.0, Cause.RETRY, copy="1.2.1")
     assert [repeat.cause for repeat in repeated_queueings(story.evidence)] == [
         "the task asked for a retry",
         "unexplained",
@@ -238,6 +241,7 @@ def test_a_copy_that_a_worker_has_is_not_replaced() -> None:
     """Unless Redis has lost that; or it was acknowledged, though the task had not ended."""
     assert cause_of_the_second(redelivered().taken(11.0)) == "unexplained"
     assert cause_of_the_second(redelivered().taken(11.0).acknowledged(20.0)).startswith("redelivered: ")
+    assert cause_of_the_second(redelivered().taken(19.0).forgotten(20.1)) == "unexplained"
     lost = redelivered(Forgot(2, Part.VALKEY, 20.0, 20.1)).taken(19.0).forgotten(20.1)
     assert cause_of_the_second(lost) == "redelivered: Redis lost it or was away"
 
