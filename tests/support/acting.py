@@ -181,7 +181,8 @@ class Acting:
         assert (done.keys() | died.keys()) - wanted == set(), "nobody sent these"
         # Of a record that Kafka has deleted only the letter can tell what it asked for.
         asked = {letter.place for letter in letters if _asks_to_fail(held.get(letter.place, letter.value))}
-        assert died.keys() - asked == set(dead), "dead, though nothing was wrong with them"
+        unasked = died.keys() - asked
+        assert unasked == set(dead), f"dead, though nothing was wrong with them: {sorted(unasked)}"
         assert {place for place, times in done.items() if times > 1} <= set(repeated), "done twice"
         assert {place for place, times in died.items() if times > 1} == set(), "two dead letters"
 
