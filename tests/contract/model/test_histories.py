@@ -103,6 +103,18 @@ def test_a_worker_that_dies_before_it_has_recorded_a_message(system: System) -> 
     assert system.oracle.pushes == 2 + 1
 
 
+def test_a_message_that_vanishes_when_kafka_has_deleted_its_record(system: System) -> None:
+    """Nobody has it any more, and it still ends: as a dead letter that says so."""
+    system.produce(0, Kind.OK, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    go_until(system, "worker 1", "hold")
+    system.go("worker 1", 1, Fate.KILLED_BEFORE)
+    system.cut(0, 1)
+    system.drain()
+    assert (system.oracle.runs, system.oracle.letters) == (0, 1)
+
+
 def test_a_worker_that_wakes_with_a_copy_that_was_replaced(system: System) -> None:
     """It stood in kombu's gap until it passed for lost; another worker is at the task with the new copy."""
     system.produce(0, Kind.OK, 0)

@@ -95,6 +95,11 @@ def weaken(monkeypatch: pytest.MonkeyPatch, names: str, protection: str, instead
             id="poison after too few starts",
         ),
         pytest.param(
+            "LOSS", "redeliver", "save_state(member, state, now)", "remove_entry(member)",
+            histories.test_a_message_that_vanishes_when_kafka_has_deleted_its_record,
+            id="an entry that goes without a dead letter",
+        ),
+        pytest.param(
             "END", "redeliver", "state.deliveries >= tonumber(ARGV[8])", "state.deliveries >= 1",
             histories.test_a_worker_that_dies_before_it_has_recorded_a_message,
             id="given up at the first vanished copy",
