@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ferry_shared.ledger.client import server_time_ms
+from ferry_shared.ledger.keys import status_key
+from ferry_shared.ledger.worker_ledger import Receipt
+from ferry_shared.status import PartitionStatus
 from tests.integration.worker_harness import WorkerBench
 
 ROUTES = """
@@ -111,6 +115,20 @@ def test_beat_has_a_status_line_printed(bench: WorkerBench) -> None:
     worker.wait_for_text("ferry.worker .* group ferry: consumer silent")
     assert beat.stop(grace_seconds=10.0) == 0
     assert not bench.client.exists("celery")
+
+
+def test_beats_status_names_a_task_that_is_not_tracked(bench: WorkerBench) -> None:
+    """Beside the status line, as an error, from what the ledger has counted of a partition that has a consumer."""
+    orders = bench.partition("plain.order")
+    receipt = orders.worker_ledger.untracked
+    orders.record(b"{}")
+    assert receipt(orders.header("0"), "plain.order", max_claims=3, error="untracked") is Receipt.COUNTED
+    now_ms = server_time_ms(bench.client)
+    word = PartitionStatus(now_ms, "orders", 0, "host:1", 1, 0, 1, 1, now_ms, 0, 0, 0, None)
+    bench.client.hset(status_key("", "ferry"), word.field, word.to_json().decode())
+    worker = bench.worker(WORKER_STATUS_INTERVAL_SECONDS="1")
+    bench.processes.beat(WORKER_STATUS_INTERVAL_SECONDS="1")
+    worker.wait_for_text("ERROR .*the task 'plain.order' isn't tracked: it received messages of orders-0 1 times")
 
 
 def test_keys_have_the_prefix(bench: WorkerBench) -> None:
