@@ -152,7 +152,7 @@ def _nobody_knew(evidence: Evidence, takeovers: Sequence[Takeover], before: Push
     if not earlier:
         return False
     history, taken = evidence.history, earlier[-1].at
-    if history.touching(Away, {Part.KAFKA, Part.NETWORK}, taken - _SIGNING_SECONDS, taken):
+    if history.touching(Away, {Part.KAFKA, Part.NETWORK}, max(before.at, taken - _SIGNING_SECONDS), taken):
         return True
     changed = len(earlier) < 2 or earlier[-1].log != earlier[-2].log
     trouble = history.touching(Effect, {Part.CONSUMER, Part.KAFKA}, before.at, push.at)

@@ -106,6 +106,23 @@ def test_what_redis_forgot_another_consumer_cannot_know() -> None:
     assert wrong(nothing_lost, replace(NO_COUNTS, takeovers=(first, replace(again, log="b")))) != []
 
 
+@pytest.mark.parametrize(
+    ("effect", "excused"),
+    [
+        (Away(1, Part.KAFKA, 20.0, 24.0), True), (Away(1, Part.NETWORK, 20.0, 24.0), True),
+        (Away(1, Part.KAFKA, 0.2, 0.9), False), (Away(1, Part.KAFKA, 25.1, 26.0), False),
+        (Away(1, Part.VALKEY, 20.0, 24.0), False),
+    ],
+)  # fmt: skip
+def test_what_was_counted_and_not_signed_has_no_line(effect: Effect, *, excused: bool) -> None:
+    """Kafka or the network was away since the copy before, and until shortly before the partition was taken up."""
+    story = replace(AGAIN, effects=[effect])
+    counts = replace(NO_COUNTS, takeovers=(taken_up(0, 0, at=0.1), taken_up(0, 0)))
+
+    assert row(story, counts, "rewound").excused == int(excused)
+    assert (wrong(story, counts) == []) is excused
+
+
 def ledger(restored: int = 0, rewound: int = 0, *takeovers: Takeover) -> FerryCounts:
     """What `ferry status` says of partition 0."""
     return replace(NO_COUNTS, ledgers={0: LedgerCount(restored, rewound)}, takeovers=takeovers)
