@@ -212,6 +212,16 @@ def test_handed_back_in_any_order_the_oldest_is_taken_first(
     assert _numbers(client, f"{prefix}orders") == list(range(60))
 
 
+def test_large_messages_are_not_all_moved(channel: Any, redis_url: str, prefix: str) -> None:
+    """It happens inside the server: past 4 MiB the place is good enough."""
+    client = redis.Redis.from_url(redis_url)
+    for number in range(3):
+        client.lpush(f"{prefix}orders", _numbered(number, number).replace('"body": ""', f'"body": "{"x" * 3_000_000}"'))
+    _take(client, prefix, 5, _numbered(5, 5))
+    channel.qos.restore_by_tag("5")
+    assert _numbers(client, f"{prefix}orders") == [0, 1, 5, 2]
+
+
 def test_a_message_that_is_not_ferrys_has_no_age(channel: Any, redis_url: str, prefix: str) -> None:
     """Neither before one nor as one a message goes further than to the end that is taken next."""
     client = redis.Redis.from_url(redis_url)

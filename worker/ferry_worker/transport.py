@@ -44,7 +44,7 @@ redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 #: taken as it was read ('' for never), then the copies. A message acknowledged or taken again since is left alone.
 #: A worker takes from the right. What is older there stays there: several workers may hand back one after the other.
 HAND_BACK = """#!lua flags=allow-oom
-local MOST_OLDER = 1000
+local MOST_OLDER, MOST_BYTES = 1000, 4 * 1024 * 1024
 local function enqueued_ms(message)
   return message and tonumber(string.match(message, '"enqueued_ms": ?(%d+)'))
 end
@@ -58,9 +58,11 @@ end
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 for index = 3, #KEYS do
-  local queue, own, older = KEYS[index], enqueued_ms(ARGV[index]), {}
-  while own and #older < MOST_OLDER and (enqueued_ms(redis.call('LINDEX', queue, -1)) or own) < own do
+  local queue, own, older, bytes = KEYS[index], enqueued_ms(ARGV[index]), {}, 0
+  while own and #older < MOST_OLDER and bytes < MOST_BYTES
+    and (enqueued_ms(redis.call('LINDEX', queue, -1)) or own) < own do
     older[#older + 1] = redis.call('RPOP', queue)
+    bytes = bytes + #older[#older]
   end
   redis.call('RPUSH', queue, ARGV[index])
   for last = #older, 1, -1 do
