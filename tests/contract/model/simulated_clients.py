@@ -27,8 +27,12 @@ def _now(result: Any) -> Future[Any]:
     return future
 
 
+def _timed_out() -> Future[Any]:
+    return _now(KafkaException(KafkaError(KafkaError.REQUEST_TIMED_OUT)))
+
+
 class SimulatedAdmin:
-    """confluent_kafka's AdminClient; every request is a step."""
+    """confluent_kafka's AdminClient; every request is a step, and an answer that is missing is missed at `result`."""
 
     def __init__(self, logs: SimulatedLogs) -> None:
         self._logs = logs
@@ -54,12 +58,9 @@ class SimulatedAdmin:
                 found[item] = _now(SimpleNamespace(offset=log.start if which is earliest else log.end))
             return found
 
-        def lost() -> dict[KafkaPartition, Future[Any]]:
-            return {item: _now(KafkaException(KafkaError(KafkaError.REQUEST_TIMED_OUT))) for item in wanted}
-
         assert request_timeout > 0
         earliest = OffsetSpec.earliest()
-        return Actor.current().step("ListOffsets", answer, lost)
+        return Actor.current().step("ListOffsets", answer, lambda: {item: _timed_out() for item in wanted})
 
     def describe_configs(self, resources: Any, request_timeout: float) -> Any:
         """Every topic has room."""
@@ -69,7 +70,7 @@ class SimulatedAdmin:
             limits = {TOPIC: "1000000", DEAD_LETTER_TOPIC: "4000000"}
             return {item: _now({"max.message.bytes": SimpleNamespace(value=limits[item.name])}) for item in resources}
 
-        return Actor.current().step("DescribeConfigs", answer, unanswered)
+        return Actor.current().step("DescribeConfigs", answer, lambda: {item: _timed_out() for item in resources})
 
     def describe_topics(self, _topics: Any, request_timeout: float) -> dict[str, Future[Any]]:
         """The topic's id."""
@@ -78,12 +79,12 @@ class SimulatedAdmin:
             return {TOPIC: _now(SimpleNamespace(topic_id=self._logs.topic_id))}
 
         assert request_timeout > 0
-        return Actor.current().step("DescribeTopics", answer, unanswered)
+        return Actor.current().step("DescribeTopics", answer, lambda: {TOPIC: _timed_out()})
 
     def describe_cluster(self, request_timeout: float) -> Future[Any]:
         """The cluster's id."""
         assert request_timeout > 0
-        return Actor.current().step("DescribeCluster", lambda: _now(SimpleNamespace(cluster_id=CLUSTER_ID)), unanswered)
+        return Actor.current().step("DescribeCluster", lambda: _now(SimpleNamespace(cluster_id=CLUSTER_ID)), _timed_out)
 
 
 class SimulatedReader:
