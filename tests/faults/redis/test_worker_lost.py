@@ -1,6 +1,7 @@
 """A worker is gone with what it had taken: when Redis gives it to another one."""
 
 import time
+from collections import Counter
 
 import pytest
 import redis
@@ -13,8 +14,8 @@ from tests.support.fault_system import SOON_REDELIVERED, VISIBILITY_TIMEOUT_SECO
 MARGIN_SECONDS = 10.0
 
 
-def taken_by_a_worker_that_dies(system: FaultSystem) -> float:
-    """Two tasks run and six are reserved in a worker that is killed; returns when."""
+def taken_by_a_worker_that_dies(system: FaultSystem) -> tuple[float, list[str]]:
+    """Two tasks run and six are reserved in a worker that is killed; returns when, and the texts of the two."""
     system.consumer()
     dying = system.worker()
     system.hold_tasks()
@@ -23,15 +24,16 @@ def taken_by_a_worker_that_dies(system: FaultSystem) -> float:
     with system.server.client() as client:
         eventually(lambda: client.hlen("unacked"), 8)
     dying.kill()
+    begun = list(system.told("started"))
     system.let_tasks_end()
-    return time.monotonic()
+    return time.monotonic(), begun
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("mutex", [False, True], ids=["", "it held the sweep's lock"])
 def test_a_dead_workers_tasks_run_in_time_where_nothing_else_happens(system: FaultSystem, mutex: bool) -> None:
     """The only other worker has an empty queue: what was reserved and what ran is done within timeout + 10 s."""
-    killed = taken_by_a_worker_that_dies(system)
+    killed, begun = taken_by_a_worker_that_dies(system)
     system.worker()
     if mutex:
         # The worst moment to die with the lock of the sweep: when the tasks have just become visible.
@@ -41,7 +43,9 @@ def test_a_dead_workers_tasks_run_in_time_where_nothing_else_happens(system: Fau
     eventually(lambda: system.told("done").total(), 8, 60.0)
     assert time.monotonic() - killed < VISIBILITY_TIMEOUT_SECONDS + MARGIN_SECONDS
     system.wait_for_the_end()
-    assert system.told("done").total() == 8
+    assert system.told("started") == Counter(system.texts) + Counter(begun)
+    assert system.told("done") == Counter(system.texts)
+    system.assert_each_queued_once()
 
 
 def test_a_message_taken_and_forgotten_before_it_was_noted(system: FaultSystem) -> None:
