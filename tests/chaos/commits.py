@@ -8,8 +8,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Self, TextIO
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,13 +53,16 @@ class CommitSampler:
     """Writes what changes to `commits.tsv`: time, partition, offset. A context manager; samples from its own thread."""
 
     def __init__(self, bootstrap_servers: str, group: str, topic: str, directory: Path) -> None:
-        properties: dict[str, str | int | float | bool] = {
-            "bootstrap.servers": bootstrap_servers,
-            "reconnect.backoff.max.ms": 500,
-            "log_level": 0,
-        }
-        self._admin = AdminClient(properties)
-        self._group = group
+        # A plain consumer that subscribes to nothing: librdkafka 2 can abort in admin requests when Kafka is killed.
+        self._reader = Consumer(
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "reconnect.backoff.max.ms": 500,
+                "log_level": 0,
+            }
+        )
         self._topic = topic
         self._path = directory / COMMITS_FILE
         self._known: dict[int, int] = {}
@@ -76,6 +78,7 @@ class CommitSampler:
     ) -> None:
         self._over.set()
         self._thread.join()
+        self._reader.close()
 
     def _run(self) -> None:
         with self._path.open("w", buffering=1) as file:
@@ -83,16 +86,15 @@ class CommitSampler:
                 self._sample(file)
 
     def _sample(self, file: TextIO) -> None:
-        asked = self._admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(self._group)], request_timeout=ANSWER_SECONDS
-        )
         try:
-            answer = asked[self._group].result()
+            partitions = self._reader.list_topics(self._topic, ANSWER_SECONDS).topics[self._topic].partitions
+            wanted = [TopicPartition(self._topic, number) for number in partitions]
+            answer = self._reader.committed(wanted, ANSWER_SECONDS)
         except KafkaException:
             # Kafka is away every now and then: what was known before stays true.
             return
         now = time.time()
-        for place in answer.topic_partitions or ():
-            if place.topic == self._topic and place.offset >= 0 and self._known.get(place.partition) != place.offset:
+        for place in answer:
+            if place.offset >= 0 and self._known.get(place.partition) != place.offset:
                 self._known[place.partition] = place.offset
                 file.write(f"{now:.6f}\t{place.partition}\t{place.offset}\n")
