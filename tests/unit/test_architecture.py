@@ -50,6 +50,7 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.retries",
         "ferry_worker.shared_schedule",
         "ferry_worker.start_checks",
+        "ferry_worker.tracebacks",
         "ferry_worker.tracked_task",
         "ferry_worker.tracking",
         "ferry_worker.transport",

@@ -66,7 +66,7 @@ def take(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def message(**headers: Any) -> Received:
     """A received message."""
-    return Received("", headers={"id": "orders-0-7", "task": "plain.order", **headers})
+    return Received("", headers={"id": "orders-0-7", "task": "plain.order", **headers})  # type: ignore[no-untyped-call]
 
 
 def test_a_plain_celery_message_is_taken_as_ever(take: Any) -> None:
