@@ -26,8 +26,8 @@ up: $(INSTALLED) ## Kafka, Valkey, consumer, worker and beat on this machine, un
 test: $(INSTALLED) ## unit, contract and integration tests, on a real Kafka and a real Valkey
 	@$(BIN)/pytest $(TESTS)
 
-faults: $(INSTALLED) ## one fault after another, each a test of its own: those that take no longer than 20 s
-	@$(BIN)/pytest tests/faults -m "not long"
+faults: $(INSTALLED) ## each fault a test of its own, two at a time: those that take no longer than 20 s
+	@$(BIN)/pytest tests/faults -m "not long" -n 2 --dist loadfile
 
 test-compose: $(INSTALLED) ## the containers, with Docker; the images are built first
 	@$(BIN)/pytest tests/compose

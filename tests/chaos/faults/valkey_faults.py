@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 UNWRITTEN_SECONDS = 3.0
 #: `head` and `inflight` are always there, the others come and go.
 _KEYS_OF_A_LEDGER = ("head", "inflight", "state", "times", "attention")
-_KEY_SECONDS = 5.0
+_KEY_SECONDS = 20.0
 #: Written right before a snapshot and right after it.
 _BEFORE, _AFTER = "chaos-before-the-snapshot", "chaos-after-the-snapshot"
 
