@@ -19,7 +19,7 @@ def main(directory: Path) -> int:
     whole = completed(read_evidence(directory))
     evidence = whole.evidence
     repeats = [
-        *repeated_queueings(evidence),
+        *repeated_queueings(evidence, Limits()),
         *repeated_executions(evidence, Limits()),
         *repeated_dead_letters(evidence),
         *wrong_endings(evidence),

@@ -11,13 +11,14 @@ from tests.chaos.evidence import place_of
 from tests.chaos.monitor_lines import Cause, Tag, copy_before
 from tests.chaos.oracle.explanation import Explanation, Repeat
 from tests.chaos.oracle.losses import dispatched_after_loss, lost_with_redis
-from tests.chaos.oracle.vanishing import trouble
+from tests.chaos.oracle.vanishing import outlived_claim, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.chaos.effects import Effect
     from tests.chaos.evidence import Evidence
+    from tests.chaos.limits import Limits
     from tests.chaos.monitor_lines import Push
 
 #: A consumer's line is written right before or after its script; a busy machine takes its time.
@@ -33,23 +34,23 @@ _BEGINNINGS = {Happened.QUEUED, Happened.TAKEN, Happened.HANDED_BACK}
 _WORKER_PARTS = {Part.WORKER, Part.WORKER_CHILD}
 
 
-def repeated_queueings(evidence: Evidence) -> Iterator[Repeat]:
+def repeated_queueings(evidence: Evidence, limits: Limits) -> Iterator[Repeat]:
     """Every copy of an id after its first, explained or not; and first copies that were no dispatch."""
     for task_id, pushes in evidence.pushes_of.items():
         if pushes[0].cause is not Cause.DISPATCH:
             yield Repeat(pushes[0].cause, task_id, pushes[0].at, None)
         for before, push in pairwise(pushes):
-            yield Repeat(push.cause, task_id, push.at, _explained(evidence, before, push))
+            yield Repeat(push.cause, task_id, push.at, _explained(evidence, limits, before, push))
 
 
-def _explained(evidence: Evidence, before: Push, push: Push) -> Explanation | None:
+def _explained(evidence: Evidence, limits: Limits, before: Push, push: Push) -> Explanation | None:
     match push.cause:
         case Cause.DISPATCH:
             return _dispatched_again(evidence, before, push)
         case Cause.RETRY:
             return _retried(evidence, push)
         case Cause.REDELIVERY:
-            return _redelivered(evidence, before, push)
+            return _redelivered(evidence, limits, before, push)
         case Cause.TRANSPORT:
             return _handed_back(evidence, push)
         case _:
@@ -87,7 +88,7 @@ def _retried(evidence: Evidence, push: Push) -> Explanation | None:
     return None
 
 
-def _redelivered(evidence: Evidence, before: Push, push: Push) -> Explanation | None:
+def _redelivered(evidence: Evidence, limits: Limits, before: Push, push: Push) -> Explanation | None:
     """A consumer says so, or lost the reply; the copy before had vanished; and it never appears again."""
     said = any(
         push.at - _LOG_TIME_SECONDS <= at <= push.at + LINE_SECONDS
@@ -98,11 +99,12 @@ def _redelivered(evidence: Evidence, before: Push, push: Push) -> Explanation | 
     older = copy_before(push.tag) or before.tag
     if _appears_again(evidence, older, push):
         return None
-    return _vanished(evidence, older, push)
+    return _vanished(evidence, limits, older, push)
 
 
-def _vanished(evidence: Evidence, older: str, push: Push) -> Explanation | None:
-    """As far as MONITOR tells it was neither taken nor in the queue, or a pop was lost with the worker that popped."""
+def _vanished(evidence: Evidence, limits: Limits, older: str, push: Push) -> Explanation | None:
+    """As far as MONITOR tells it was neither taken nor in the queue, or a pop was lost with the worker that popped;
+    or it had been acknowledged unrun, because of a claim that has ended since."""
     steps = until(evidence.copies.get(older, ()), push.at, Happened.REPLACED)
     standing = standing_after(steps)
     if standing.taken_at is not None:
@@ -113,6 +115,10 @@ def _vanished(evidence: Evidence, older: str, push: Push) -> Explanation | None:
         at = steps[-1].at
         loss = evidence.history.touching(Forgot, {Part.VALKEY}, at - _MOMENT_SECONDS, at + _MOMENT_SECONDS)
         return Explanation("redelivered: Redis lost it or was away", loss.fault) if loss else None
+    if steps and steps[-1].what is Happened.ACKNOWLEDGED:
+        lease_began_until = push.at - limits.lease_seconds
+        if claim := outlived_claim(evidence, "redelivered", older, steps[-1].at, lease_began_until):
+            return claim
     return trouble(evidence, "redelivered", older, since, push.at)
 
 

@@ -33,6 +33,26 @@ def trouble(evidence: Evidence, what: str, tag: str, start: float, end: float) -
     return None
 
 
+def outlived_claim(
+    evidence: Evidence, what: str, tag: str, acknowledged: float, began_until: float
+) -> Explanation | None:
+    """Why a copy was acknowledged unrun: a run of it had lost its process, and nobody could release its claim.
+
+    The worker's parent releases it, unless it died as well, or Redis had trouble at that moment.
+    """
+    for run in _runs(evidence, tag):
+        if run.ended is not None or run.started > min(acknowledged, began_until + _CLOCK_SECONDS):
+            continue
+        start = run.started - _CLOCK_SECONDS
+        killed = evidence.history.of_process((Killed, Left), run.pid, start, acknowledged)
+        unreleased = evidence.history.touching(
+            (Away, Forgot, Full), {Part.VALKEY}, start, acknowledged
+        ) or evidence.history.of_process((Killed, Left), run.worker_pid, start, acknowledged)
+        if unreleased and (killed or _ended_itself(evidence, run)):
+            return Explanation(f"{what}: its process had died, and its claim could not be released", unreleased.fault)
+    return None
+
+
 def _runs(evidence: Evidence, tag: str) -> list[Execution]:
     return [run for run in evidence.executions_of.get(tag.rsplit("/", 2)[1], ()) if run.tag == tag]
 

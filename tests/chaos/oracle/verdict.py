@@ -94,7 +94,7 @@ def judge(evidence: Evidence, run: Run, limits: Limits, demands: Demands) -> Ver
         for fault in run.faults
     )
     account = tuple(accounts(evidence))
-    queueings, executions = tuple(repeated_queueings(evidence)), tuple(repeated_executions(evidence, limits))
+    queueings, executions = tuple(repeated_queueings(evidence, limits)), tuple(repeated_executions(evidence, limits))
     letters, endings = tuple(repeated_dead_letters(evidence)), tuple(wrong_endings(evidence))
     counts = count_rows(evidence, run.counts)
     problems = [

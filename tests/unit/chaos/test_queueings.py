@@ -4,21 +4,24 @@ import pytest
 
 from tests.chaos.copies import Happened, Step
 from tests.chaos.effects import Away, Effect, Forgot, Full, Held, Killed, Left, Part, Rewound
+from tests.chaos.limits import Limits
 from tests.chaos.messages import Behaviour
 from tests.chaos.monitor_lines import Cause
 from tests.chaos.oracle.queueings import repeated_queueings
 from tests.unit.chaos.story import WORKER_PID, Story
 
+LIMITS = Limits()
+
 
 def cause_of_the_second(story: Story) -> str:
     """The cause of the one repetition in the story."""
-    (repeat,) = repeated_queueings(story.evidence)
+    (repeat,) = repeated_queueings(story.evidence, LIMITS)
     return repeat.cause
 
 
 def test_one_copy_needs_no_explanation() -> None:
     """That is how it should be."""
-    assert list(repeated_queueings(Story().push(1.0).evidence)) == []
+    assert list(repeated_queueings(Story().push(1.0).evidence, LIMITS)) == []
 
 
 @pytest.mark.parametrize("cause", [Cause.RETRY, Cause.REDELIVERY, Cause.TRANSPORT, Cause.UNKNOWN])
@@ -94,7 +97,7 @@ def test_the_nearest_loss_is_named() -> None:
     """Also where the ledger was given up for a later one, which alone would have left this message."""
     story = dispatched_twice(Forgot(1, Part.VALKEY, 15.0, 15.1), Forgot(2, Part.VALKEY, 18.0, 18.1, since=17.0))
     story.acquired(19.0, 3, reason="ledger_lost")
-    (repeat,) = repeated_queueings(story.evidence)
+    (repeat,) = repeated_queueings(story.evidence, LIMITS)
 
     assert repeat.explanation is not None
     assert repeat.explanation.fault == 2
@@ -103,11 +106,11 @@ def test_the_nearest_loss_is_named() -> None:
 def test_one_loss_explains_one_dispatch() -> None:
     """The next one needs the next loss, and the nearest is named."""
     story = dispatched_twice(Forgot(1, Part.VALKEY, 15.0, 15.1)).push(50.0).acquired(40.0, 3)
-    found = [repeat.explanation for repeat in repeated_queueings(story.evidence)]
+    found = [repeat.explanation for repeat in repeated_queueings(story.evidence, LIMITS)]
     assert [explanation is not None for explanation in found] == [True, False]
 
     story.when(Forgot(3, Part.VALKEY, 39.0, 39.1), Forgot(2, Part.VALKEY, 35.0, 35.1))
-    found = [repeat.explanation for repeat in repeated_queueings(story.evidence)]
+    found = [repeat.explanation for repeat in repeated_queueings(story.evidence, LIMITS)]
     assert [explanation.fault for explanation in found if explanation] == [1, 3]
 
 
@@ -139,13 +142,13 @@ def test_a_second_retry_for_one_question_needs_a_loss() -> None:
     """Redis forgot that the first had been queued."""
     story = Story().push(1.0).run(2.0, 2.1, "asked")
     story.push(3.0, Cause.RETRY, copy="1.2.1").push(9.0, Cause.RETRY, copy="1.2.1")
-    assert [repeat.cause for repeat in repeated_queueings(story.evidence)] == [
+    assert [repeat.cause for repeat in repeated_queueings(story.evidence, LIMITS)] == [
         "the task asked for a retry",
         "unexplained",
     ]
 
     story.when(Forgot(1, Part.VALKEY, 5.0, 6.0, since=2.5))
-    assert [repeat.explanation is not None for repeat in repeated_queueings(story.evidence)] == [True, True]
+    assert [repeat.explanation is not None for repeat in repeated_queueings(story.evidence, LIMITS)] == [True, True]
 
 
 WORKER_TROUBLE = [
@@ -182,7 +185,7 @@ def test_each_taking_is_for_one_return() -> None:
     story.push(44.0, Cause.TRANSPORT).push(44.1, Cause.TRANSPORT).taken(45.0).push(46.0, Cause.TRANSPORT)
     story.taken(47.0).acknowledged(48.0).push(49.0, Cause.TRANSPORT)
 
-    found = [repeat.explanation is not None for repeat in repeated_queueings(story.evidence)]
+    found = [repeat.explanation is not None for repeat in repeated_queueings(story.evidence, LIMITS)]
     assert found == [True, False, True, False]
 
 
@@ -250,7 +253,7 @@ def test_a_copy_that_is_back_in_the_queue_is_not_replaced() -> None:
     """The worker's trouble is older than its return."""
     story = redelivered().taken(11.0).push(20.0, Cause.TRANSPORT)
 
-    assert [repeat.explanation is not None for repeat in repeated_queueings(story.evidence)] == [True, False]
+    assert [repeat.explanation is not None for repeat in repeated_queueings(story.evidence, LIMITS)] == [True, False]
 
 
 @pytest.mark.parametrize("appearance", ["taken", "run"])
@@ -265,6 +268,34 @@ def test_a_redelivery_of_a_copy_that_was_still_there_is_unexplained(appearance: 
     assert cause_of_the_second(story(31.0, Held(2, Part.WORKER, 20.0, 30.5, 7))).startswith("redelivered: ")
     assert cause_of_the_second(story(31.0, Held(2, Part.WORKER, 20.0, 24.0, 7))) == "unexplained"
     assert cause_of_the_second(story(41.0, Forgot(2, Part.VALKEY, 35.0, 36.0))).startswith("redelivered: ")
+
+
+AWAY = Away(2, Part.VALKEY, 11.5, 13.0)
+
+
+@pytest.mark.parametrize(
+    ("effects", "redelivered_at", "explained"),
+    [
+        ((AWAY,), 30.0, True),
+        ((Killed(2, Part.WORKER, 11.5, 11.6, WORKER_PID),), 30.0, True),
+        ((), 30.0, False),
+        ((Away(2, Part.VALKEY, 31.0, 32.0),), 30.0, False),
+        ((Killed(2, Part.WORKER, 11.5, 11.6, WORKER_PID + 1),), 30.0, False),
+        ((AWAY,), 20.5, False),
+    ],
+    ids=["Redis away", "parent killed", "nothing", "Redis away later", "another worker", "the lease had not ended"],
+)
+def test_a_copy_that_met_a_dead_claim_is_redelivered_when_that_has_ended(
+    effects: tuple[Effect, ...], redelivered_at: float, explained: bool
+) -> None:
+    """Its run ended its own process, nobody released the claim, and the copy that came back was busy."""
+    story = Story().of(Behaviour.EXITS).push(10.0).taken(10.9).run(11.0).push(14.0, Cause.TRANSPORT)
+    story.taken(14.1).acknowledged(14.2).push(redelivered_at, Cause.REDELIVERY, copy="1.1.2")
+    story.said_redelivered(redelivered_at).when(*effects)
+
+    *_, redelivery = repeated_queueings(story.evidence, LIMITS)
+
+    assert (redelivery.explanation is not None) is explained
 
 
 def test_a_message_that_ends_its_process_comes_back() -> None:
