@@ -110,6 +110,8 @@ def _causes(evidence: Evidence, before: DeadLetter, letter: DeadLetter) -> Itera
     partition, offset = place_of(letter.task_id)
     start, again = before.at - _SLACK_SECONDS, letter.at
     writer = _writer(evidence, before)
+    if forgot := lost_with_redis(evidence, letter.task_id, before.at, again):
+        yield "its record was lost with Redis", forgot
     for effect in evidence.history.effects:
         match effect:
             case Rewound() if effect.touches(start, again) and effect.offsets.get(partition, offset + 1) <= offset:
@@ -120,8 +122,6 @@ def _causes(evidence: Evidence, before: DeadLetter, letter: DeadLetter) -> Itera
                 start, before.at + _SLACK_SECONDS
             ):
                 yield "a server was away before it was recorded", effect
-    if forgot := lost_with_redis(evidence, letter.task_id, before.at, again):
-        yield "its record was lost with Redis", forgot
     for line in evidence.acquisitions:
         if line.partition == partition and start <= line.at <= again:
             behind = evidence.history.touching(Effect, _BEHIND_ACQUISITIONS, line.at - TAKEOVER_SECONDS, line.at)
