@@ -1,6 +1,7 @@
 """What a worker hands back, with kombu's own client on a real Valkey."""
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
@@ -15,7 +16,9 @@ from kombu import Connection
 from ferry_consumer.task_message import Copy, TaskTemplate, body_of
 from ferry_shared.ledger.redelivery import Transport, stranded
 from ferry_shared.routes import Route
+from ferry_shared.settings import WorkerSettings
 from ferry_worker import transport
+from ferry_worker.configuration import KEEPALIVE, tracked_configuration
 from tests.support.ledger_probe import FIRST_TOKEN, LEDGER, LedgerProbe
 from tests.support.ledger_probe import wait_until as wait_until_true
 
@@ -262,3 +265,15 @@ def test_what_comes_back_to_a_long_queue_has_not_vanished(ledger: LedgerProbe, r
     assert [json.loads(message)["headers"]["id"] for message in ledger.queued()] == [
         json.loads(message)["headers"]["id"] for message in before
     ]
+
+
+def test_a_silent_network_is_given_up_within_a_minute(redis_url: str) -> None:
+    """The kernel looks after the worker's connections, those that wait for messages too."""
+    options = tracked_configuration(WorkerSettings())["broker_transport_options"]
+    with Connection(redis_url, transport=transport.register_transport(), transport_options=options) as connection:
+        client = connection.channel().client
+        taken = client.connection_pool.get_connection()
+        found = {name: taken._sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in KEEPALIVE}
+        client.connection_pool.release(taken)
+    assert found == KEEPALIVE
+    assert found["TCP_KEEPIDLE"] + found["TCP_KEEPINTVL"] * found["TCP_KEEPCNT"] <= 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -26,6 +27,10 @@ RESTORE_LOCK_SECONDS = 5
 
 #: How long a new pool process may take to start; Celery's 4 s kill it on a busy machine.
 PROCESS_START_SECONDS = 30.0
+
+#: A Redis whose network is gone without a word is given up within a minute, also while nothing is sent; kombu sets no
+#: time limit, and the kernel's own is a quarter of an hour at best. What an operating system doesn't know is left out.
+KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
 
 
 @cache
@@ -85,6 +90,9 @@ def tracked_configuration(settings: WorkerSettings) -> dict[str, Any]:
             "unacked_restore_throttle": 1,
             "unacked_mutex_expire": RESTORE_LOCK_SECONDS,
             "socket_keepalive": True,
+            "socket_keepalive_options": {
+                getattr(socket, name): value for name, value in KEEPALIVE.items() if hasattr(socket, name)
+            },
         },
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
