@@ -25,7 +25,10 @@ MOST_GROWTH = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a process had to itself (unique set size: what its end would free), so many seconds into the run."""
+    """A process' resident memory, so many seconds into the run.
+
+    Shared pages count in full: a page that a fork shares, or that a process makes its own again, changes nothing.
+    """
 
     at: float
     role: Part
@@ -54,13 +57,13 @@ def as_table(samples: Sequence[Sample]) -> str:
 
 
 def growth_of(samples: Sequence[Sample], seconds: float) -> list[Growth]:
-    """Compare the two quarters, role by role; a process that is missing in either is left out."""
+    """Compare the two quarters, role by role; a process that started after the first one or ended is left out."""
     windows = ((seconds / 4, seconds / 2), (seconds * 3 / 4, seconds))
     found = []
     for role in ROLES:
         own = [sample for sample in samples if sample.role is role]
         parts = [[sample for sample in own if start <= sample.at < end] for start, end in windows]
-        lasting = {sample.pid for sample in parts[0]} & {sample.pid for sample in parts[1]}
+        lasting = {sample.pid for sample in own if sample.at < windows[0][0]} & {sample.pid for sample in parts[1]}
         means = [
             fmean([sample.bytes for sample in part if sample.pid in lasting]) if lasting else 0.0 for part in parts
         ]
@@ -106,7 +109,7 @@ class Sampler:
             at = time.monotonic() - self._start
             for role, pid in self._processes():
                 try:
-                    used = psutil.Process(pid).memory_full_info().uss
+                    used = psutil.Process(pid).memory_info().rss
                 except (psutil.NoSuchProcess, psutil.ZombieProcess):
                     continue
                 self.samples.append(Sample(at, role, pid, used))

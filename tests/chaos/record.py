@@ -175,7 +175,7 @@ def _processes(run: Run) -> Iterator[str]:
 def _memory(growths: Sequence[Growth]) -> Iterator[str]:
     if growths:
         yield from _table(
-            "Memory: what each process has to itself, by role, of those that lived through both quarters",
+            "Resident memory by role, of the processes that lived from the first quarter to the end",
             ("role", "processes", "second quarter, MiB", "last quarter, MiB", "growth"),
             [
                 (

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.chaos.effects import Part
 from tests.chaos.memory import MOST_GROWTH, ROLES, Growth, Sample, growth_of, problems_of
-from tests.chaos.soak import SOAK_SECONDS, SPARED, soak_plan
+from tests.chaos.soak import FIRST, SOAK_SECONDS, SPARED, soak_plan
 
 MIB = 2**20
 
@@ -20,6 +20,7 @@ def test_a_fault_a_minute_that_spares_one_of_each(seed: int) -> None:
 
     assert [fault.at for fault in faults] == [30.0 + 60.0 * number for number in range(20)]
     assert len({fault.kind.name for fault in faults}) == 20
+    assert {fault.kind.name for fault in faults if fault.at < SOAK_SECONDS / 4} == set(FIRST)
     assert not {resource for fault in faults for resource in fault.resources} & SPARED
     assert soak_plan(seed, SOAK_SECONDS) == faults
 
@@ -47,6 +48,14 @@ def test_the_last_quarter_is_compared_with_the_second() -> None:
 def test_a_restarted_process_is_left_out() -> None:
     """It ended in the third quarter, and so says nothing."""
     found = growth(*samples(Part.CONSUMER, 1, 100, 100), *samples(Part.CONSUMER, 2, 500, 500, until=60.0))
+
+    assert (found.processes, found.share) == (1, 0.0)
+
+
+def test_a_process_that_started_after_the_first_quarter_is_left_out() -> None:
+    """Its start would count as growth."""
+    young = [sample for sample in samples(Part.CONSUMER, 2, 10, 100) if sample.at >= 30]
+    found = growth(*samples(Part.CONSUMER, 1, 100, 100), *young)
 
     assert (found.processes, found.share) == (1, 0.0)
 
