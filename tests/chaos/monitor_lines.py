@@ -20,7 +20,7 @@ from ferry_shared.ledger.scripts import script
 from ferry_worker.transport import HAND_BACK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class Cause(StrEnum):
@@ -194,3 +194,16 @@ def first_cause(tag: str) -> Cause:
     if parts.copy != 1:
         return Cause.REDELIVERY
     return Cause.DISPATCH if parts.attempt == 1 else Cause.RETRY
+
+
+def after_another(pushes: Sequence[Push]) -> Iterator[tuple[Push, Push]]:
+    """Each copy of an id after its first, with the one that it follows.
+
+    A dispatch follows what Ferry queued last: a copy that the transport hands back in between may be an old one, from
+    before the rewind or the loss that the dispatch is due to.
+    """
+    before = queued = pushes[0]
+    for push in pushes[1:]:
+        yield (queued if push.cause is Cause.DISPATCH else before), push
+        before = push
+        queued = queued if push.cause is Cause.TRANSPORT else push

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tests.chaos.effects import Away, Effect, Forgot, Held, Killed, Part
 from tests.chaos.evidence import place_of
-from tests.chaos.monitor_lines import Cause
+from tests.chaos.monitor_lines import Cause, after_another
 from tests.chaos.oracle.sentences import some
 
 if TYPE_CHECKING:
@@ -128,7 +127,7 @@ def _rewound(evidence: Evidence, counts: FerryCounts) -> CountRow:
     missing: list[str] = []
     for task_id, pushes in evidence.pushes_of.items():
         partition, offset = place_of(task_id)
-        for before, push in pairwise(pushes):
+        for before, push in after_another(pushes):
             if push.cause is not Cause.DISPATCH:
                 continue
             seen += 1

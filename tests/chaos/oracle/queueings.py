@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tests.chaos.copies import Happened, Standing, standing_after, until
 from tests.chaos.effects import Away, Forgot, Held, Killed, Part
 from tests.chaos.evidence import place_of
-from tests.chaos.monitor_lines import Cause, Tag, copy_before
+from tests.chaos.monitor_lines import Cause, Tag, after_another, copy_before
 from tests.chaos.oracle.explanation import Explanation, Repeat
 from tests.chaos.oracle.losses import dispatched_after_loss, lost_with_redis
 from tests.chaos.oracle.vanishing import outlived_claim, trouble
@@ -39,7 +38,7 @@ def repeated_queueings(evidence: Evidence, limits: Limits) -> Iterator[Repeat]:
     for task_id, pushes in evidence.pushes_of.items():
         if pushes[0].cause is not Cause.DISPATCH:
             yield Repeat(pushes[0].cause, task_id, pushes[0].at, None)
-        for before, push in pairwise(pushes):
+        for before, push in after_another(pushes):
             yield Repeat(push.cause, task_id, push.at, _explained(evidence, limits, before, push))
 
 

@@ -123,6 +123,14 @@ def test_what_was_counted_and_not_signed_has_no_line(effect: Effect, *, excused:
     assert (wrong(story, counts) == []) is excused
 
 
+def test_an_old_copy_that_comes_back_hides_no_count() -> None:
+    """The transport handed it back after the partition was taken up below it, and before it was dispatched again."""
+    story = Story().push(10.0).push(26.0, Cause.TRANSPORT).push(30.0)
+    counts = replace(NO_COUNTS, takeovers=(taken_up(0, 10),))
+
+    assert row(story, counts, "rewound") == CountRow("rewound", 1, 1, 0, ())
+
+
 def ledger(restored: int = 0, rewound: int = 0, *takeovers: Takeover) -> FerryCounts:
     """What `ferry status` says of partition 0."""
     return replace(NO_COUNTS, ledgers={0: LedgerCount(restored, rewound)}, takeovers=takeovers)

@@ -122,6 +122,24 @@ def test_a_rewind_explains_what_it_reaches(offsets: dict[int, int], explained: b
     assert (cause == "rewound by an operator") is explained
 
 
+def test_an_old_copy_that_comes_back_hides_no_rewind() -> None:
+    """Its process died before the rewind, the transport handed it back after that; then comes the dispatch."""
+    story = (
+        Story()
+        .of(Behaviour.EXITS)
+        .push(10.0)
+        .taken(12.0)
+        .run(12.1)
+        .when(Rewound(1, Part.KAFKA, 14.0, 15.0, offsets={0: 3}))
+    )
+    story.acquired(16.0, 3).push(20.0, Cause.TRANSPORT).push(30.0)
+
+    assert [repeat.cause for repeat in repeated_queueings(story.evidence, LIMITS)] == [
+        "handed back by the transport: its own process ended",
+        "rewound by an operator",
+    ]
+
+
 def test_a_rewind_before_the_first_dispatch_explains_nothing() -> None:
     """One rewind explains one repetition."""
     assert cause_of_the_second(dispatched_twice(Rewound(1, Part.KAFKA, 4.0, 5.0, offsets={0: 0}))) == "unexplained"
