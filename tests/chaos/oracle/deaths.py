@@ -49,13 +49,46 @@ def _by_a_fault(evidence: Evidence, letter: DeadLetter, runs: Sequence[Execution
     return None
 
 
-def _over_its_limit(evidence: Evidence, letter: DeadLetter, runs: Iterable[Execution]) -> Explanation | None:
+def _over_its_limit(evidence: Evidence, letter: DeadLetter, runs: Sequence[Execution]) -> Explanation | None:
     for run in runs:
         if evidence.log[run.task_id] is Behaviour.HANGS and run.ended is None:
             return Explanation("it hung until its hard limit")
         if held := evidence.history.of_process(Held, run.pid, run.started - _CLOCK_SECONDS, letter.at):
             return Explanation("its process stood still beyond its hard limit", held.fault)
+    return _held_before_its_first_line(evidence, letter) if not runs else None
+
+
+def _held_before_its_first_line(evidence: Evidence, letter: DeadLetter) -> Explanation | None:
+    """A process that was running nothing else was stopped as it took the task, and still stood when the limit struck.
+
+    It had one task in its hands, so that explains one dead letter.
+    """
+    pushes = evidence.pushes_of.get(letter.task_id, ())
+    for effect in evidence.history.effects:
+        if (
+            isinstance(effect, Held) and effect.part is Part.WORKER_CHILD
+            and any(push.at <= effect.at for push in pushes) and effect.at < letter.at
+            and effect.until >= letter.at - _CLOCK_SECONDS
+            and not _was_busy(evidence, effect) and _is_first(evidence, letter, effect)
+        ):  # fmt: skip
+            return Explanation("its process stood still beyond its hard limit", effect.fault)
     return None
+
+
+def _was_busy(evidence: Evidence, held: Held) -> bool:
+    return any(
+        run.pid == held.pid and run.started <= held.at and (run.ended is None or run.ended > held.at)
+        for run in evidence.executions
+    )
+
+
+def _is_first(evidence: Evidence, letter: DeadLetter, held: Held) -> bool:
+    """Whether no other such dead letter came before it."""
+    return not any(
+        other.reason == letter.reason and held.at < other.at < letter.at
+        and not evidence.executions_of.get(other.task_id)
+        for other in evidence.dead_letters
+    )  # fmt: skip
 
 
 def _claimed_too_often(evidence: Evidence, runs: Iterable[Execution]) -> Explanation | None:

@@ -128,6 +128,28 @@ def test_a_process_held_beyond_its_limit_makes_a_dead_letter() -> None:
     assert wrong(story("poison", own)) == [("dead letter: poison", "unexplained")]
 
 
+def test_a_process_held_before_the_tasks_first_line_makes_one_dead_letter() -> None:
+    """It had just taken the task, ran nothing else, and still stood when the limit struck."""
+    held, explained = Held(3, Part.WORKER_CHILD, 2.0, 9.0, 100), "its process stood still beyond its hard limit"
+
+    def story(*effects: Effect) -> Story:
+        return Story().push(1.0).dead(8.0, "TimeLimitExceeded").when(*effects)
+
+    def causes(told: Story) -> list[str]:
+        return [cause for what, cause in wrong(told) if what == "dead letter: TimeLimitExceeded"]
+
+    assert causes(story(held)) == [explained]
+    for other in (replace(held, until=7.0), replace(held, at=0.5), replace(held, part=Part.WORKER)):
+        assert causes(story(other)) == ["unexplained"]
+    busy = story(held)
+    busy.log["chaos-0-6"] = Behaviour.ORDINARY
+    assert causes(busy.run(1.5, 9.5, task_id="chaos-0-6")) == ["unexplained"]
+    second = story(held)
+    second.log["chaos-0-6"] = Behaviour.ORDINARY
+    second.push(1.1, task_id="chaos-0-6").dead(8.1, "TimeLimitExceeded", "chaos-0-6")
+    assert causes(second) == [explained, "unexplained"]
+
+
 def test_poison_is_what_ended_with_its_process_so_often() -> None:
     """Three times; each by a fault of its own process, or because Redis was away at its end."""
     kills = [Killed(number, Part.WORKER_CHILD, at, at + 0.1, 100) for number, at in ((1, 11.0), (2, 21.0))]
