@@ -267,6 +267,22 @@ def test_what_comes_back_to_a_long_queue_has_not_vanished(ledger: LedgerProbe, r
     ]
 
 
+@pytest.mark.parametrize("taken_again", [False, True])
+def test_a_message_that_another_worker_has_taken_since_is_not_handed_back(
+    channel: Any, redis_url: str, prefix: str, taken_again: bool
+) -> None:
+    """The sweep gave it to another one while this worker could not reach Redis; then this one rejects it."""
+    delivery = {"exchange": "orders", "routing_key": "orders"}
+    content = {**MESSAGE, "properties": {"delivery_info": delivery, "priority": 0, "delivery_tag": TAG}}
+    client = redis.Redis.from_url(redis_url)
+    client.lpush(f"{prefix}orders", json.dumps(content))
+    message = channel.basic_get("orders")
+    if taken_again:
+        client.zadd(f"{prefix}unacked_index", {TAG: time.time() + 1})
+    channel.basic_reject(message.delivery_tag, requeue=True)
+    assert (client.llen(f"{prefix}orders"), client.hlen(f"{prefix}unacked")) == ((0, 1) if taken_again else (1, 0))
+
+
 def test_a_silent_network_is_given_up_within_a_minute(redis_url: str) -> None:
     """The kernel looks after the worker's connections, those that wait for messages too."""
     options = tracked_configuration(WorkerSettings())["broker_transport_options"]

@@ -8,6 +8,7 @@ by tag: with the address kept, the old channel connects again and acknowledges w
 A channel that is closed hands back what it had reserved. With Redis away kombu tries that once and gives up, and those
 tasks wait for the visibility timeout. Here they are handed back as soon as Redis answers, except for those that run,
 and for those that another worker's sweep has handed back before and that have been taken again since.
+What is rejected late is left alone in the same way.
 
 Whatever is handed back is taken next, the oldest first. In kombu a rejected message goes behind all others, and what
 was reserved comes back the newest first: the consumer, which looks at those that are taken next to know how old the
@@ -87,6 +88,8 @@ class QoS(redis.QoS):
         except OutOfMemoryError:
             self._note_taken(message, delivery_tag)
             virtual.QoS.append(self, message, delivery_tag)
+        # By kombu's clock: what the index says later than that was taken by another worker.
+        message.properties["ferry_taken_at"] = time.time()
 
     def _note_taken(self, message: Any, delivery_tag: str) -> None:
         delivery = message.delivery_info
@@ -124,8 +127,10 @@ class QoS(redis.QoS):
 
     def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:
         """Hand a message back, whatever end of the queue `leftmost` asks for."""
+        own = self._delivered.get(tag)
+        since = own.properties.get("ferry_taken_at", math.inf) if own else math.inf
         with self.channel.conn_or_acquire(client) as connected:
-            self._hand_back(tag, connected)
+            self._hand_back(tag, connected, since)
 
     def _hand_back(self, tag: str, client: Any, since: float = math.inf) -> None:
         """Put a message to the end of its queue that is taken next, unless it was taken again after `since`."""
