@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from bisect import bisect_right
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Self, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from tests.chaos.repeatedly import repeatedly
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
 
 COMMITS_FILE = "commits.tsv"
 SAMPLE_SECONDS = 0.5
@@ -50,7 +51,7 @@ def read_commits(lines: Iterable[str]) -> Commits:
 
 
 class CommitSampler:
-    """Writes what changes to `commits.tsv`: time, partition, offset. A context manager; samples from its own thread."""
+    """Writes what changes to `commits.tsv`: time, partition, offset; `running` is a context."""
 
     def __init__(self, bootstrap_servers: str, group: str, topic: str, directory: Path) -> None:
         # A plain consumer that subscribes to nothing: librdkafka 2 can abort in admin requests when Kafka is killed.
@@ -66,24 +67,16 @@ class CommitSampler:
         self._topic = topic
         self._path = directory / COMMITS_FILE
         self._known: dict[int, int] = {}
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="commits", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-        self._reader.close()
-
-    def _run(self) -> None:
-        with self._path.open("w", buffering=1) as file:
-            while not self._over.wait(SAMPLE_SECONDS):
-                self._sample(file)
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Samples are taken while it lasts."""
+        with (
+            closing(self._reader),
+            self._path.open("w", buffering=1) as file,
+            repeatedly("commits", SAMPLE_SECONDS, lambda: self._sample(file)),
+        ):
+            yield
 
     def _sample(self, file: TextIO) -> None:
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.markup import escape
+
+from tests.chaos.repeatedly import repeatedly
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,23 +26,21 @@ class Display:
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._status = self._console.status("starting Kafka, Valkey and Ferry ...")
-        self._start = time.monotonic()
-        self._over = threading.Event()
+        self._start = self._told = time.monotonic()
         self._state: Callable[[], str] = lambda: ""
-        self._thread = threading.Thread(target=self._follow, name="display", daemon=True)
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._status.start()
-        self._thread.start()
+        self._stack.callback(self._status.stop)
+        self._stack.enter_context(repeatedly("display", _REFRESH_SECONDS, self._refresh))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over.set()
-        self._thread.join()
-        self._status.stop()
+        self._stack.close()
 
     def tell(self, line: str) -> None:
         """Something has happened."""
@@ -50,11 +50,9 @@ class Display:
         """From now on `state` says how far the run is."""
         self._state = state
 
-    def _follow(self) -> None:
-        told = time.monotonic()
-        while not self._over.wait(_REFRESH_SECONDS):
-            if self._console.is_terminal:
-                self._status.update(escape(self._state()))
-            elif time.monotonic() - told >= _REPEAT_SECONDS and (line := self._state()):
-                told = time.monotonic()
-                self.tell(line)
+    def _refresh(self) -> None:
+        if self._console.is_terminal:
+            self._status.update(escape(self._state()))
+        elif time.monotonic() - self._told >= _REPEAT_SECONDS and (line := self._state()):
+            self._told = time.monotonic()
+            self.tell(line)

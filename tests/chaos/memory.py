@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -14,11 +13,10 @@ from tests.chaos.effects import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import TracebackType
 
     from tests.chaos.system import System
 
-_SAMPLE_SECONDS = 5.0
+SAMPLE_SECONDS = 5.0
 ROLES = (Part.CONSUMER, Part.WORKER, Part.WORKER_CHILD, Part.BEAT)
 MOST_GROWTH = 0.05
 
@@ -85,34 +83,22 @@ def problems_of(growths: Sequence[Growth]) -> Iterator[str]:
 
 
 class Sampler:
-    """Takes samples from a thread of its own; a context manager."""
+    """Takes a sample of each process at every call of `sample`."""
 
     def __init__(self, system: System) -> None:
         self._system = system
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
+        self._start = time.monotonic()
         self.samples: list[Sample] = []
 
-    def __enter__(self) -> Self:
-        self._start = time.monotonic()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(_SAMPLE_SECONDS):
-            at = time.monotonic() - self._start
-            for role, pid in self._processes():
-                try:
-                    used = psutil.Process(pid).memory_info().rss
-                except (psutil.NoSuchProcess, psutil.ZombieProcess):
-                    continue
-                self.samples.append(Sample(at, role, pid, used))
+    def sample(self) -> None:
+        """Look at all processes that run now."""
+        at = time.monotonic() - self._start
+        for role, pid in self._processes():
+            try:
+                used = psutil.Process(pid).memory_info().rss
+            except (psutil.NoSuchProcess, psutil.ZombieProcess):
+                continue
+            self.samples.append(Sample(at, role, pid, used))
 
     def _processes(self) -> Iterator[tuple[Part, int]]:
         for service in self._system.keeper.services.values():

@@ -68,7 +68,8 @@ def carry_out(
         display.tell(f"all is up; {len(faults)} faults, {task.rate} messages a second, for {task.seconds:g} s")
         load = Load(system.kafka.bootstrap_servers, values, task.rate, task.seconds)
         display.follow(lambda: _state(system, load))
-        with watched(system), CommitSampler(system.kafka.bootstrap_servers, GROUP, TOPIC, task.directory):
+        commits = CommitSampler(system.kafka.bootstrap_servers, GROUP, TOPIC, task.directory)
+        with watched(system), commits.running():
             load.start()
             records = injector.run(lambda: load.running)
             load.finish()

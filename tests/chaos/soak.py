@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 from tests.chaos import record
 from tests.chaos.kinds import KINDS, Kind, Resource
 from tests.chaos.limits import Limits
-from tests.chaos.memory import Sampler, as_table, growth_of, problems_of
+from tests.chaos.memory import SAMPLE_SECONDS, Sampler, as_table, growth_of, problems_of
 from tests.chaos.messages import CALM_SHARES, payloads
 from tests.chaos.oracle.verdict import Demands, Verdict, judge
 from tests.chaos.plan import Planned
+from tests.chaos.repeatedly import repeatedly
 from tests.chaos.run import Task, carry_out
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from tests.chaos.display import Display
     from tests.chaos.system import System
 
@@ -60,9 +63,9 @@ def soak(task: Task, display: Display) -> Verdict:
     limits, faults = Limits(), soak_plan(task.seed, task.seconds)
     samplers: list[Sampler] = []
 
-    def watched(system: System) -> Sampler:
+    def watched(system: System) -> AbstractContextManager[None]:
         samplers.append(Sampler(system))
-        return samplers[0]
+        return repeatedly("memory", SAMPLE_SECONDS, samplers[0].sample)
 
     values = payloads(task.seed, CALM_SHARES)
     run, evidence = carry_out(task, limits, faults, values, display, watched)
