@@ -17,9 +17,13 @@ def test_it_goes_on_until_the_end_and_not_beyond() -> None:
         if len(calls) >= 3:
             third.set()
 
-    with pytest.raises(ZeroDivisionError), repeatedly("sampler", 0.001, act):
-        assert third.wait(10.0)
-        raise ZeroDivisionError
+    def run_that_fails() -> None:
+        with repeatedly("sampler", 0.001, act):
+            assert third.wait(10.0)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_that_fails()
 
     assert set(calls) == {"sampler"}
     assert "sampler" not in {thread.name for thread in threading.enumerate()}
