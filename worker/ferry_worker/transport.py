@@ -73,8 +73,8 @@ end
 return 1
 """
 
-#: Delivery tags of this process that could not be handed back, and since when (s since 1970, the clock of kombu's
-#: index); tags are unique, so it need not say of which broker.
+#: Delivery tags of this process that could not be handed back, and when it took them (s since 1970, the clock of
+#: kombu's index); tags are unique, so it need not say of which broker.
 _left_behind: dict[str, float] = {}
 
 
@@ -88,8 +88,8 @@ class QoS(redis.QoS):
         except OutOfMemoryError:
             self._note_taken(message, delivery_tag)
             virtual.QoS.append(self, message, delivery_tag)
-        # By kombu's clock: what the index says later than that was taken by another worker.
-        message.properties["ferry_taken_at"] = time.time()
+        # By kombu's clock, after it: what the index says later than that was taken by another worker.
+        message.taken_at = time.time()
 
     def _note_taken(self, message: Any, delivery_tag: str) -> None:
         delivery = message.delivery_info
@@ -111,34 +111,36 @@ class QoS(redis.QoS):
                 for tag in delivered:
                     self.restore_by_tag(tag, connected)
         except self.channel.connection_errors:
-            running, now = _running(), time.time()
-            _left_behind.update((tag, now) for tag in delivered if tag not in running)
+            running = _running()
+            _left_behind.update((tag, self._taken_at(tag)) for tag in delivered if tag not in running)
             raise
         self._delivered.clear()
 
     def restore_visible(self, *arguments: Any, **options: Any) -> None:
         """Celery's regular sweep; what was left behind comes first."""
         while _left_behind:
-            tag, since = next(iter(_left_behind.items()))
+            tag, own_taking = next(iter(_left_behind.items()))
             with self.channel.conn_or_acquire() as client:
-                self._hand_back(tag, client, since)
+                self._hand_back(tag, client, own_taking)
             _left_behind.pop(tag, None)
         super().restore_visible(*arguments, **options)  # type: ignore[no-untyped-call]
 
     def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:
         """Hand a message back, whatever end of the queue `leftmost` asks for."""
-        own = self._delivered.get(tag)
-        since = own.properties.get("ferry_taken_at", math.inf) if own else math.inf
         with self.channel.conn_or_acquire(client) as connected:
-            self._hand_back(tag, connected, since)
+            self._hand_back(tag, connected, self._taken_at(tag))
 
-    def _hand_back(self, tag: str, client: Any, since: float = math.inf) -> None:
-        """Put a message to the end of its queue that is taken next, unless it was taken again after `since`."""
+    def _taken_at(self, tag: str) -> float:
+        """When this process took it (s since 1970); infinity for what another one took, which its sweep hands back."""
+        return getattr(self._delivered.get(tag), "taken_at", math.inf)
+
+    def _hand_back(self, tag: str, client: Any, own_taking: float) -> None:
+        """Put a message to the end of its queue that is taken next, unless it was taken again after `own_taking`."""
         pipe = client.pipeline(transaction=False)
         # kombu's client puts the prefix before the keys of the commands that kombu uses; ZSCORE and EVAL are none.
         pipe.execute_command("ZSCORE", self.channel.global_keyprefix + self.unacked_index_key, tag)
         taken_at, content = pipe.hget(self.unacked_key, tag).execute()
-        if taken_at is not None and taken_at > since:
+        if taken_at is not None and taken_at > own_taking:
             return
         copies = Copies()
         if content is not None:
