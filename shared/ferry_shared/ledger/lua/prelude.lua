@@ -147,8 +147,8 @@ local function remove_entry(member)
   return removed
 end
 
--- The worker's scripts: the entry's state if `owner` holds its lease, else nil and the reply to give.
-local function leased_state(ledger, member, token, owner)
+-- The worker's scripts: the entry's state while its message is the current one, else nil and the reply to give.
+local function open_state(ledger, member, token)
   local refusal = refused_by_head(ledger)
   if refusal then
     return nil, refusal[1] == 'refused' and {'stale'} or refusal
@@ -163,8 +163,14 @@ local function leased_state(ledger, member, token, owner)
   if state.error then
     return nil, {'gone'}
   end
-  if state.owner ~= owner then
+  return state
+end
+
+-- The same, for what only the holder of its lease may say.
+local function leased_state(ledger, member, token, owner)
+  local state, refusal = open_state(ledger, member, token)
+  if state and state.owner ~= owner then
     return nil, {'not-owner'}
   end
-  return state
+  return state, refusal
 end
