@@ -9,21 +9,13 @@ from pathlib import Path
 from tests.chaos.kept import read_evidence
 from tests.chaos.limits import Limits
 from tests.chaos.oracle.blind_moments import completed
-from tests.chaos.oracle.endings import repeated_dead_letters, wrong_endings
-from tests.chaos.oracle.executions import repeated_executions
-from tests.chaos.oracle.queueings import repeated_queueings
+from tests.chaos.oracle.repeats import find_repeats
 
 
 def main(directory: Path) -> int:
     """Print how often each cause was found, and every unexplained id; returns 1 if there is one."""
     whole = completed(read_evidence(directory))
-    evidence = whole.evidence
-    repeats = [
-        *repeated_queueings(evidence, Limits()),
-        *repeated_executions(evidence, Limits()),
-        *repeated_dead_letters(evidence),
-        *wrong_endings(evidence),
-    ]
+    repeats = [repeat for found in find_repeats(whole.evidence, Limits()).by_name.values() for repeat in found]
     for (what, cause), count in Counter((repeat.what, repeat.cause) for repeat in repeats).most_common():
         print(f"{count:7}  {what}: {cause}")
     unexplained = [repeat for repeat in repeats if repeat.explanation is None]

@@ -39,12 +39,12 @@ def as_json(task: Task, run: Run, evidence: Evidence, verdict: Verdict, growths:
         },
         "partitions": [asdict(account) for account in verdict.accounts],
         "queued": {"ids": len(evidence.pushes_of), "copies": len(evidence.pushes), "inferred": verdict.inferred,
-                   "again": [_repeat(repeat) for repeat in verdict.queueings]},
+                   "again": [_repeat(repeat) for repeat in verdict.repeats.queueings]},
         "executed": {"ids": len(evidence.executions_of), "times": len(evidence.executions),
-                     "again": [_repeat(repeat) for repeat in verdict.executions]},
+                     "again": [_repeat(repeat) for repeat in verdict.repeats.executions]},
         "dead letters": {"ids": len(evidence.dead_letters_of), "records": len(evidence.dead_letters),
-                         "again": [_repeat(repeat) for repeat in verdict.dead_letters],
-                         "under faults": [_repeat(repeat) for repeat in verdict.endings]},
+                         "again": [_repeat(repeat) for repeat in verdict.repeats.dead_letters],
+                         "under faults": [_repeat(repeat) for repeat in verdict.repeats.endings]},
         "faults": [
             {**asdict(line.fault), "in_flight": line.in_flight, "recovery_seconds": line.recovery_seconds,
              "effects": [{"effect": type(effect).__name__, **asdict(effect)} for effect in line.fault.effects]}
@@ -93,14 +93,18 @@ def _lines(task: Task, run: Run, evidence: Evidence, verdict: Verdict, growths: 
     yield from _accounts(evidence, verdict)
     yield from _faults(verdict)
     first = len(evidence.pushes_of)
-    yield from _causes(f"Queued: {first} ids once, {len(evidence.pushes) - first} copies more", verdict.queueings)
+    yield from _causes(
+        f"Queued: {first} ids once, {len(evidence.pushes) - first} copies more", verdict.repeats.queueings
+    )
     first = len(evidence.executions_of)
-    yield from _causes(f"Executed: {first} ids once, {len(evidence.executions) - first} runs more", verdict.executions)
+    yield from _causes(
+        f"Executed: {first} ids once, {len(evidence.executions) - first} runs more", verdict.repeats.executions
+    )
     first = len(evidence.dead_letters_of)
     yield from _causes(
-        f"Dead letters: {first} ids once, {len(evidence.dead_letters) - first} more", verdict.dead_letters
+        f"Dead letters: {first} ids once, {len(evidence.dead_letters) - first} more", verdict.repeats.dead_letters
     )
-    yield from _causes("Valid messages that a fault made dead letters", verdict.endings)
+    yield from _causes("Valid messages that a fault made dead letters", verdict.repeats.endings)
     yield from _counts(run, verdict)
     yield from _processes(run)
     yield from _memory(growths)
@@ -149,7 +153,7 @@ def _counts(run: Run, verdict: Verdict) -> Iterator[str]:
         [(row.counter, row.seen, row.counted, row.excused, len(row.missing)) for row in verdict.counts],
     )
     handed_back = Counter(
-        place_of(repeat.task_id).partition for repeat in verdict.queueings if repeat.what == Cause.TRANSPORT
+        place_of(repeat.task_id).partition for repeat in verdict.repeats.queueings if repeat.what == Cause.TRANSPORT
     )
     yield from _table(
         "What `ferry status` says at the end; Redis may have forgotten some",

@@ -11,12 +11,11 @@ from tests.chaos.kinds import KILLED_PROCESSES, MOST_OF_A_KIND
 from tests.chaos.oracle.beats import wrong_ticks
 from tests.chaos.oracle.blind_moments import completed
 from tests.chaos.oracle.counters import CountRow, count_rows, wrong_counts
-from tests.chaos.oracle.endings import Account, accounts, repeated_dead_letters, wrong_endings
-from tests.chaos.oracle.executions import repeated_executions
+from tests.chaos.oracle.endings import Account, accounts
 from tests.chaos.oracle.moments import Moments
-from tests.chaos.oracle.queueings import repeated_queueings
 from tests.chaos.oracle.recovery import slow_recoveries
 from tests.chaos.oracle.remains import leftovers
+from tests.chaos.oracle.repeats import Repeats, find_repeats
 from tests.chaos.oracle.rewinds import unheeded_rewinds
 from tests.chaos.oracle.sending import wrong_load
 from tests.chaos.oracle.sentences import some
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
     from tests.chaos.injection import FaultRecord
     from tests.chaos.limits import Limits
-    from tests.chaos.oracle.explanation import Repeat
     from tests.chaos.outcome import Run
     from tests.chaos.services import UnexpectedExit
 
@@ -70,10 +68,7 @@ class Verdict:
     problems: tuple[str, ...]
     accounts: tuple[Account, ...]
     faults: tuple[FaultLine, ...]
-    queueings: tuple[Repeat, ...]
-    executions: tuple[Repeat, ...]
-    dead_letters: tuple[Repeat, ...]
-    endings: tuple[Repeat, ...]
+    repeats: Repeats
     inferred: int
     fenced: tuple[UnexpectedExit, ...]
     counts: tuple[CountRow, ...]
@@ -94,17 +89,13 @@ def judge(evidence: Evidence, run: Run, limits: Limits, demands: Demands) -> Ver
         for fault in run.faults
     )
     account = tuple(accounts(evidence))
-    queueings, executions = tuple(repeated_queueings(evidence, limits)), tuple(repeated_executions(evidence, limits))
-    letters, endings = tuple(repeated_dead_letters(evidence)), tuple(wrong_endings(evidence))
+    repeats = find_repeats(evidence, limits)
     counts = count_rows(evidence, run.counts)
     problems = [
         *wrong_load(evidence, run, demands.messages),
         *_lost(evidence, account),
         *_missing_faults(lines, demands),
-        *_unexplained("queued again", queueings),
-        *_unexplained("executed again", executions),
-        *_unexplained("dead again", letters),
-        *_unexplained("ended wrongly", endings),
+        *_unexplained(repeats),
         *holes(whole, run),
         *wrong_exits(evidence, run),
         *leftovers(run),
@@ -113,10 +104,8 @@ def judge(evidence: Evidence, run: Run, limits: Limits, demands: Demands) -> Ver
         *wrong_ticks(run, evidence.history),
         *wrong_counts(evidence, run.counts, counts),
     ]
-    return Verdict(
-        tuple(problems), account, lines, queueings, executions, letters, endings, len(whole.inferred),
-        tuple(fenced_exits(evidence, run.unexpected_exits)), counts,
-    )  # fmt: skip
+    fenced = tuple(fenced_exits(evidence, run.unexpected_exits))
+    return Verdict(tuple(problems), account, lines, repeats, len(whole.inferred), fenced, counts)
 
 
 def _lost(evidence: Evidence, account: Sequence[Account]) -> Iterator[str]:
@@ -149,8 +138,9 @@ def _missing_faults(lines: Sequence[FaultLine], demands: Demands) -> Iterator[st
             yield f"{count} faults of the kind {kind!r}, expected {MOST_OF_A_KIND} or fewer: the run doesn't count"
 
 
-def _unexplained(what: str, repeats: Sequence[Repeat]) -> Iterator[str]:
-    unexplained = [repeat for repeat in repeats if repeat.explanation is None]
-    for kind, count in Counter(repeat.what for repeat in unexplained).items():
-        ids = [repeat.task_id for repeat in unexplained if repeat.what == kind]
-        yield f"{count} {what} ({kind}) without an explanation: {some(ids)}"
+def _unexplained(repeats: Repeats) -> Iterator[str]:
+    for what, found in repeats.by_name.items():
+        unexplained = [repeat for repeat in found if repeat.explanation is None]
+        for kind, count in Counter(repeat.what for repeat in unexplained).items():
+            ids = [repeat.task_id for repeat in unexplained if repeat.what == kind]
+            yield f"{count} {what} ({kind}) without an explanation: {some(ids)}"
