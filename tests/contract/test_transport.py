@@ -51,28 +51,6 @@ def _taken(url: str, prefix: str, at: float) -> redis.Redis:
     return client
 
 
-def test_what_was_left_behind_is_handed_back(channel: Any, redis_url: str, prefix: str) -> None:
-    """As soon as Redis answers, and not after the visibility timeout."""
-    now = time.time()
-    client = _taken(redis_url, prefix, now - 1)
-    transport._left_behind[TAG] = now
-    channel.qos.restore_visible()
-    assert client.llen(f"{prefix}orders") == 1
-    assert (client.hlen(f"{prefix}unacked"), client.zcard(f"{prefix}unacked_index")) == (0, 0)
-    assert transport._left_behind == {}
-
-
-def test_what_another_worker_has_taken_since_stays_with_it(channel: Any, redis_url: str, prefix: str) -> None:
-    """Its sweep was faster, and the delivery is under way again: a second copy would run beside it."""
-    now = time.time()
-    client = _taken(redis_url, prefix, now)
-    transport._left_behind[TAG] = now - 1
-    channel.qos.restore_visible()
-    assert client.llen(f"{prefix}orders") == 0
-    assert (client.hlen(f"{prefix}unacked"), client.zcard(f"{prefix}unacked_index")) == (1, 1)
-    assert transport._left_behind == {}
-
-
 def _numbered(number: int, enqueued_ms: int, priority: int = 0) -> str:
     """A message of Ferry's as it lies in a queue."""
     properties = {"delivery_tag": str(number), "delivery_info": {}, "priority": priority}
@@ -267,20 +245,37 @@ def test_what_comes_back_to_a_long_queue_has_not_vanished(ledger: LedgerProbe, r
     ]
 
 
+def _reject(channel: Any) -> None:
+    channel.basic_reject(TAG, requeue=True)
+
+
+def _lose_redis_and_find_it_again(channel: Any) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(redis.ConnectionError):
+            channel.qos.restore_unacked(redis.Redis(port=unused.getsockname()[1]))
+    channel.qos.restore_visible()
+    assert transport._left_behind == {}
+
+
+@pytest.mark.parametrize("way_back", [_reject, _lose_redis_and_find_it_again])
 @pytest.mark.parametrize("taken_again", [False, True])
-def test_a_message_that_another_worker_has_taken_since_is_not_handed_back(
-    channel: Any, redis_url: str, prefix: str, taken_again: bool
+def test_what_comes_back_late_is_handed_back_unless_another_worker_has_taken_it_since(
+    channel: Any, redis_url: str, prefix: str, taken_again: bool, way_back: Callable[[Any], None]
 ) -> None:
-    """The sweep gave it to another one while this worker could not reach Redis; then this one rejects it."""
+    """The sweep gave it to another one while this worker could not reach Redis: a second copy would run beside it."""
     delivery = {"exchange": "orders", "routing_key": "orders"}
     content = {**MESSAGE, "properties": {"delivery_info": delivery, "priority": 0, "delivery_tag": TAG}}
     client = redis.Redis.from_url(redis_url)
     client.lpush(f"{prefix}orders", json.dumps(content))
-    message = channel.basic_get("orders")
+    channel.basic_get("orders")
     if taken_again:
-        client.zadd(f"{prefix}unacked_index", {TAG: time.time() + 1})
-    channel.basic_reject(message.delivery_tag, requeue=True)
-    assert (client.llen(f"{prefix}orders"), client.hlen(f"{prefix}unacked")) == ((0, 1) if taken_again else (1, 0))
+        # Right after: a second later this worker may still be without Redis.
+        client.zadd(f"{prefix}unacked_index", {TAG: time.time()})
+    way_back(channel)
+    assert client.llen(f"{prefix}orders") == (0 if taken_again else 1)
+    held = (client.hlen(f"{prefix}unacked"), client.zcard(f"{prefix}unacked_index"))
+    assert held == ((1, 1) if taken_again else (0, 0))
 
 
 def test_a_silent_network_is_given_up_within_a_minute(redis_url: str) -> None:
