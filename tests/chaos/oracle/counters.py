@@ -114,8 +114,9 @@ def _takes_line(lines: list[float], at: float) -> bool:
 def _lost_reply(evidence: Evidence, at: float) -> Effect | None:
     """Whoever queued it never learned that it had."""
     history, end = evidence.history, at + LATER_SECONDS
+    # A server that goes on does what it was asked while it stood still, also for those who have given up on it.
     return history.touching((Killed, Held), {Part.CONSUMER}, at, end) or history.touching(
-        (Away, Forgot), {Part.NETWORK, Part.VALKEY}, at, end
+        (Away, Forgot), {Part.NETWORK, Part.VALKEY}, at - EARLIER_SECONDS, end
     )
 
 

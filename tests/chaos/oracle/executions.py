@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from tests.chaos.effects import Away, Forgot, Held, Killed, Left, Part
+from tests.chaos.effects import Away, Forgot, Held, Killed, Left, Part, Rewound
 from tests.chaos.evidence import place_of
 from tests.chaos.messages import Behaviour
 from tests.chaos.monitor_lines import Tag
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: From a task's own last line to the ledger's record of it, on a busy machine.
 RECORDING_SECONDS = 2.0
 _CLOCK_SECONDS = 0.2
+#: What an acquisition's line calls it.
+OPERATOR = "operator"
 #: From the ledger's reply to a claim to the task's own first line, on a busy machine.
 CLAIMING_SECONDS = 2.0
 
@@ -43,14 +45,28 @@ def _explained(evidence: Evidence, limits: Limits, before: Execution, run: Execu
 
 
 def _rewound_or_forgotten(evidence: Evidence, before: Execution, run: Execution) -> Explanation | None:
-    partition, offset = place_of(run.task_id)
-    if rewound := evidence.history.rewound(partition, offset, before.started, run.started):
+    if rewound := _rewound(evidence, before, run):
         return Explanation("rewound by an operator", rewound.fault)
     claimed = before.started - CLAIMING_SECONDS
     for learned, what in ((before.started, "claim"), (claimed, "claim"), (before.ended, "end")):
         if learned is not None and (forgot := _lost(evidence, run, learned)):
             return Explanation(f"the record of its {what} was lost with Redis", forgot.fault)
     return None
+
+
+def _rewound(evidence: Evidence, before: Execution, run: Execution) -> Rewound | None:
+    """In between, or shortly before: copies from before it run until a consumer has taken the partition up there."""
+    partition, offset = place_of(run.task_id)
+    taken_up = [
+        line.at
+        for line in evidence.acquisitions
+        if line.reason == OPERATOR and line.partition == partition and line.offset <= offset
+        and before.started <= line.at + _CLOCK_SECONDS and line.at <= run.started + _CLOCK_SECONDS
+    ]  # fmt: skip
+    history = evidence.history
+    return history.rewound(partition, offset, before.started, run.started) or (
+        history.rewound(partition, offset, 0.0, max(taken_up)) if taken_up else None
+    )
 
 
 def _lost(evidence: Evidence, run: Execution, learned: float) -> Forgot | None:

@@ -52,11 +52,17 @@ def test_who_never_learned_of_it_cannot_count_it() -> None:
         Killed(1, Part.CONSUMER, 30.0, 30.1, 7),
         Away(1, Part.NETWORK, 29.0, 30.5),
         Away(1, Part.VALKEY, 30.2, 31.0),
+        # What was asked of it while it stood still is done when it goes on.
+        Away(1, Part.VALKEY, 24.0, 29.99),
     )
     for effect in effects:
         story = replace(RETRY, effects=[effect])
         assert row(story, NO_COUNTS, "retried") == CountRow("retried", 1, 0, 1, ())
-    for other in (Killed(1, Part.CONSUMER, 20.0, 29.0, 7), Killed(1, Part.WORKER, 30.0, 30.1, 7)):
+    for other in (
+        Killed(1, Part.CONSUMER, 20.0, 29.0, 7),
+        Away(1, Part.VALKEY, 20.0, 28.5),
+        Killed(1, Part.WORKER, 30.0, 30.1, 7),
+    ):
         assert row(replace(RETRY, effects=[other]), NO_COUNTS, "retried").missing == (TASK,)
 
 

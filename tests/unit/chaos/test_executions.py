@@ -164,6 +164,23 @@ def test_a_rewind_runs_it_again() -> None:
     assert cause_of_the_second(rewound) == "rewound by an operator"
 
 
+def test_an_old_copy_runs_until_its_partition_is_taken_up_after_a_rewind() -> None:
+    """The operator has set the offset before the first run, and no consumer knows of it yet."""
+    story = Story().run(10.0, 10.1).run(40.0, 40.1).when(Rewound(1, Part.KAFKA, 7.0, 9.9, offsets={0: 5}))
+
+    for at, offset, reason in (
+        (9.0, 5, "operator"),
+        (41.0, 5, "operator"),
+        (12.0, 6, "operator"),
+        (12.0, 5, "continued"),
+    ):
+        story.acquisitions.clear()
+        assert cause_of_the_second(story.acquired(at, offset, reason=reason)) == "unexplained"
+    assert cause_of_the_second(story.acquired(12.0, 5, reason="operator")) == "rewound by an operator"
+    story.effects.clear()
+    assert cause_of_the_second(story) == "unexplained"
+
+
 def test_a_message_that_ends_its_process_runs_again_once() -> None:
     """The second time it does not."""
     story = Story().of(Behaviour.EXITS).run(10.0).run(11.0).run(12.0, 12.1)
