@@ -37,7 +37,8 @@ def produce(
     partition: int = -1,
 ) -> None:
     """Write raw values and wait for their acknowledgement; fails if one is not acknowledged."""
-    producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 5})
+    # A broker that stood still answers too late: a retry without idempotence would be a second record.
+    producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 5, "enable.idempotence": True})
     failed: list[KafkaError] = []
 
     def delivered(error: KafkaError | None, _: Message) -> None:

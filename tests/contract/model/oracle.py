@@ -235,7 +235,8 @@ class Oracle:
         if story.runs and not self._may_run_again(group, stored, story):
             raise self._broken(f"EXECUTION: {group} {stored} ran again on {actor.name}; before: {story.runs[-1]}")
         story.runs.append(Run(actor, owner, next(self._moments), lease))
-        since = self._begun(group, stored, story)
+        # Of those before a loss Redis may know or not.
+        since = max(self._begun(group, stored, story), self._redis_lost)
         if sum(run.started > since and not run.recorded for run in story.runs) > MAX_STARTS:
             raise self._broken(f"END: {group} {stored} was started more than {MAX_STARTS} times without an outcome")
 

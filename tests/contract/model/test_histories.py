@@ -6,7 +6,7 @@ import pytest
 
 from ferry_shared.record import TopicPartition
 from tests.contract.model.actor import Fate
-from tests.contract.model.oracle import Broken
+from tests.contract.model.oracle import MAX_STARTS, Broken
 from tests.contract.model.simulated_log import TOPIC, Kind
 from tests.contract.model.system import SESSION_MS, VISIBILITY_MS, Server, System
 
@@ -285,6 +285,23 @@ def test_what_was_done_and_not_committed_runs_again_after_a_loss(system: System)
     assert (system.oracle.pushes, system.coordinators["ferry"].committed[PLACE].offset) == (2, 0)
     system.drain()
     assert system.oracle.runs == 2 + 1
+
+
+def test_redis_goes_back_to_before_a_crash(system: System) -> None:
+    """It doesn't know of the starts since then: as many may follow, and no more."""
+    system.produce(0, Kind.CRASHES, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    system.snapshot()
+    for _ in range(500):
+        if system.oracle.runs == MAX_STARTS:
+            break
+        system.go("worker 1", 1)
+        system.clock.advance(10)
+    system.restore(0)
+    system.drain()
+    other_group = MAX_STARTS
+    assert system.oracle.runs == MAX_STARTS + MAX_STARTS + other_group
 
 
 def test_a_message_that_is_put_into_the_queue_twice_is_noticed(system: System) -> None:
