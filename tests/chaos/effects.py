@@ -126,6 +126,15 @@ class History:
                 return effect
         return None
 
+    def last_forgotten(self, partition: int, moment: float) -> Forgot | None:
+        """The last time before `moment` that Valkey forgot something of a partition."""
+        found = [
+            effect
+            for effect in self.effects
+            if isinstance(effect, Forgot) and effect.partition in {None, partition} and effect.at <= moment
+        ]
+        return max(found, key=lambda effect: effect.at, default=None)
+
     def rewound(self, partition: int, offset: int, before: float, again: float) -> Rewound | None:
         """An operator set a partition back to this offset or below, between two moments."""
         for effect in self.effects:

@@ -155,4 +155,19 @@ def _handed_back(evidence: Evidence, push: Push) -> Explanation | None:
         return None
     if standing.taken_at is None:
         return None
-    return trouble(evidence, "handed back by the transport", push.tag, standing.taken_at, push.at)
+    what = "handed back by the transport"
+    return trouble(evidence, what, push.tag, standing.taken_at, push.at) or _without_ledger(
+        evidence, what, push, standing.taken_at
+    )
+
+
+def _without_ledger(evidence: Evidence, what: str, push: Push, taken_at: float) -> Explanation | None:
+    """A worker that never saw the partition's ledger gives its message back; nobody had made it anew by then."""
+    partition, _ = place_of(push.task_id)
+    lost = evidence.history.last_forgotten(partition, taken_at)
+    if lost is None or any(
+        line.partition == partition and lost.at <= line.at <= taken_at for line in evidence.acquisitions
+    ):
+        return None
+    ran = any(run.tag == push.tag and run.started >= taken_at for run in evidence.executions_of.get(push.task_id, ()))
+    return None if ran else Explanation(f"{what}: the partition had no ledger", lost.fault)

@@ -197,6 +197,21 @@ def test_a_transport_hands_back_what_a_worker_or_redis_dropped(effect: Effect) -
     assert cause_of_the_second(story).startswith("handed back by the transport: ")
 
 
+def test_a_worker_that_has_seen_no_ledger_hands_back() -> None:
+    """Until a consumer has made one again; and only what it has not run."""
+
+    def story(partition: int | None = 0) -> Story:
+        lost = Forgot(1, Part.VALKEY, 10.5, 10.6, since=0.0, partition=partition)
+        return Story().push(10.0).taken(11.0).push(12.0, Cause.TRANSPORT).when(lost)
+
+    assert cause_of_the_second(story()) == "handed back by the transport: the partition had no ledger"
+    assert cause_of_the_second(story(partition=1)) == "unexplained"
+    assert cause_of_the_second(story().acquired(10.8, 5)) == "unexplained"
+    assert cause_of_the_second(story().acquired(10.8, 5, partition=1)).endswith("had no ledger")
+    assert cause_of_the_second(story().acquired(10.2, 5).acquired(11.5, 5)).endswith("had no ledger")
+    assert cause_of_the_second(story().run(11.2, 11.3)) == "unexplained"
+
+
 def test_each_taking_is_for_one_return() -> None:
     """What nobody has taken since, or what was acknowledged, isn't handed back; whatever happened."""
     story = Story().push(10.0).taken(11.0).when(Away(1, Part.VALKEY, 12.0, 60.0))
