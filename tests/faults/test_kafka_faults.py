@@ -84,7 +84,7 @@ def test_nothing_is_lost_or_repeated_when_kafka_goes_and_comes_back(
     time.sleep(max(0.0, hurt_at + seconds - time.monotonic()))
     heal(own_kafka)
     healed_at = time.monotonic()
-    acting.produce(acts(AFTER, first=BEFORE))
+    acting.produce(acts(AFTER, first=BEFORE), idempotent=True)
     eventually(lambda: acting.done().total(), BEFORE + AFTER, timeout_seconds=60)
     print(f"everything had run {time.monotonic() - healed_at:.1f} s after Kafka was back")
     acting.settle()

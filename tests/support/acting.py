@@ -78,9 +78,9 @@ class Acting:
         worker.wait_for_text(r"ready\.", 60.0)
         return worker
 
-    def produce(self, values: list[bytes], partition: int = -1) -> None:
+    def produce(self, values: list[bytes], partition: int = -1, *, idempotent: bool = False) -> None:
         """Write messages."""
-        produce(self.servers, self.topic, values, partition=partition)
+        produce(self.servers, self.topic, values, partition=partition, idempotent=idempotent)
 
     def release(self) -> None:
         """Let the waiting tasks end."""

@@ -35,10 +35,14 @@ def produce(
     key: bytes | None = None,
     headers: list[tuple[str, bytes | None]] | None = None,
     partition: int = -1,
+    idempotent: bool = False,
 ) -> None:
-    """Write raw values and wait for their acknowledgement; fails if one is not acknowledged."""
-    # A broker that stood still answers too late: a retry without idempotence would be a second record.
-    producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 5, "enable.idempotence": True})
+    """Write raw values and wait for their acknowledgement; fails if one is not acknowledged.
+
+    `idempotent` repeats none, also where the broker answers too late; its start takes half a second.
+    """
+    properties = {"bootstrap.servers": bootstrap_servers, "linger.ms": 5, "enable.idempotence": idempotent}
+    producer = Producer(properties)
     failed: list[KafkaError] = []
 
     def delivered(error: KafkaError | None, _: Message) -> None:
