@@ -110,8 +110,10 @@ def _causes(evidence: Evidence, before: DeadLetter, letter: DeadLetter) -> Itera
     partition, offset = place_of(letter.task_id)
     start, again = before.at - _SLACK_SECONDS, letter.at
     writer = _writer(evidence, before)
-    if forgot := lost_with_redis(evidence, letter.task_id, before.at, again):
-        yield "its record was lost with Redis", forgot
+    # A snapshot between the letter and its record doesn't know of it either.
+    for learned in (before.at, min(before.at + _SLACK_SECONDS, again)):
+        if forgot := lost_with_redis(evidence, letter.task_id, learned, again):
+            yield "its record was lost with Redis", forgot
     for effect in evidence.history.effects:
         match effect:
             case Rewound() if effect.touches(start, again) and effect.offsets.get(partition, offset + 1) <= offset:

@@ -223,6 +223,13 @@ def test_what_did_not_hit_its_writer_explains_no_second_dead_letter(effect: Effe
     assert again(Story().of(Behaviour.INVALID).dead(10.0).dead(20.0).when(effect)) == ["unexplained"]
 
 
+@pytest.mark.parametrize(("since", "cause"), [(10.8, "its record was lost with Redis"), (15.5, "unexplained")])
+def test_a_snapshot_may_lie_between_a_dead_letter_and_its_record(since: float, cause: str) -> None:
+    """It is recorded when Kafka has confirmed it, within seconds."""
+    story = Story().of(Behaviour.INVALID).dead(10.0).dead(20.0).when(Forgot(1, Part.VALKEY, 16.0, 16.1, since=since))
+    assert again(story) == [cause]
+
+
 def test_a_fault_explains_one_more_dead_letter_of_an_id() -> None:
     """A third needs another fault."""
     story = Story().of(Behaviour.INVALID).dead(10.0).dead(11.0).dead(12.0).when(Away(1, Part.KAFKA, 9.0, 13.0))
