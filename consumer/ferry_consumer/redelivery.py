@@ -10,7 +10,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from ferry_consumer.decode import check
+from ferry_shared.decode import check
 from ferry_consumer.stored_retry import DAMAGED, StoredRetry
 from ferry_consumer.suspects import Suspects
 from ferry_consumer.task_message import Copy, body_of

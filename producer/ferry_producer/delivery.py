@@ -10,11 +10,15 @@ from ferry_shared.errors import FerryError
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Kafka acknowledged the message. `offset` is None with acks=0, where Kafka confirms nothing."""
+    """Kafka acknowledged the message. `offset` is None with acks=0, where Kafka confirms nothing.
+
+    `latency_seconds` is the time from handing it over until then (librdkafka's `rd_kafka_message_latency`).
+    """
 
     topic: str
     partition: int
     offset: int | None
+    latency_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

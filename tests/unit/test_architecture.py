@@ -76,6 +76,7 @@ IMPORTED_ONLY_IN = {
         "ferry_console.status.command",
         "ferry_console.status.screen",
         "ferry_console.status.text",
+        "ferry_producer.progress_bar",
     },
 }
 #: Services that a module of the console needs whenever it runs; such a module is itself imported inside functions only.
