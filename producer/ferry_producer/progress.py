@@ -22,9 +22,11 @@ logger = logging.getLogger("ferry.producer")
 
 
 @contextmanager
-def shown(account: Account, job: Job, destination: Destination) -> Iterator[None]:
-    """Tell the progress while the block runs."""
-    told = _bar(account, job, destination) if sys.stderr.isatty() else _lines(account, job, destination)
+def shown(account: Account, job: Job, destination: Destination, word: str) -> Iterator[None]:
+    """Tell the progress while the block runs; `word` is what a message has become that counts as acknowledged."""
+    word = word.partition(",")[0]
+    tell = _bar if sys.stderr.isatty() else _lines
+    told = tell(account, job, destination, word)
     task = asyncio.create_task(told, name="ferry-producer-progress")
     try:
         yield
@@ -32,18 +34,18 @@ def shown(account: Account, job: Job, destination: Destination) -> Iterator[None
         task.cancel()
 
 
-async def _lines(account: Account, job: Job, destination: Destination) -> None:
+async def _lines(account: Account, job: Job, destination: Destination, word: str) -> None:
     while True:
         await asyncio.sleep(ENDLESS_LINE_SECONDS if job.endless else LINE_SECONDS)
         logger.info(
-            "so far %d acknowledged, %d failed, %d waiting", account.acknowledged, account.failed, destination.pending
+            "so far %d %s, %d failed, %d waiting", account.acknowledged, word, account.failed, destination.pending
         )
 
 
-async def _bar(account: Account, job: Job, destination: Destination) -> None:
+async def _bar(account: Account, job: Job, destination: Destination, word: str) -> None:
     from ferry_producer.progress_bar import bar  # noqa: PLC0415 - for terminals only
 
-    with bar() as update:
+    with bar(word) as update:
         while True:
             update(share_done(account, job), account, destination.pending)
             await asyncio.sleep(BAR_SECONDS)

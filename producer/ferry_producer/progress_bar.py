@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def bar() -> Iterator[Update]:
-    """Show it while the block runs, the log's lines above it; call what is given with the state of things."""
+def bar(word: str) -> Iterator[Update]:
+    """Show it while the block runs, the log's lines above it; call what is given with the state of things.
+
+    `word` is what a message has become that counts as acknowledged.
+    """
     progress = Progress(
         SpinnerColumn(),
-        BarColumn(bar_width=None),
+        BarColumn(bar_width=20),
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
         TextColumn("left"),
@@ -40,7 +43,7 @@ def bar() -> Iterator[Update]:
             task,
             total=None if share is None else 1.0,
             completed=share or 0.0,
-            description=f"{rate:,.0f}/s  {account.acknowledged:,} acknowledged  {account.failed:,} failed  "
+            description=f"{rate:,.0f}/s  {account.acknowledged:,} {word}  {account.failed:,} failed  "
             f"{pending:,} waiting",
         )
 

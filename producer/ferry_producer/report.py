@@ -17,6 +17,7 @@ NOT_ACKNOWLEDGED = 3
 #: What a shell gives a process ended by a signal: 130 for Ctrl-C, 143 for SIGTERM.
 SIGNAL_BASE = 128
 
+#: What a message has become that counts as acknowledged; up to the comma, in short.
 ACKNOWLEDGED = "acknowledged"
 UNCONFIRMED = "handed to Kafka, unconfirmed (acks=0)"
 DRY_RUN = "valid, nothing sent (--dry-run)"

@@ -96,7 +96,7 @@ async def run(job: Job, destination: Destination, account: Account, word: str) -
             return End(finished=False, stopped_by=stop.signal, seconds=0.0, word=word)
         started, finished = time.monotonic(), False
         try:
-            finished = await _Run(job, destination, account, stop).go()
+            finished = await _Run(job, destination, account, stop).go(word)
         finally:
             # Whatever has no outcome yet gets one here, so the account is complete.
             await destination.close(0)
@@ -114,10 +114,10 @@ class _Run:
         self._pace = None if job.rate_per_second is None else Pace(job.rate_per_second, time.monotonic)
         self._taken = 0
 
-    async def go(self) -> bool:
+    async def go(self, word: str) -> bool:
         """Return whether everything that was to be read was read."""
         finished = False
-        with shown(self._account, self._job, self._destination):
+        with shown(self._account, self._job, self._destination, word):
             try:
                 finished = await self._stop.unless_urged(self._feed())
                 async with asyncio.timeout(STOP_FLUSH_SECONDS if self._hopeless else None):
