@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ferry_shared.errors import FerryError
 
@@ -18,7 +18,7 @@ class Delivered:
     topic: str
     partition: int
     offset: int | None
-    latency_seconds: float | None = None
+    latency_seconds: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
