@@ -6,6 +6,8 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Literal
 
+from ferry_shared.completion import add_completion
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -96,13 +98,14 @@ def make_parser() -> argparse.ArgumentParser:
     _add_input(parser.add_argument_group("what is sent"))
     _add_record(parser.add_argument_group("where to, and with what"))
     _add_account(parser.add_argument_group("what is told, and what is left"))
+    add_completion(parser)
     return parser
 
 
 def _add_input(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("texts", nargs="*", metavar="TEXT", help="a message; - reads standard input, one message a line")
-    add("--file", metavar="FILE", help="one message a line: JSON objects or plain text, gzip too")
+    _file(add("--file", metavar="FILE", help="one message a line: JSON objects or plain text, gzip too"))
     add("--forever", action="store_true", help="send the messages in turn until Ctrl-C")
     add("--count", type=_count, metavar="N", help="stop after N messages; texts are sent in turn until then")
     add("--interval", type=_interval, metavar="SECONDS", help="pause of --forever (PRODUCER_INTERVAL_SECONDS, 1)")
@@ -124,8 +127,13 @@ def _add_record(group: argparse._ArgumentGroup) -> None:
 
 def _add_account(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--undelivered", metavar="FILE", help="write each line that was read and not acknowledged, to be sent again")
+    _file(add("--undelivered", metavar="FILE", help="keep each line that was read and not acknowledged there"))
     add("--json", action="store_true", help="the account of the run as one JSON object on stdout")
+
+
+def _file(action: argparse.Action) -> None:
+    """Names of files complete it (shtab)."""
+    action.complete = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}  # type: ignore[attr-defined]
 
 
 def _header(text: str) -> tuple[str, bytes]:
