@@ -18,10 +18,10 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from ferry_console.local.ports import free_port
-from tests.support.kafka_records import create_topic, end_offsets, read_all
+from tests.support.kafka_records import create_topic, read_all
+from tests.support.producer_rate import keep_the_rate
 
 if TYPE_CHECKING:
     from ferry_console.local.kafka import LocalKafka
@@ -36,8 +36,6 @@ class Order(BaseModel):
 
 routes = [Route("{topic}", Order, "handleOrder")]
 """
-#: The whole share by which the rate may be off; the start and the end of a run of 10 s count as well.
-RATE_TOLERANCE = 0.02
 
 
 def values(kafka: LocalKafka, topic: str) -> list[dict[str, Any]]:
@@ -79,28 +77,8 @@ def test_a_dry_run_needs_no_kafka(ferry: FerryProcesses) -> None:
 
 
 def test_the_rate_is_kept(ferry: FerryProcesses, kafka: LocalKafka, topic: str) -> None:
-    """By the times that Kafka's client gave the records."""
-    create_topic(kafka.bootstrap_servers, topic)
-    count, rate = 2_000, 200
-    done = ferry.produce("tick", "--count", str(count), "--rate", str(rate))
-    assert done.returncode == 0, done.stderr
-    times = timestamps_ms(kafka, topic)
-    assert len(times) == count
-    assert (times[-1] - times[0]) / 1_000 == pytest.approx((count - 1) / rate, rel=RATE_TOLERANCE)
-    halves = times[count // 2] - times[0], times[-1] - times[count // 2]
-    assert halves[0] == pytest.approx(halves[1], rel=2 * RATE_TOLERANCE), "it isn't one burst and a pause"
-
-
-def timestamps_ms(kafka: LocalKafka, topic: str) -> list[int]:
-    """When the records of partition 0 were made, since 1970."""
-    settings = {"bootstrap.servers": kafka.bootstrap_servers, "group.id": "timestamps", "enable.auto.commit": False}
-    reader = Consumer(settings | {"auto.offset.reset": "earliest"})
-    reader.assign([TopicPartition(topic, 0, 0)])
-    end, times = end_offsets(kafka.bootstrap_servers, topic)[0], list[int]()
-    while len(times) < end:
-        times += [message.timestamp()[1] for message in reader.consume(1_000, 1.0)]
-    reader.close()
-    return times
+    """For ten seconds; `make scale` takes a minute."""
+    keep_the_rate(ferry, kafka, topic, rate=200, seconds=10)
 
 
 def test_a_topic_of_a_route_has_the_routes_rules(ferry: FerryProcesses, kafka: LocalKafka, topic: str) -> None:
