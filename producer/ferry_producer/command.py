@@ -53,7 +53,9 @@ def _send(arguments: Arguments) -> int:
     logs.configure("producer", settings)
     target = target_of(arguments.topic, settings)
     job = _job(arguments, target, settings.producer_interval_seconds)
-    destination: Destination = Nowhere() if arguments.dry_run else Publisher(settings, topic=target.topic)
+    # Its settings are checked in a dry run too.
+    publisher = Publisher(settings, topic=target.topic)
+    destination: Destination = Nowhere() if arguments.dry_run else publisher
     with ExitStack() as stack:
         undelivered = arguments.undelivered and stack.enter_context(UndeliveredFile(Path(arguments.undelivered)))
         account = Account(undelivered or None)

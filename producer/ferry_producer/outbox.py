@@ -151,12 +151,10 @@ class Outbox:
 
 def _delivered(message: KafkaMessage) -> Outcome:
     topic, partition, offset = message.topic(), message.partition(), message.offset()
-    return Delivered(
-        topic or "",
-        -1 if partition is None else partition,
-        None if offset is None or offset < 0 else offset,
-        message.latency(),
-    )
+    place = topic or "", -1 if partition is None else partition
+    if offset is None or offset < 0:
+        return Delivered(*place, None)
+    return Delivered(*place, offset, message.latency())
 
 
 def _undelivered(error: KafkaError) -> Undelivered:

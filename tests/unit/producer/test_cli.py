@@ -120,6 +120,7 @@ def test_wrong_usage(
         (["a"], {"KAFKA_CLIENT_PROPERTIES": '{"no.such": 1}'}, 'No such configuration property: "no.such"'),
         (["a"], {"FERRY_TOPIC": "a b"}, "FERRY_TOPIC: expected a topic name"),
         (["a", "--topic", ""], {}, "topic: expected a topic name"),
+        (["a", "--topic", "", "--dry-run"], {}, "topic: expected a topic name"),
         (["a", ""], {}, "argument 2: text: String should have at least 1 character"),
         (["--file", "/no/such/file"], {}, "--file: /no/such/file can't be read: No such file or directory"),
         (["a", "--undelivered", "/no/such/file"], {}, "--undelivered: /no/such/file can't be written"),
