@@ -56,7 +56,8 @@ class GzipStream:
 
     def _pieces(self, chunk: bytes) -> Iterator[bytes]:
         full = True
-        while full or chunk:
+        # At the end of a member CPython keeps in `unconsumed_tail` what is in `unused_data` as well.
+        while not self._member.eof and (full or chunk):
             try:
                 plain = self._member.decompress(chunk, CHUNK_BYTES)
             except zlib.error as error:
