@@ -30,6 +30,17 @@ def test_any_cut_gives_the_content_of_all_files(contents: list[bytes], size: int
     assert max(map(len, pieces), default=0) <= CHUNK_BYTES
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("size", range(1, 200))
+def test_a_file_may_end_anywhere_in_a_piece(size: int) -> None:
+    """Also where more comes out than one piece holds, and the next file begins right behind."""
+    contents = [bytes(range(70)), bytes(2 * CHUNK_BYTES), bytes(range(105))]
+    stream = GzipStream()
+    pieces = plain(stream, b"".join(map(gzip.compress, contents)), size)
+    stream.end()
+    assert b"".join(pieces) == b"".join(contents)
+
+
 def test_a_bomb_comes_in_pieces() -> None:
     """A gigabyte in a megabyte would not fit into memory at once."""
     pieces = plain(GzipStream(), gzip.compress(bytes(50_000_000)), CHUNK_BYTES)
