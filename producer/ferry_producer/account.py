@@ -41,6 +41,11 @@ class Account:
         return self.failures.total()
 
     @property
+    def unkept(self) -> int:
+        """Lines that were to be kept in the file and are in none."""
+        return self.undelivered.failed if self.undelivered is not None else 0
+
+    @property
     def handed_over(self) -> int:
         """Messages with an outcome."""
         return self.acknowledged + self.failed
@@ -62,9 +67,10 @@ class Account:
         logger.warning("line %d is invalid and not sent: %s", line.number, problem)
         self._keep(line)
 
-    def leave(self, lines: Sequence[Line]) -> None:
-        """Lines were read and will not be sent."""
-        self.unsent += len(lines)
+    def leave(self, lines: Sequence[Line], *, asked_for: bool = True) -> None:
+        """Lines were read and will not be sent; those beyond `--count` are not asked for, and still kept."""
+        if asked_for:
+            self.unsent += len(lines)
         for line in lines:
             self._keep(line)
 
@@ -76,5 +82,5 @@ class Account:
             logger.warning("the beginning of line %d was read and is not sent", self.last_line + 1)
 
     def _keep(self, line: Line) -> None:
-        if self.undelivered is not None and line.content is not None:
-            self.undelivered.add(line.content)
+        if self.undelivered is not None and line.content is not None and not self.undelivered.add(line.content):
+            logger.error("line %d is not acknowledged and in no file", line.number)

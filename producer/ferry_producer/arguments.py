@@ -73,6 +73,8 @@ def parse(argv: Sequence[str] | None) -> Arguments:
 
 def _contradiction(arguments: Arguments) -> str | None:
     reads_input = STANDARD_INPUT in arguments.texts
+    if arguments.key_field == "":
+        return "--key-field: expected a field's name"
     if arguments.texts.count(STANDARD_INPUT) > 1:
         return "standard input (-) can be read only once"
     if arguments.file is not None and arguments.texts:

@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _close_stdout() -> None:
     """`ferry-producer --help | head -1`: a reader who left is no error, also not when the interpreter flushes."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

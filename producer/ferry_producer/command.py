@@ -120,7 +120,19 @@ def _tell(arguments: Arguments, account: Account, end: End) -> int:
     if account.undelivered is not None and account.undelivered.lines:
         logger.log(level, "%d lines to be sent again are in %s", account.undelivered.lines, arguments.undelivered)
     if arguments.json:
-        print(json.dumps(report.document(account, end, code)))
+        return _print(json.dumps(report.document(account, end, code)), code)
+    return code
+
+
+def _print(document: str, code: int) -> int:
+    """Print it; who reads it may have gone, a full disk is told."""
+    try:
+        print(document, flush=True)
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        logger.error("the account can't be written: %s", error.strerror)  # noqa: TRY400 - the sentence says it all
+        return code or report.BAD_INPUT
     return code
 
 

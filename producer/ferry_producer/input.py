@@ -38,6 +38,7 @@ class Input:
         self.size_bytes = _size_bytes(descriptor)
         self.descriptor = descriptor
         self._splitter = LineSplitter()
+        self._unsplit = b""
 
     async def lines(self, stop: Stop) -> AsyncIterator[list[Line]]:
         """Yield them all, empty ones left out.
@@ -49,6 +50,7 @@ class Input:
         reader, plain = ChunkReader(self.descriptor), _Plain(gzip_allowed=self.again)
         try:
             while chunk := await stop.unless_asked(reader.next()):
+                reader.given = b""
                 self.bytes_read += len(chunk)
                 for piece in plain.feed(chunk):
                     yield _not_empty(self._splitter.feed(piece))
@@ -64,12 +66,13 @@ class Input:
         except OSError as error:
             raise UnreadableInput(f"{self.name} can't be read: {error.strerror}") from error
         finally:
-            await reader.close()
+            # Also if the run was cancelled between a read and its lines.
+            self._unsplit = await reader.close()
 
     @property
     def cut_line(self) -> bytes:
         """The beginning of a line that was read and whose end was not, if what isn't taken is gone."""
-        return b"" if self.again else self._splitter.begun
+        return b"" if self.again else self._splitter.begun + self._unsplit
 
 
 def file_input(path: Path) -> Input:

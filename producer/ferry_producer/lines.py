@@ -84,6 +84,8 @@ class ChunkReader:
         self._descriptor = descriptor
         self._loop = asyncio.get_running_loop()
         self._chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue()
+        #: Read, and perhaps lost on its way to whoever asked: a cancelled task's result is nobody's.
+        self.given = b""
         self._wanted = threading.Semaphore(0)
         self._closed, close = os.pipe()
         self._close: int | None = close
@@ -100,6 +102,7 @@ class ChunkReader:
         chunk = await self._chunks.get()
         if isinstance(chunk, OSError):
             raise chunk
+        self.given = chunk
         return chunk
 
     async def close(self) -> bytes:
@@ -112,7 +115,8 @@ class ChunkReader:
         # What the thread has handed over is put into the queue in the loop's next turn.
         await asyncio.sleep(0)
         chunk = b"" if self._chunks.empty() else self._chunks.get_nowait()
-        return b"" if isinstance(chunk, OSError) else chunk
+        given, self.given = self.given, b""
+        return given + (b"" if isinstance(chunk, OSError) else chunk)
 
     def _run(self) -> None:
         chunk: bytes | OSError | None = b"-"
@@ -127,10 +131,12 @@ class ChunkReader:
 
     def _read(self) -> bytes | OSError | None:
         """None: closed before anything came."""
+        wait = select.poll()
+        for descriptor in (self._descriptor, self._closed):
+            wait.register(descriptor, select.POLLIN)
         try:
             while True:
-                ready, _, _ = select.select([self._descriptor, self._closed], [], [])
-                if self._closed in ready:
+                if self._closed in {descriptor for descriptor, _ in wait.poll()}:
                     return None
                 # Somebody who shares the other end may have made it non-blocking, and may have been faster.
                 with suppress(BlockingIOError):

@@ -25,7 +25,8 @@ logger = logging.getLogger("ferry.producer")
 def shown(account: Account, job: Job, destination: Destination, word: str) -> Iterator[None]:
     """Tell the progress while the block runs; `word` is what a message has become that counts as acknowledged."""
     word = word.partition(",")[0]
-    tell = _bar if sys.stderr.isatty() else _lines
+    # None where standard error is closed.
+    tell = _bar if sys.stderr is not None and sys.stderr.isatty() else _lines
     told = tell(account, job, destination, word)
     task = asyncio.create_task(told, name="ferry-producer-progress")
     try:

@@ -47,7 +47,11 @@ def bar(word: str) -> Iterator[Update]:
             f"{pending:,} waiting",
         )
 
-    streams = [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.StreamHandler)]
+    streams = [
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr
+    ]
     with progress:
         # While the bar is there, rich moves what is written to standard error above it.
         before = [handler.setStream(sys.stderr) for handler in streams]

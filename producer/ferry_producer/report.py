@@ -39,7 +39,7 @@ class End:
 
 def exit_code(account: Account, end: End, *, stop_at_invalid: bool = False) -> int:
     """0: all that was given is acknowledged. 3: something is not. 130, 143: a signal came first. 1: bad input."""
-    if account.failed or (account.undelivered is not None and account.undelivered.failed):
+    if account.failed or account.unkept:
         return NOT_ACKNOWLEDGED
     if stop_at_invalid and account.invalid:
         return BAD_INPUT
@@ -62,6 +62,8 @@ def sentence(account: Account, end: End) -> str:
     parts += [f"{count:,} not acknowledged: {reason}" for reason, count in account.failures.most_common()]
     if account.unsent:
         parts.append(f"{_count(account.unsent, 'message')} read and not sent")
+    if account.unkept:
+        parts.append(f"{_count(account.unkept, 'line')} of them in no file")
     if account.invalid:
         parts.append(f"{_count(account.invalid, 'line')} invalid and not sent")
     return "; ".join(parts)
@@ -77,6 +79,7 @@ def document(account: Account, end: End, code: int) -> dict[str, Any]:
         "unsent": account.unsent,
         "last_line": account.last_line,
         "undelivered": account.undelivered.lines if account.undelivered is not None else None,
+        "unkept": account.unkept,
         "finished": end.finished,
         "signal": end.stopped_by.name if end.stopped_by is not None else None,
         "seconds": round(end.seconds, 3),

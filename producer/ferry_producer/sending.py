@@ -100,6 +100,9 @@ async def run(job: Job, destination: Destination, account: Account, word: str) -
         finally:
             # Whatever has no outcome yet gets one here, so the account is complete.
             await destination.close(0)
+            # After all others: it has no end, and nothing may follow it.
+            if job.source is not None and job.source.cut_line:
+                account.cut(job.source.cut_line)
         return End(finished, stop.signal, time.monotonic() - started, word)
 
 
@@ -124,9 +127,6 @@ class _Run:
                     await self._stop.unless_urged(self._destination.flush())
             except (Stopped, TimeoutError):
                 logger.warning("giving up on what Kafka has not acknowledged")
-        source = self._job.source
-        if not finished and source is not None and source.cut_line:
-            self._account.cut(source.cut_line)
         return finished
 
     async def _feed(self) -> bool:
@@ -167,21 +167,21 @@ class _Run:
 
     @property
     def _ended(self) -> bool:
-        return self._hopeless or self._complete or bool(self._job.stop_at_invalid and self._account.invalid)
+        stopped = self._job.stop_at_invalid and self._account.invalid
+        return bool(self._hopeless or self._complete or stopped or self._account.unkept)
 
     async def _send(self, batch: Sequence[Line]) -> None:
         done = 0
         try:
             for line in batch:
-                if self._ended or not await self._turn():
+                if self._ended or not await self._send_line(line):
                     break
-                await self._send_line(line)
                 done += 1
                 self._account.last_line = line.number
         finally:
             # Those beyond --count were not asked for.
-            if not (self._complete or self._job.again):
-                self._account.leave(batch[done:])
+            if not self._job.again:
+                self._account.leave(batch[done:], asked_for=not self._complete)
 
     async def _turn(self) -> bool:
         """Wait until the next message may go; False when a signal came first."""
@@ -192,12 +192,16 @@ class _Run:
             await self._stop.sleep(wait)
         return not self._stop.asked
 
-    async def _send_line(self, line: Line) -> None:
+    async def _send_line(self, line: Line) -> bool:
+        """Send it or refuse it; False when a signal came before its turn."""
         try:
             record = self._job.recipe.record(line.content)
         except InvalidText as error:
             self._account.refuse(line, str(error))
-            return
+            return True
+        if not await self._turn():
+            return False
         settle = partial(self._account.settle, line)
         await self._destination.enqueue(record.value, settle, key=record.key, headers=self._job.recipe.headers)
         self._taken += 1
+        return True

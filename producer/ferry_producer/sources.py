@@ -50,12 +50,16 @@ async def once(arguments: Sequence[Line], source: Input | None, stop: Stop) -> A
         Stopped: a signal came before the end of the input.
         UnreadableInput: the input can't be read.
     """
+    given: list[Line] = []
     for argument in arguments:
         if source is None or not is_input(argument):
-            yield [argument]
+            given.append(argument)
         else:
+            yield given
+            given = []
             async for lines in source.lines(stop):
                 yield lines
+    yield given
     if source is not None and not arguments:
         async for lines in source.lines(stop):
             yield lines

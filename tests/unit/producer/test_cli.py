@@ -86,6 +86,7 @@ def test_a_text_may_begin_with_a_hyphen(taken: list[Arguments]) -> None:
         (["--file", "f", "a"], "--file stands alone"),
         (["--forever", "--interval", "1", "--rate", "1"], "--interval and --rate say the same thing"),
         (["--key", "a", "--key-field", "b"], "not allowed with argument --key"),
+        (["--key-field", ""], "--key-field: expected a field's name"),
         (["--count", "0"], "argument --count: expected a number from 1"),
         (["--rate", "0"], "argument --rate: expected messages a second"),
         (["--rate", "inf"], "argument --rate: expected messages a second"),

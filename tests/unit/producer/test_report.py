@@ -114,6 +114,7 @@ def test_the_document_has_all_of_it() -> None:
         "unsent": 2,
         "last_line": 11,
         "undelivered": None,
+        "unkept": 0,
         "finished": False,
         "signal": "SIGINT",
         "seconds": 1.235,

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +23,6 @@ from ferry_producer.undelivered import UndeliveredFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from ferry_producer.delivery import Outcome, Settle
     from ferry_producer.report import End
@@ -69,6 +69,32 @@ class Destination:
 
     async def close(self, timeout_seconds: float | None = None) -> None:
         """Nothing is open."""
+
+
+class Silent(Destination):
+    """Has room for so many and answers none; what it holds is given up at the end."""
+
+    def __init__(self, room: int = 1_000) -> None:
+        super().__init__()
+        self._room = room
+        self._waiting: list[Settle] = []
+
+    async def enqueue(
+        self, message: bytes, settle: Settle, *, key: bytes | None, headers: Sequence[tuple[str, bytes]]
+    ) -> None:
+        """Keep it."""
+        if len(self._waiting) == self._room:
+            await asyncio.Event().wait()
+        self._waiting.append(settle)
+
+    async def flush(self) -> None:
+        """Never."""
+        await asyncio.Event().wait()
+
+    async def close(self, timeout_seconds: float | None = None) -> None:
+        """Give up."""
+        for settle in self._waiting:
+            settle(Undelivered("given up", refused=False))
 
 
 async def carry_out(job: Job, destination: Destination, account: Account | None = None) -> tuple[End, Account]:
@@ -214,3 +240,91 @@ async def test_interrupted_at_any_moment_every_line_is_somewhere(tmp_path: Path,
     rest = os.read(reading, 100_000)
     assert b"".join(line + b"\n" for line in destination.sent) + left + rest == bytes(written)
     os.close(reading)
+
+
+def interrupt_twice() -> None:
+    """Ctrl-C, and again when the run waits for what will never come."""
+    loop = asyncio.get_running_loop()
+    for seconds in (0.2, 0.4):
+        loop.call_later(seconds, interrupt)
+
+
+async def test_the_beginning_of_a_line_comes_last(tmp_path: Path) -> None:
+    """What is given up at the end would otherwise be written behind it, as one line with it."""
+    reading, writing = os.pipe()
+    os.write(writing, b"one\ntwo\nthr")
+    interrupt_twice()
+    with UndeliveredFile(tmp_path / "left") as file:
+        await carry_out(Job(RECIPE, source=Input("a pipe", reading, again=False)), Silent(), Account(file))
+    assert (tmp_path / "left").read_bytes() == b"one\ntwo\nthr"
+    os.close(writing)
+    os.close(reading)
+
+
+async def test_all_arguments_are_somewhere(tmp_path: Path) -> None:
+    """Also those behind the one for which there was no room."""
+    interrupt_twice()
+    with UndeliveredFile(tmp_path / "left") as file:
+        _, account = await carry_out(Job(RECIPE, lines(*b"abcdefgh".split(b"x"))), Silent(), Account(file))
+    assert (tmp_path / "left").read_bytes() == b"abcdefgh\n"
+    (tmp_path / "left").unlink()
+    interrupt_twice()
+    with UndeliveredFile(tmp_path / "left") as file:
+        _, account = await carry_out(Job(RECIPE, lines(b"a", b"b", b"c", b"d", b"e")), Silent(room=2), Account(file))
+    assert (account.failed, account.unsent) == (2, 3)
+    assert sorted((tmp_path / "left").read_bytes().split()) == [b"a", b"b", b"c", b"d", b"e"]
+
+
+async def test_lines_beyond_the_count_are_kept(tmp_path: Path) -> None:
+    """A pipe has given them; they are nobody's failure."""
+    source = pipe_with(b"a\nb\nc\nd")
+    with UndeliveredFile(tmp_path / "left") as file:
+        end, account = await carry_out(Job(RECIPE, source=source, count=1), Destination(), Account(file))
+    assert (end.finished, account.unsent, (tmp_path / "left").read_bytes()) == (True, 0, b"b\nc\nd")
+    os.close(source.descriptor)
+
+
+async def test_two_signals_at_once_lose_no_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the moment at which it has been read, and nobody has it yet."""
+    source, read = pipe_with(b"one\ntwo\nthr"), os.read
+
+    def read_and_interrupt(descriptor: int, size: int) -> bytes:
+        chunk = read(descriptor, size)
+        if descriptor == source.descriptor:
+            interrupt()
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.05)
+        return chunk
+
+    monkeypatch.setattr("os.read", read_and_interrupt)
+    with UndeliveredFile(tmp_path / "left") as file:
+        await carry_out(Job(RECIPE, source=source), Silent(), Account(file))
+    monkeypatch.undo()
+    left = (tmp_path / "left").read_bytes() if (tmp_path / "left").exists() else b""
+    assert left + os.read(source.descriptor, 100) == b"one\ntwo\nthr"
+    os.close(source.descriptor)
+
+
+async def test_a_full_disk_ends_the_run() -> None:
+    """What is read on would be lost."""
+    source = pipe_with(b"invalid\n" * 5 + b"a\n")
+    destination, file = Destination(), UndeliveredFile(Path("/dev/full"))
+    end, account = await carry_out(Job(RECIPE, source=source), destination, Account(file))
+    assert (destination.sent, end.finished, account.invalid, account.last_line) == ([], False, 1, 1)
+    file._file.close()
+    os.close(source.descriptor)
+
+
+async def test_invalid_lines_take_no_turn() -> None:
+    """The rate is that of messages."""
+    texts = [line for _ in range(20) for line in lines(b"invalid", b"a")]
+    started = time.monotonic()
+    await carry_out(Job(RECIPE, texts, rate_per_second=50.0), Destination())
+    assert 19 / 50 - 0.01 <= time.monotonic() - started < 39 / 50
+
+
+async def test_a_closed_terminal_is_a_signal() -> None:
+    """SIGHUP, as when a connection is lost: the account is told."""
+    destination = Destination(before=lambda _: os.kill(os.getpid(), signal.SIGHUP))
+    end, account = await carry_out(Job(RECIPE, lines(b"a"), in_turn=True, rate_per_second=1.0), destination)
+    assert (end.stopped_by, account.acknowledged) == (signal.SIGHUP, 1)

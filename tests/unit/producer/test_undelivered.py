@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,31 @@ def test_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
     """Before anything is sent."""
     with pytest.raises(ConfigurationError, match="can't be written: No such file or directory"):
         UndeliveredFile(tmp_path / "missing" / "left")
+
+
+def test_what_was_there_before_stays(tmp_path: Path) -> None:
+    """A device, a link, an empty file: only what this run has made goes when it is empty."""
+    empty, link = tmp_path / "empty", tmp_path / "link"
+    empty.touch()
+    link.symlink_to(empty)
+    for path in (Path("/dev/null"), empty, link):
+        with UndeliveredFile(path):
+            pass
+        assert path.exists()
+    assert link.is_symlink()
+
+
+def test_two_runs_do_not_share_a_file(tmp_path: Path) -> None:
+    """The one that ends would take it away from the other."""
+    with UndeliveredFile(tmp_path / "left"), pytest.raises(ConfigurationError, match="another run writes to"):
+        UndeliveredFile(tmp_path / "left")
+
+
+def test_a_pipe_that_nobody_reads_is_told(tmp_path: Path) -> None:
+    """Instead of waiting for its reader."""
+    os.mkfifo(tmp_path / "left")
+    with pytest.raises(ConfigurationError, match="can't be written: No such device or address"):
+        UndeliveredFile(tmp_path / "left")
 
 
 def test_a_full_disk_is_told_and_counted(caplog: pytest.LogCaptureFixture) -> None:
