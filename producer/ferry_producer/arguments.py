@@ -73,19 +73,17 @@ def parse(argv: Sequence[str] | None) -> Arguments:
 
 def _contradiction(arguments: Arguments) -> str | None:
     reads_input = STANDARD_INPUT in arguments.texts
-    if arguments.key_field == "":
-        return "--key-field: expected a field's name"
-    if arguments.texts.count(STANDARD_INPUT) > 1:
-        return "standard input (-) can be read only once"
-    if arguments.file is not None and arguments.texts:
-        return "--file stands alone: no TEXT and no - beside it"
-    if arguments.forever and (reads_input or arguments.file is not None):
-        return "--forever repeats texts; standard input (-) and --file can't be repeated"
-    if arguments.interval is not None and not arguments.forever:
-        return "--interval needs --forever"
-    if arguments.interval is not None and arguments.rate is not None:
-        return "--interval and --rate say the same thing; give one"
-    return None
+    wrong = {
+        "standard input (-) can be read only once": arguments.texts.count(STANDARD_INPUT) > 1,
+        "--file stands alone: no TEXT and no - beside it": arguments.file is not None and arguments.texts,
+        "--forever repeats texts; standard input (-) and --file can't be repeated": arguments.forever
+        and (reads_input or arguments.file is not None),
+        "--interval needs --forever": arguments.interval is not None and not arguments.forever,
+        "--interval and --rate say the same thing; give one": arguments.interval is not None
+        and arguments.rate is not None,
+        "--key-field: expected a field's name": arguments.key_field == "",
+    }
+    return next((sentence for sentence, so in wrong.items() if so), None)
 
 
 def make_parser() -> argparse.ArgumentParser:
