@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferry_console.operating.arguments import add_commands
+from ferry_shared.completion import add_completion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     trace.add_argument("task_id", metavar="ID", help="a task id, as the worker prints it: messages-0-42")
     trace.add_argument("--json", action="store_true", help="one JSON object instead of text")
     add_commands(commands)
+    add_completion(parser)
     return parser
 
 

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import sys
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ferry_producer import sources
+from ferry_producer import report, sources
+from ferry_producer.account import Account
+from ferry_producer.arguments import STANDARD_INPUT
 from ferry_producer.connection import TopicRefused
+from ferry_producer.dry_run import Nowhere
+from ferry_producer.input import UnreadableInput, file_input, standard_input
+from ferry_producer.messages import InvalidText
+from ferry_producer.outgoing import Recipe
 from ferry_producer.publisher import Publisher
-from ferry_producer.report import BAD_INPUT, CONFIGURATION, NOT_ACKNOWLEDGED
 from ferry_producer.sending import Job, run
+from ferry_producer.target import Target, target_of
+from ferry_producer.undelivered import UndeliveredFile
 from ferry_shared import logs
 from ferry_shared.errors import ConfigurationError, KafkaUnavailable
 from ferry_shared.settings import ProducerSettings, load
 
 if TYPE_CHECKING:
-    from ferry_producer.cli import Arguments
+    from ferry_producer.arguments import Arguments
+    from ferry_producer.input import Input
+    from ferry_producer.report import End
+    from ferry_producer.sending import Destination
 
 logger = logging.getLogger("ferry.producer")
 
@@ -27,24 +40,61 @@ def execute(arguments: Arguments) -> int:
     """Send what the arguments say and return the exit code; an error is one message on stderr."""
     try:
         return _send(arguments)
-    except (ConfigurationError, sources.InvalidText) as error:
-        return _fail(error, CONFIGURATION)
+    except (ConfigurationError, InvalidText) as error:
+        return _fail(error, report.CONFIGURATION)
     except (KafkaUnavailable, TopicRefused) as error:
-        return _fail(error, NOT_ACKNOWLEDGED)
-    except sources.UnreadableInput as error:
-        return _fail(error, BAD_INPUT)
+        return _fail(error, report.NOT_ACKNOWLEDGED)
+    except UnreadableInput as error:
+        return _fail(error, report.BAD_INPUT)
 
 
 def _send(arguments: Arguments) -> int:
     settings = _settings(arguments)
     logs.configure("producer", settings)
-    texts = sources.checked_arguments(arguments.texts)
-    descriptor = sources.standard_input() if sources.STANDARD_INPUT in arguments.texts else None
-    publisher = Publisher(settings, topic=arguments.topic)
-    if descriptor is not None and os.isatty(descriptor):
+    target = target_of(arguments.topic, settings)
+    job = _job(arguments, target, settings.producer_interval_seconds)
+    # Its settings are checked in a dry run too.
+    publisher = Publisher(settings, topic=target.topic)
+    destination: Destination = Nowhere() if arguments.dry_run else publisher
+    with ExitStack() as stack:
+        undelivered = arguments.undelivered and stack.enter_context(UndeliveredFile(Path(arguments.undelivered)))
+        account = Account(undelivered or None)
+        end = asyncio.run(run(job, destination, account, _word(arguments, settings)))
+        return _tell(arguments, account, end)
+
+
+def _job(arguments: Arguments, target: Target, interval_seconds: float) -> Job:
+    recipe = Recipe(
+        target.value_of,
+        key=None if arguments.key is None else arguments.key.encode(errors="surrogateescape"),
+        key_field=tuple(arguments.key_field.split(".")) if arguments.key_field else (),
+        headers=arguments.headers,
+    )
+    texts = sources.numbered(arguments.texts)
+    sources.check(texts, recipe)
+    source = _source(arguments)
+    paused = arguments.forever and arguments.rate is None
+    return Job(
+        recipe,
+        texts,
+        source,
+        in_turn=arguments.forever or (arguments.count is not None and source is None),
+        count=arguments.count,
+        interval_seconds=interval_seconds if paused else 0.0,
+        rate_per_second=arguments.rate,
+        stop_at_invalid=arguments.on_invalid == "stop",
+    )
+
+
+def _source(arguments: Arguments) -> Input | None:
+    if arguments.file is not None:
+        return file_input(Path(arguments.file))
+    if STANDARD_INPUT not in arguments.texts:
+        return None
+    source = standard_input()
+    if os.isatty(source.descriptor):
         logger.info("reading the terminal: one message a line, Ctrl-D ends")
-    job = Job(texts, arguments.key, arguments.forever, descriptor)
-    return asyncio.run(run(job, settings, publisher))
+    return source
 
 
 def _settings(arguments: Arguments) -> ProducerSettings:
@@ -55,6 +105,35 @@ def _settings(arguments: Arguments) -> ProducerSettings:
     }
     given = {name: value for name, value in options.items() if value is not None}
     return load(ProducerSettings).model_copy(update=given)
+
+
+def _word(arguments: Arguments, settings: ProducerSettings) -> str:
+    if arguments.dry_run:
+        return report.DRY_RUN
+    return report.UNCONFIRMED if settings.producer_acks == "0" else report.ACKNOWLEDGED
+
+
+def _tell(arguments: Arguments, account: Account, end: End) -> int:
+    code = report.exit_code(account, end, stop_at_invalid=arguments.on_invalid == "stop")
+    level = logging.ERROR if account.failed or account.unsent else logging.INFO
+    logger.log(level, "%s", report.sentence(account, end))
+    if account.undelivered is not None and account.undelivered.lines:
+        logger.log(level, "%d lines to be sent again are in %s", account.undelivered.lines, arguments.undelivered)
+    if arguments.json:
+        return _print(json.dumps(report.document(account, end, code)), code)
+    return code
+
+
+def _print(document: str, code: int) -> int:
+    """Print it; who reads it may have gone, a full disk is told."""
+    try:
+        print(document, flush=True)
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        logger.error("the account can't be written: %s", error.strerror)  # noqa: TRY400 - the sentence says it all
+        return code or report.BAD_INPUT
+    return code
 
 
 def _fail(error: Exception, code: int) -> int:

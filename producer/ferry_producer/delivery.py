@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ferry_shared.errors import FerryError
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Kafka acknowledged the message. `offset` is None with acks=0, where Kafka confirms nothing."""
+    """Kafka acknowledged the message. `offset` is None with acks=0, where Kafka confirms nothing.
+
+    `latency_seconds` is the time from handing it over until then (librdkafka's `rd_kafka_message_latency`).
+    """
 
     topic: str
     partition: int
     offset: int | None
+    latency_seconds: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

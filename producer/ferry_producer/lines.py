@@ -12,6 +12,8 @@ from typing import NamedTuple
 CHUNK_BYTES = 65_536
 #: A longer line can't be a message (Kafka's default limit is 1 MB); it is skipped as it comes, memory stays flat.
 MAX_LINE_BYTES = 16 * 1024 * 1024
+#: How long a read that has begun may take to end.
+CLOSE_SECONDS = 1.0
 
 
 class Line(NamedTuple):
@@ -45,6 +47,11 @@ class LineSplitter:
         """Return the last line, if the input doesn't end with a line's end."""
         return [self._complete()] if self._length else []
 
+    @property
+    def begun(self) -> bytes:
+        """The beginning of a line whose end has not come; nothing of one that is too long already."""
+        return b"".join(self._pieces)
+
     def _keep(self, piece: bytes) -> None:
         if not piece:
             return
@@ -70,15 +77,20 @@ class LineSplitter:
 class ChunkReader:
     """Reads a file descriptor in a thread, one chunk whenever it is asked.
 
-    The thread is a daemon: a terminal on which nobody types keeps it waiting, and must not keep the process.
+    The thread is a daemon: somebody who shares the other end can keep it waiting, and must not keep the process.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._loop = asyncio.get_running_loop()
         self._chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue()
+        #: Read, and perhaps lost on its way to whoever asked: a cancelled task's result is nobody's.
+        self.given = b""
         self._wanted = threading.Semaphore(0)
-        threading.Thread(target=self._run, name="ferry-producer-input", daemon=True).start()
+        self._closed, close = os.pipe()
+        self._close: int | None = close
+        self._thread = threading.Thread(target=self._run, name="ferry-producer-input", daemon=True)
+        self._thread.start()
 
     async def next(self) -> bytes:
         """Return what can be read, at most 64 KiB; nothing at the end.
@@ -90,23 +102,44 @@ class ChunkReader:
         chunk = await self._chunks.get()
         if isinstance(chunk, OSError):
             raise chunk
+        self.given = chunk
         return chunk
 
+    async def close(self) -> bytes:
+        """Read no further; returns what was read and not asked for any more."""
+        if self._close is not None:
+            os.close(self._close)
+            self._close = None
+        self._wanted.release()
+        await asyncio.to_thread(self._thread.join, CLOSE_SECONDS)
+        # What the thread has handed over is put into the queue in the loop's next turn.
+        await asyncio.sleep(0)
+        chunk = b"" if self._chunks.empty() else self._chunks.get_nowait()
+        given, self.given = self.given, b""
+        return given + (b"" if isinstance(chunk, OSError) else chunk)
+
     def _run(self) -> None:
-        chunk: bytes | OSError = b"-"
+        chunk: bytes | OSError | None = b"-"
         while chunk and not isinstance(chunk, OSError):
             self._wanted.acquire()
             chunk = self._read()
-            # The loop is closed when the process ends while this thread waits.
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)
+            if chunk is not None:
+                # The loop is closed when the process ends while this thread waits.
+                with suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)
+        os.close(self._closed)
 
-    def _read(self) -> bytes | OSError:
-        while True:
-            try:
-                return os.read(self._descriptor, CHUNK_BYTES)
-            except BlockingIOError:
-                # Somebody who shares the other end made it non-blocking.
-                select.select([self._descriptor], [], [])
-            except OSError as error:
-                return error
+    def _read(self) -> bytes | OSError | None:
+        """None: closed before anything came."""
+        wait = select.poll()
+        for descriptor in (self._descriptor, self._closed):
+            wait.register(descriptor, select.POLLIN)
+        try:
+            while True:
+                if self._closed in {descriptor for descriptor, _ in wait.poll()}:
+                    return None
+                # Somebody who shares the other end may have made it non-blocking, and may have been faster.
+                with suppress(BlockingIOError):
+                    return os.read(self._descriptor, CHUNK_BYTES)
+        except OSError as error:
+            return error

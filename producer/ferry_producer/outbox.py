@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from ferry_producer.delivery import Outcome, Settle
 
+    #: Names may repeat (KIP-82); the client wants a list.
+    Headers = list[tuple[str, str | bytes | None]]
     OnDelivery = Callable[[KafkaError | None, KafkaMessage], None]
 
 #: How often delivery reports are served: while messages wait for one, and otherwise (for errors and log lines).
@@ -57,6 +59,7 @@ class Client(Protocol):
         value: bytes,
         key: bytes | None,
         *,
+        headers: Headers,
         on_delivery: OnDelivery,
     ) -> None:
         """Queue one message; BufferError when the queue is full, KafkaException when it is refused."""
@@ -86,11 +89,11 @@ class Outbox:
         """Messages without an outcome."""
         return self._pending
 
-    async def put(self, topic: str, value: bytes, key: bytes | None, settle: Settle) -> None:
+    async def put(self, topic: str, value: bytes, key: bytes | None, headers: Headers, settle: Settle) -> None:
         """Hand one message over, waiting for room; `settle` is called once, with its outcome."""
         await self._slots.acquire()
         try:
-            await self._produce(topic, value, key, partial(self._on_delivery, settle))
+            await self._produce(topic, value, key, headers, partial(self._on_delivery, settle))
         except KafkaException as error:
             self._slots.release()
             settle(_undelivered(error.args[0]))
@@ -104,10 +107,12 @@ class Outbox:
                 self._timer.cancel()
                 self._timer = self._loop.call_later(BUSY_SECONDS, self._serve)
 
-    async def _produce(self, topic: str, value: bytes, key: bytes | None, on_delivery: OnDelivery) -> None:
+    async def _produce(
+        self, topic: str, value: bytes, key: bytes | None, headers: Headers, on_delivery: OnDelivery
+    ) -> None:
         while True:
             try:
-                self._client.produce(topic, value, key, on_delivery=on_delivery)
+                self._client.produce(topic, value, key, headers=headers, on_delivery=on_delivery)
             except BufferError:
                 if not self._pending:
                     # It will never fit: nothing is in the queue but its limit by bytes is passed.
@@ -146,9 +151,10 @@ class Outbox:
 
 def _delivered(message: KafkaMessage) -> Outcome:
     topic, partition, offset = message.topic(), message.partition(), message.offset()
-    return Delivered(
-        topic or "", -1 if partition is None else partition, None if offset is None or offset < 0 else offset
-    )
+    place = topic or "", -1 if partition is None else partition
+    if offset is None or offset < 0:
+        return Delivered(*place, None)
+    return Delivered(*place, offset, message.latency())
 
 
 def _undelivered(error: KafkaError) -> Undelivered:

@@ -19,11 +19,16 @@ from ferry_producer.properties import checked_topic, producer_properties
 from ferry_shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
+    from pydantic import BaseModel
+
     from ferry_producer.delivery import Outcome, Settle
-    from ferry_shared.message import Message
     from ferry_shared.settings import ProducerSettings
+
+    #: Name and value; names may repeat.
+    Headers = Sequence[tuple[str, bytes]]
 
 #: How long messages already handed over may still be acknowledged after an error or a signal.
 STOP_FLUSH_SECONDS = 5.0
@@ -87,8 +92,10 @@ class Publisher:
         outage.quiet = False
         self._outbox = Outbox(client, self._settings.producer_max_pending_messages, outage.on_answer)
 
-    async def send(self, message: Message, *, key: str | None = None) -> Delivered:
-        """Send one message and wait until Kafka acknowledged it.
+    async def send(
+        self, message: BaseModel | bytes, *, key: str | bytes | None = None, headers: Headers = ()
+    ) -> Delivered:
+        """Send one message, a model or bytes that go unchanged, and wait until Kafka acknowledged it.
 
         Raises:
             NotDelivered: it did not.
@@ -99,18 +106,21 @@ class Publisher:
             if not outcome.done():
                 outcome.set_result(result)
 
-        await self.enqueue(message, settle, key=key)
+        await self.enqueue(message, settle, key=key, headers=headers)
         result = await outcome
         if isinstance(result, Delivered):
             return result
         raise NotDelivered(result)
 
-    async def enqueue(self, message: Message, settle: Settle, *, key: str | None = None) -> None:
+    async def enqueue(
+        self, message: BaseModel | bytes, settle: Settle, *, key: str | bytes | None = None, headers: Headers = ()
+    ) -> None:
         """Hand one message over, waiting only for room; `settle` is called once on the event loop, with the outcome."""
         if self._outbox is None:
             raise RuntimeError("this publisher is not open")
-        value = message.model_dump_json().encode()
-        await self._outbox.put(self._topic, value, None if key is None else key.encode(), settle)
+        value = message if isinstance(message, bytes) else message.model_dump_json().encode()
+        key = key.encode() if isinstance(key, str) else key
+        await self._outbox.put(self._topic, value, key, list(headers), settle)
 
     async def flush(self) -> None:
         """Wait until every message has its outcome."""

@@ -1,4 +1,4 @@
-"""One run of the command: source → publisher, until the input ends or a signal comes."""
+"""One run of the command: source → record → publisher, until the input ends or a signal comes."""
 
 from __future__ import annotations
 
@@ -6,124 +6,202 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from ferry_producer import sources
-from ferry_producer.publisher import STOP_FLUSH_SECONDS, Publisher
-from ferry_producer.report import Tally, exit_code, sentence
+from ferry_producer.input import UnreadableInput
+from ferry_producer.messages import InvalidText
+from ferry_producer.pace import Pace
+from ferry_producer.progress import shown
+from ferry_producer.publisher import STOP_FLUSH_SECONDS
+from ferry_producer.report import End
 from ferry_producer.stop import Stop, Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
+    from ferry_producer.account import Account
+    from ferry_producer.delivery import Settle
+    from ferry_producer.input import Input
     from ferry_producer.lines import Line
-    from ferry_shared.settings import ProducerSettings
+    from ferry_producer.outgoing import Recipe
 
-PROGRESS_SECONDS = 10.0
-FOREVER_PROGRESS_SECONDS = 60.0
+#: Shorter waits cost more than they are worth; the next message waits for both.
+MIN_WAIT_SECONDS = 0.001
 
 logger = logging.getLogger("ferry.producer")
 
 
+class Destination(Protocol):
+    """Where records go: a `Publisher`, or nowhere in a dry run."""
+
+    @property
+    def pending(self) -> int:
+        """Records without an outcome."""
+
+    async def open(self) -> None:
+        """Be ready."""
+
+    async def enqueue(
+        self, message: bytes, settle: Settle, *, key: bytes | None, headers: Sequence[tuple[str, bytes]]
+    ) -> None:
+        """Hand one record over."""
+
+    async def flush(self) -> None:
+        """Wait for all outcomes."""
+
+    async def close(self, timeout_seconds: float | None = None) -> None:
+        """Give up what is without an outcome then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one run sends: `texts` (none: the default texts), each with `key`; in turn for ever if `forever`.
+    """What one run sends: `texts` and the lines of `source` once, or `texts` in turn (none: the default texts).
 
-    `-` among the texts stands for the lines of `descriptor`.
+    `count` ends it after so many messages, None after the last one; with `in_turn` that is never.
     """
 
-    texts: Sequence[Line]
-    key: str | None
-    forever: bool
-    descriptor: int | None = None
+    recipe: Recipe
+    texts: Sequence[Line] = ()
+    source: Input | None = None
+    in_turn: bool = False
+    count: int | None = None
+    interval_seconds: float = 0.0
+    rate_per_second: float | None = None
+    stop_at_invalid: bool = False
+
+    @property
+    def again(self) -> bool:
+        """What isn't sent can be had again: a file's lines, not a pipe's."""
+        return self.in_turn or (self.source is not None and self.source.again)
+
+    @property
+    def endless(self) -> bool:
+        """It ends by a signal, and outlives any outage."""
+        return self.in_turn and self.count is None
 
 
-async def run(job: Job, settings: ProducerSettings, publisher: Publisher) -> int:
-    """Send everything and return the exit code.
+async def run(job: Job, destination: Destination, account: Account, word: str) -> End:
+    """Send everything.
 
     Raises:
         FerryError: before anything was sent: Kafka can't be reached, or a setting is refused.
     """
     with Stop(STOP_FLUSH_SECONDS) as stop:
         try:
-            await stop.unless_asked(publisher.open())
+            await stop.unless_asked(destination.open())
         except Stopped:
             logger.info("stopped before anything was sent")
-            return exit_code(Tally(), stop.signal, finished=False)
-        tally, started = Tally(), time.monotonic()
+            return End(finished=False, stopped_by=stop.signal, seconds=0.0, word=word)
+        started, finished = time.monotonic(), False
         try:
-            finished = await _send_all(job, settings, publisher, tally, stop)
+            finished = await _Run(job, destination, account, stop).go(word)
         finally:
             # Whatever has no outcome yet gets one here, so the account is complete.
-            await publisher.close(0)
-            line = sentence(tally, time.monotonic() - started, confirmed=settings.producer_acks != "0")
-            logger.log(logging.ERROR if tally.failed or tally.unsent else logging.INFO, "%s", line)
-        return exit_code(tally, stop.signal, finished=finished)
+            await destination.close(0)
+            # After all others: it has no end, and nothing may follow it.
+            if job.source is not None and job.source.cut_line:
+                account.cut(job.source.cut_line)
+        return End(finished, stop.signal, time.monotonic() - started, word)
 
 
-async def _send_all(job: Job, settings: ProducerSettings, publisher: Publisher, tally: Tally, stop: Stop) -> bool:
-    progress = asyncio.create_task(_progress(tally, publisher, job.forever), name="ferry-producer-progress")
-    finished = False
-    try:
-        finished = await stop.unless_urged(_feed(job, settings, publisher, tally, stop))
-        async with asyncio.timeout(STOP_FLUSH_SECONDS if _hopeless(job, tally) else None):
-            await stop.unless_urged(publisher.flush())
-    except (Stopped, TimeoutError):
-        logger.warning("giving up on what Kafka has not acknowledged")
-    finally:
-        progress.cancel()
-    return finished
+class _Run:
+    """What all steps of one run need."""
 
+    def __init__(self, job: Job, destination: Destination, account: Account, stop: Stop) -> None:
+        self._job = job
+        self._destination = destination
+        self._account = account
+        self._stop = stop
+        self._pace = None if job.rate_per_second is None else Pace(job.rate_per_second, time.monotonic)
+        self._taken = 0
 
-async def _feed(job: Job, settings: ProducerSettings, publisher: Publisher, tally: Tally, stop: Stop) -> bool:
-    """Send what the source gives; return whether it came to its end."""
-    if job.forever:
-        batches = sources.forever(job.texts, settings.producer_interval_seconds, stop)
-    else:
-        batches = sources.once(job.texts or sources.default_lines(), job.descriptor, stop)
-    try:
-        async for batch in batches:
-            await _send(batch, job, publisher, tally)
-            if _hopeless(job, tally):
-                logger.error("Kafka stopped acknowledging: the rest of the input is not read")
-                return False
-            # Signals, delivery reports and the progress line get their turn even if nothing ever waits.
-            await asyncio.sleep(0)
-    except Stopped:
-        return False
-    except sources.UnreadableInput as error:
-        # What was read before still counts and is flushed.
-        logger.error("%s", error)  # noqa: TRY400 - the sentence says it all, a traceback would hide it
-        return False
-    return True
-
-
-def _hopeless(job: Job, tally: Tally) -> bool:
-    """With an input that ends, silence ends the run; `--forever` outlives any outage."""
-    return tally.silent and not job.forever
-
-
-async def _send(batch: Sequence[Line], job: Job, publisher: Publisher, tally: Tally) -> None:
-    taken = 0
-    try:
-        for line in batch:
-            if _hopeless(job, tally):
-                break
+    async def go(self, word: str) -> bool:
+        """Return whether everything that was to be read was read."""
+        finished = False
+        with shown(self._account, self._job, self._destination, word):
             try:
-                message = sources.message_from(line.content)
-            except sources.InvalidText as error:
-                tally.invalid += 1
-                logger.warning("line %d is invalid and not sent: %s", line.number, error)
+                finished = await self._stop.unless_urged(self._feed())
+                async with asyncio.timeout(STOP_FLUSH_SECONDS if self._hopeless else None):
+                    await self._stop.unless_urged(self._destination.flush())
+            except (Stopped, TimeoutError):
+                logger.warning("giving up on what Kafka has not acknowledged")
+        return finished
+
+    async def _feed(self) -> bool:
+        try:
+            async for batch in self._batches():
+                await self._send(batch)
+                if self._ended:
+                    break
+                # Signals, delivery reports and the progress line get their turn even if nothing ever waits.
+                await asyncio.sleep(0)
             else:
-                await publisher.enqueue(message, tally.settle, key=job.key)
-            taken += 1
-    finally:
-        tally.unsent += len(batch) - taken
+                return self._job.endless or not (self._job.in_turn and self._stop.asked)
+        except Stopped:
+            return False
+        except UnreadableInput as error:
+            # What was read before still counts and is flushed.
+            logger.error("%s", error)  # noqa: TRY400 - the sentence says it all, a traceback would hide it
+            return False
+        if self._hopeless:
+            logger.error("Kafka stopped acknowledging: the rest of the input is not read")
+        return self._complete
 
+    def _batches(self) -> AsyncIterator[list[Line]]:
+        job = self._job
+        if job.in_turn:
+            return sources.in_turn(job.texts, job.count, job.interval_seconds, self._stop)
+        texts = job.texts if job.texts or job.source is not None else sources.default_lines()
+        return sources.once(texts, job.source, self._stop)
 
-async def _progress(tally: Tally, publisher: Publisher, forever: bool) -> None:
-    while True:
-        await asyncio.sleep(FOREVER_PROGRESS_SECONDS if forever else PROGRESS_SECONDS)
-        logger.info(
-            "so far %d acknowledged, %d failed, %d waiting", tally.acknowledged, tally.failed, publisher.pending
-        )
+    @property
+    def _hopeless(self) -> bool:
+        """With an input that ends, silence ends the run."""
+        return self._account.silent and not self._job.endless
+
+    @property
+    def _complete(self) -> bool:
+        return self._job.count is not None and self._taken >= self._job.count
+
+    @property
+    def _ended(self) -> bool:
+        stopped = self._job.stop_at_invalid and self._account.invalid
+        return bool(self._hopeless or self._complete or stopped or self._account.unkept)
+
+    async def _send(self, batch: Sequence[Line]) -> None:
+        done = 0
+        try:
+            for line in batch:
+                if self._ended or not await self._send_line(line):
+                    break
+                done += 1
+                self._account.last_line = line.number
+        finally:
+            # Those beyond --count were not asked for.
+            if not self._job.again:
+                self._account.leave(batch[done:], asked_for=not self._complete)
+
+    async def _turn(self) -> bool:
+        """Wait until the next message may go; False when a signal came first."""
+        if self._pace is None:
+            return True
+        wait = self._pace.wait_seconds()
+        if wait > MIN_WAIT_SECONDS:
+            await self._stop.sleep(wait)
+        return not self._stop.asked
+
+    async def _send_line(self, line: Line) -> bool:
+        """Send it or refuse it; False when a signal came before its turn."""
+        try:
+            record = self._job.recipe.record(line.content)
+        except InvalidText as error:
+            self._account.refuse(line, str(error))
+            return True
+        if not await self._turn():
+            return False
+        settle = partial(self._account.settle, line)
+        await self._destination.enqueue(record.value, settle, key=record.key, headers=self._job.recipe.headers)
+        self._taken += 1
+        return True

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 T = TypeVar("T")
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: Ctrl-C, an orchestrator, a terminal that was closed.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(FerryError):
@@ -31,9 +32,10 @@ class Stop:
         self.signal: signal.Signals | None = None
 
     def __enter__(self) -> Self:
-        """Listen."""
+        """Listen, except to what is ignored (`nohup`)."""
         for each in SIGNALS:
-            self._loop.add_signal_handler(each, self.ask, each)
+            if signal.getsignal(each) is not signal.SIG_IGN:
+                self._loop.add_signal_handler(each, self.ask, each)
         return self
 
     def __exit__(

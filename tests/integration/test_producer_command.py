@@ -97,6 +97,7 @@ def test_acks_0_is_not_called_acknowledged(ferry: FerryProcesses) -> None:
     done = ferry.produce("a", "--acks", "0")
     assert done.returncode == 0
     assert "1 message handed to Kafka, unconfirmed (acks=0)" in done.stderr
+    assert "latency" not in done.stderr
 
 
 def test_a_refused_message_is_told(ferry: FerryProcesses, kafka: LocalKafka, topic: str) -> None:

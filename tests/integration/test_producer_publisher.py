@@ -12,8 +12,8 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from ferry_producer.delivery import Delivered, NotDelivered
+from ferry_producer.messages import message_from
 from ferry_producer.publisher import Publisher
-from ferry_producer.sources import message_from
 from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.message import Message
 from ferry_shared.settings import ProducerSettings

@@ -8,6 +8,7 @@ import pytest
 from ferry_console.local.kafka import LocalKafka
 from tests.support.ferry_processes import FerryProcesses
 from tests.support.kafka_records import create_topic
+from tests.support.producer_rate import keep_the_rate
 from tests.support.recording import long_lines
 from tests.support.scenarios import account_for_valid_and_invalid, kill_the_consumer_midway, print_every_line
 
@@ -37,3 +38,8 @@ def test_every_line_of_real_logs_is_printed_once(ferry: FerryProcesses) -> None:
     lines = list(itertools.islice((line for path in present for line in long_lines(path)), MAX_LINES))
     seconds = print_every_line(ferry, lines, seconds=600)
     print(f"{len(lines)} lines in {seconds:.1f} s")
+
+
+def test_a_minute_at_a_rate(kafka: LocalKafka, ferry: FerryProcesses, topic: str) -> None:
+    """Within 2 %."""
+    keep_the_rate(ferry, kafka, topic, rate=1_000, seconds=60)

@@ -76,6 +76,7 @@ IMPORTED_ONLY_IN = {
         "ferry_console.status.command",
         "ferry_console.status.screen",
         "ferry_console.status.text",
+        "ferry_producer.progress_bar",
     },
 }
 #: Services that a module of the console needs whenever it runs; such a module is itself imported inside functions only.
@@ -89,7 +90,7 @@ ENVIRONMENT_READERS = {
     "ferry_console.local.log_lines": "NO_COLOR",
 }
 #: Who writes to standard output or error by print: commands, not libraries.
-PRINTERS = {"ferry_producer.command", "ferry_consumer.cli", "ferry_worker.configuration"}
+PRINTERS = {"ferry_producer.command", "ferry_shared.completion", "ferry_consumer.cli", "ferry_worker.configuration"}
 
 
 #: Libraries that come with another one, of which they are a part.

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferry_producer.cli import Arguments, main
+from ferry_producer.arguments import Arguments
+from ferry_producer.cli import main
 from ferry_shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -34,20 +35,39 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[Arguments]:
     return arguments
 
 
+NOT_GIVEN: dict[str, object] = {
+    **dict.fromkeys(
+        ("file", "count", "interval", "rate", "topic", "key", "key_field", "undelivered", "acks", "retries")
+    ),
+    **dict.fromkeys(("forever", "dry_run", "json"), False),
+    "texts": [],
+    "headers": [],
+    "on_invalid": "skip",
+}
+
+
 def test_options(taken: list[Arguments]) -> None:
     """Every option reaches the command, parsed."""
     line = ["a", "b", "--forever", "--interval", "0.5", "--topic", "t", "--key", "k", "--acks", "1", "--retries", "3"]
     assert main(line) == 0
-    [given] = taken
-    expected = {"texts": ["a", "b"], "forever": True, "interval": 0.5, "topic": "t", "key": "k"}
-    assert vars(given) == expected | {"acks": "1", "retries": 3}
+    given = {"texts": ["a", "b"], "forever": True, "interval": 0.5, "topic": "t", "key": "k"}
+    assert vars(taken[0]) == NOT_GIVEN | given | {"acks": "1", "retries": 3}
+
+
+def test_options_of_a_file(taken: list[Arguments]) -> None:
+    """The others as well."""
+    line = ["--file", "f", "--count", "5", "--rate", "0.5", "--key-field", "a.b", "--header", "a=b=c", "--header", "d="]
+    assert main([*line, "--on-invalid", "stop", "--undelivered", "left", "--dry-run", "--json"]) == 0
+    given = {"file": "f", "count": 5, "rate": 0.5, "key_field": "a.b", "headers": [("a", b"b=c"), ("d", b"")]}
+    assert vars(taken[0]) == NOT_GIVEN | given | {
+        "on_invalid": "stop", "undelivered": "left", "dry_run": True, "json": True,
+    }  # fmt: skip
 
 
 def test_defaults_are_left_to_the_settings(taken: list[Arguments]) -> None:
     """What isn't given is None: the environment decides."""
     assert main([]) == 0
-    empty = dict.fromkeys(("interval", "topic", "key", "acks", "retries"))
-    assert vars(taken[0]) == empty | {"texts": [], "forever": False}
+    assert vars(taken[0]) == NOT_GIVEN
 
 
 def test_a_text_may_begin_with_a_hyphen(taken: list[Arguments]) -> None:
@@ -61,7 +81,18 @@ def test_a_text_may_begin_with_a_hyphen(taken: list[Arguments]) -> None:
     ("line", "expected"),
     [
         (["--interval", "1"], "--interval needs --forever"),
-        (["--forever", "-"], "standard input (-) can't be repeated"),
+        (["--forever", "-"], "standard input (-) and --file can't be repeated"),
+        (["--forever", "--file", "f"], "standard input (-) and --file can't be repeated"),
+        (["--file", "f", "a"], "--file stands alone"),
+        (["--forever", "--interval", "1", "--rate", "1"], "--interval and --rate say the same thing"),
+        (["--key", "a", "--key-field", "b"], "not allowed with argument --key"),
+        (["--key-field", ""], "--key-field: expected a field's name"),
+        (["--count", "0"], "argument --count: expected a number from 1"),
+        (["--rate", "0"], "argument --rate: expected messages a second"),
+        (["--rate", "inf"], "argument --rate: expected messages a second"),
+        (["--header", "a"], "argument --header: expected NAME=VALUE"),
+        (["--header", "=a"], "argument --header: expected NAME=VALUE"),
+        (["--header", "\udcff=a"], "argument --header: expected a name in UTF-8"),
         (["-", "-"], "standard input (-) can be read only once"),
         (["--acks", "2"], "argument --acks: invalid choice"),
         (["--retries", "-1"], "argument --retries: expected a number from 0"),
@@ -90,7 +121,11 @@ def test_wrong_usage(
         (["a"], {"KAFKA_CLIENT_PROPERTIES": '{"no.such": 1}'}, 'No such configuration property: "no.such"'),
         (["a"], {"FERRY_TOPIC": "a b"}, "FERRY_TOPIC: expected a topic name"),
         (["a", "--topic", ""], {}, "topic: expected a topic name"),
+        (["a", "--topic", "", "--dry-run"], {}, "topic: expected a topic name"),
         (["a", ""], {}, "argument 2: text: String should have at least 1 character"),
+        (["--file", "/no/such/file"], {}, "--file: /no/such/file can't be read: No such file or directory"),
+        (["a", "--undelivered", "/no/such/file"], {}, "--undelivered: /no/such/file can't be written"),
+        (["a"], {"FERRY_ROUTES": "no_such_module:routes"}, "FERRY_ROUTES: can't import no_such_module"),
     ],
 )
 def test_wrong_settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pty
 import tracemalloc
@@ -86,20 +87,52 @@ async def test_a_pipe_is_read() -> None:
     os.close(source)
 
 
-async def test_an_empty_non_blocking_pipe_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_reader_of_a_non_blocking_pipe_may_be_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever shares a pipe can make it non-blocking: then "nothing yet" is no end."""
     source, target = os.pipe()
     os.set_blocking(source, False)
-    waited_for: list[list[int]] = []
+    read, tries = os.read, list[int]()
 
-    def wait(sources: list[int], *_: list[int]) -> None:
-        waited_for.append(sources)
-        os.write(target, b"late\n")
+    def read_second(descriptor: int, size: int) -> bytes:
+        tries.append(descriptor)
+        if len(tries) == 1:
+            raise BlockingIOError
+        return read(descriptor, size)
 
-    monkeypatch.setattr("select.select", wait)
+    monkeypatch.setattr("os.read", read_second)
+    os.write(target, b"late\n")
     assert await ChunkReader(source).next() == b"late\n"
-    assert waited_for == [[source]]
+    assert tries == [source, source]
     os.close(target)
+    os.close(source)
+
+
+async def test_a_reader_that_waits_lets_go() -> None:
+    """What comes after that stays in the pipe, for whoever reads it next."""
+    source, target = os.pipe()
+    reader = ChunkReader(source)
+    waiting = asyncio.create_task(reader.next())
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    assert await reader.close() == b""
+    os.write(target, b"for another")
+    assert os.read(source, 100) == b"for another"
+    assert not reader._thread.is_alive()
+    os.close(target)
+    os.close(source)
+
+
+async def test_what_was_read_and_not_taken_is_given_back() -> None:
+    """A signal can come between the two."""
+    source, target = os.pipe()
+    reader = ChunkReader(source)
+    os.write(target, b"one\n")
+    waiting = asyncio.create_task(reader.next())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    given_back = await reader.close()
+    os.close(target)
+    assert given_back + os.read(source, 100) == b"one\n"
     os.close(source)
 
 

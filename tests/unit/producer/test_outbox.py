@@ -32,7 +32,7 @@ class FakeClient:
         self.error: KafkaError | None = None
         self.refusal: KafkaError | None = None
 
-    def produce(self, topic: str, value: bytes, key: bytes | None, *, on_delivery: OnDelivery) -> None:
+    def produce(self, topic: str, value: bytes, key: bytes | None, *, headers: object, on_delivery: OnDelivery) -> None:
         if self.refusal:
             raise KafkaException(self.refusal)
         if len(self.waiting) >= self.queue_size:
@@ -61,7 +61,7 @@ async def send_all(client: FakeClient, values: list[bytes], max_pending: int, se
 
     async def sender() -> None:
         for number in numbers:
-            await outbox.put("t", values[number], None, outcomes[number].append)
+            await outbox.put("t", values[number], None, [], outcomes[number].append)
 
     await asyncio.gather(*(sender() for _ in range(senders)))
     await outbox.emptied()
@@ -131,7 +131,7 @@ async def test_no_offset_without_acknowledgement(offset: int, expected: int | No
     """With acks=0 librdkafka reports an invalid offset; it isn't passed on."""
     client, outcomes = FakeClient(), list[Outcome]()
     outbox = Outbox(client, 1, lambda: None)
-    await outbox.put("t", b"x", None, outcomes.append)
+    await outbox.put("t", b"x", None, [], outcomes.append)
     client.waiting.popleft()[1](None, Message(topic="t", partition=3, offset=offset))
     outbox.abandon()
     assert outcomes == [Delivered("t", 3, expected)]
@@ -142,7 +142,7 @@ async def test_abandoned_messages_are_settled() -> None:
     client, outcomes = FakeClient([0] * 100), list[Outcome]()
     outbox = Outbox(client, 10, lambda: None)
     for _ in range(3):
-        await outbox.put("t", b"x", None, outcomes.append)
+        await outbox.put("t", b"x", None, [], outcomes.append)
     outbox.abandon()
     assert outcomes == [Undelivered("given up before it was sent", refused=False)] * 3
     assert outbox.pending == 0
@@ -153,10 +153,10 @@ async def test_an_acknowledgement_is_told() -> None:
     answers = list[bool]()
     client = FakeClient()
     outbox = Outbox(client, 1, lambda: answers.append(True))
-    await outbox.put("t", b"x", None, lambda _: None)
+    await outbox.put("t", b"x", None, [], lambda _: None)
     await outbox.emptied()
     client.error = KafkaError(KafkaError._MSG_TIMED_OUT)
-    await outbox.put("t", b"x", None, lambda _: None)
+    await outbox.put("t", b"x", None, [], lambda _: None)
     await outbox.emptied()
     outbox.abandon()
     assert answers == [True]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ferry_producer.messages import message_from
 from ferry_producer.publisher import Publisher
-from ferry_producer.sources import message_from
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.settings import ProducerSettings
 

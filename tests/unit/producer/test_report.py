@@ -1,29 +1,30 @@
-"""The account of a run: counts, exit code, sentence."""
+"""The end of a run: exit code, sentence, JSON."""
 
 from __future__ import annotations
 
+import json
 import signal
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferry_producer.delivery import Delivered, Undelivered
-from ferry_producer.report import Tally, exit_code, sentence
+from ferry_producer.account import Account
+from ferry_producer.report import DRY_RUN, UNCONFIRMED, End, document, exit_code, sentence
+from ferry_producer.undelivered import UndeliveredFile
 
-DELIVERED = Delivered("messages", 0, 1)
-OUTCOMES = st.sampled_from([DELIVERED, Undelivered("too large", refused=True), Undelivered("silence", refused=False)])
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FINISHED = End(finished=True, stopped_by=None, seconds=10.0)
 
 
-@given(st.lists(OUTCOMES))
-def test_every_outcome_counts_once(outcomes: list[Delivered | Undelivered]) -> None:
-    """Acknowledged and failed add up, and only a message nobody answered makes Kafka silent."""
-    tally = Tally()
-    for outcome in outcomes:
-        tally.settle(outcome)
-    assert tally.acknowledged == outcomes.count(DELIVERED)
-    assert tally.acknowledged + tally.failed == len(outcomes)
-    assert tally.silent == (Undelivered("silence", refused=False) in outcomes)
+def account(failed: int = 0, unsent: int = 0, invalid: int = 0, acknowledged: int = 5) -> Account:
+    """An account with these counts."""
+    made = Account(acknowledged=acknowledged, invalid=invalid, unsent=unsent)
+    made.failures.update({"silence": failed} if failed else {})
+    return made
 
 
 @pytest.mark.parametrize(
@@ -45,31 +46,78 @@ def test_every_outcome_counts_once(outcomes: list[Delivered | Undelivered]) -> N
 )
 def test_exit_code(counts: tuple[int, int, int], stopped_by: signal.Signals | None, finished: bool, code: int) -> None:
     """0 only when everything given is acknowledged; the worst thing decides (counts: failed, unsent, invalid)."""
-    failed, unsent, invalid = counts
-    tally = Tally(acknowledged=5, invalid=invalid, unsent=unsent)
-    tally.failures.update({"silence": failed})
-    assert exit_code(tally, stopped_by, finished=finished) == code
+    assert exit_code(account(*counts), End(finished, stopped_by, 1.0)) == code
 
 
 @given(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
 def test_zero_means_everything(acknowledged: int, failed: int, unsent: int, invalid: int) -> None:
     """Exit code 0 and a message that is not acknowledged never come together."""
-    tally = Tally(acknowledged=acknowledged, invalid=invalid, unsent=unsent)
-    tally.failures.update({"silence": failed})
-    assert (exit_code(tally, None, finished=True) == 0) == (failed == unsent == invalid == 0)
+    code = exit_code(account(failed, unsent, invalid, acknowledged), FINISHED)
+    assert (code == 0) == (failed == unsent == invalid == 0)
+
+
+def test_to_stop_at_an_invalid_line_is_bad_input() -> None:
+    """What was read behind it is left because of it; a message that Kafka did not take is worse."""
+    stopped = End(finished=False, stopped_by=None, seconds=1.0)
+    assert exit_code(account(unsent=7, invalid=1), stopped, stop_at_invalid=True) == 1
+    assert exit_code(account(failed=1, unsent=7, invalid=1), stopped, stop_at_invalid=True) == 3
+    assert exit_code(account(unsent=7), stopped, stop_at_invalid=True) == 3
+
+
+def test_a_line_that_is_in_no_file_is_not_acknowledged(tmp_path: Path) -> None:
+    """Whoever reads the file believes that nothing else is left."""
+    with UndeliveredFile(tmp_path / "left") as file:
+        whole = Account(file, acknowledged=5, invalid=1)
+        assert exit_code(whole, FINISHED) == 1
+        file.failed = 1
+        assert exit_code(whole, FINISHED) == 3
 
 
 def test_sentence() -> None:
     """One line tells what was acknowledged, what not and why, and how fast."""
-    tally = Tally(acknowledged=1_000_000, invalid=1, unsent=2)
-    tally.failures.update({"silence": 3})
-    assert sentence(tally, 10, confirmed=True) == (
+    made = account(failed=3, unsent=2, invalid=1, acknowledged=1_000_000)
+    assert sentence(made, FINISHED) == (
         "1,000,000 messages acknowledged, 3 failed, in 10.00 s (100,000/s); 3 not acknowledged: silence; "
         "2 messages read and not sent; 1 line invalid and not sent"
     )
-    assert sentence(Tally(acknowledged=1), 0, confirmed=True) == "1 message acknowledged, 0 failed, in 0.00 s (0/s)"
+    assert (
+        sentence(account(acknowledged=1), End(True, None, 0.0)) == "1 message acknowledged, 0 failed, in 0.00 s (0/s)"
+    )
 
 
-def test_nothing_is_called_acknowledged_without_acks() -> None:
-    """With acks=0 Kafka confirms nothing, and the sentence doesn't say so."""
-    assert sentence(Tally(acknowledged=2), 1, confirmed=False).startswith("2 messages handed to Kafka, unconfirmed")
+def test_the_sentence_tells_latencies() -> None:
+    """Where they are known."""
+    made = account(acknowledged=2)
+    made.latencies.add(0.002)
+    made.latencies.add(1.5)
+    assert "; latency p50 2.0 ms, p95 1,491 ms, p99 1,491 ms, max 1,491 ms" in sentence(made, FINISHED)
+
+
+@pytest.mark.parametrize("word", [UNCONFIRMED, DRY_RUN])
+def test_nothing_is_called_acknowledged_that_is_not(word: str) -> None:
+    """With acks=0 Kafka confirms nothing, in a dry run it isn't even asked."""
+    told = sentence(account(acknowledged=2), End(True, None, 1.0, word))
+    assert told.startswith(f"2 messages {word}, 0 failed")
+    assert "acknowledged" not in told
+
+
+def test_the_document_has_all_of_it() -> None:
+    """For scripts."""
+    made = account(failed=3, unsent=2, invalid=1)
+    made.last_line = 11
+    end = End(finished=False, stopped_by=signal.SIGINT, seconds=1.23456)
+    assert json.loads(json.dumps(document(made, end, 3))) == {
+        "acknowledged": 5,
+        "failed": 3,
+        "failures": {"silence": 3},
+        "invalid": 1,
+        "unsent": 2,
+        "last_line": 11,
+        "undelivered": None,
+        "unkept": 0,
+        "finished": False,
+        "signal": "SIGINT",
+        "seconds": 1.235,
+        "latency_ms": {},
+        "exit_code": 3,
+    }

@@ -1,110 +1,33 @@
-"""Texts and lines become messages, or say what is wrong with them."""
+"""Arguments, inputs and default texts as lines."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ferry_producer import sources
+from ferry_producer.input import Input
 from ferry_producer.lines import Line
-from ferry_producer.stop import Stop, Stopped
-from ferry_shared.message import MAX_TEXT_CHARACTERS
+from ferry_producer.messages import InvalidText, built_in_value, message_from
+from ferry_producer.outgoing import Recipe
+from ferry_producer.stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
-    lambda children: st.lists(children, max_size=3) | st.dictionaries(TEXTS, children, max_size=3),
-    max_leaves=8,
-)
-FIELDS = st.dictionaries(TEXTS.filter(lambda name: name not in {"text", "id", "sent_at"}), JSON_VALUES, max_size=4)
-
-
-@given(TEXTS.filter(lambda text: not text.lstrip().startswith("{")))
-def test_any_other_text_becomes_the_text(text: str) -> None:
-    """Whatever isn't a JSON object is carried as it is, and gets an id and a time."""
-    message = sources.message_from(text.encode())
-    assert message.text == text
-    assert message.id
-    assert message.sent_at.tzinfo is not None
-
-
-@given(TEXTS, FIELDS, st.sampled_from(["", " ", "\t"]))
-def test_a_json_object_is_the_message(text: str, fields: dict[str, object], space: str) -> None:
-    """Unknown fields reach Kafka with their values, integers of any size included."""
-    line = space + json.dumps(fields | {"text": text})
-    sent = json.loads(sources.message_from(line.encode()).model_dump_json())
-    assert sent.pop("id")
-    assert sent.pop("sent_at")
-    assert sent == fields | {"text": text}
-
-
-@given(st.integers(min_value=2**63))
-def test_integers_beyond_64_bits_stay(number: int) -> None:
-    """An order number of thirty digits isn't rounded."""
-    sent = sources.message_from(json.dumps({"text": "a", "order": [number, -number]}).encode()).model_dump_json()
-    assert json.loads(sent)["order"] == [number, -number]
-
-
-def test_given_id_and_time_stay() -> None:
-    """A message that has an id and a time keeps both."""
-    message = sources.message_from(b'{"text": "a", "id": "mine", "sent_at": "2026-01-02T03:04:05+02:00"}')
-    assert (message.id, message.sent_at.isoformat()) == ("mine", "2026-01-02T03:04:05+02:00")
-
-
-@pytest.mark.parametrize(
-    "line",
-    ['"quoted"', "17", "[1, 2]", "{broken", '{"text": "a"} and more', "{'text': 'a'}", '{"text": "a", "x": NaN}'],
-)
-def test_what_is_no_json_object_is_text(line: str) -> None:
-    """Other JSON values, and what only looks like an object, are texts."""
-    assert sources.message_from(line.encode()).text == line
-
-
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (b"{}", "text: Field required"),
-        (b'{"text": ""}', "text: String should have at least 1 character"),
-        (b'{"text": 5}', "text: Input should be a valid string"),
-        (b'{"text": "a", "id": ""}', "id: String should have at least 1 character"),
-        (b'{"text": "a", "sent_at": "2026-01-02T03:04:05"}', "sent_at: Input should have timezone info"),
-        (b"a" * (MAX_TEXT_CHARACTERS + 1), "text: String should have at most 65536 characters"),
-        (b"a\xffb", "not UTF-8 at byte 2"),
-        (None, "longer than 16777216 bytes"),
-    ],
-)
-def test_an_invalid_text_says_what_is_wrong(content: bytes | None, problem: str) -> None:
-    """The reason names the field and what is expected."""
-    with pytest.raises(sources.InvalidText) as error:
-        sources.message_from(content)
-    assert str(error.value) == problem
-
-
-@given(st.binary(max_size=50))
-def test_any_bytes_are_a_message_or_invalid(content: bytes) -> None:
-    """No input makes anything else happen; an object with any text is kept or refused as well."""
-    for line in (content, b'{"text": "' + content + b'"}'):
-        with contextlib.suppress(sources.InvalidText):
-            assert json.loads(sources.message_from(line).model_dump_json())["text"]
+RECIPE = Recipe(built_in_value)
 
 
 def test_a_wrong_argument_is_named() -> None:
     """The number of the argument is told; `-` is none; bytes that are not UTF-8 are told too."""
-    assert sources.checked_arguments(["a", "-"]) == [Line(1, b"a"), Line(2, b"-")]
-    with pytest.raises(sources.InvalidText, match=r"^argument 2: text: "):
-        sources.checked_arguments(["a", ""])
-    with pytest.raises(sources.InvalidText, match=r"^argument 1: not UTF-8 at byte 1$"):
-        sources.checked_arguments(["\udcff"])
+    assert sources.numbered(["a", "-"]) == [Line(1, b"a"), Line(2, b"-")]
+    sources.check(sources.numbered(["a", "-"]), RECIPE)
+    for texts, problem in ((["a", ""], r"^argument 2: text: "), (["\udcff"], r"^argument 1: not UTF-8 at byte 1$")):
+        with pytest.raises(InvalidText, match=problem):
+            sources.check(sources.numbered(texts), RECIPE)
 
 
 async def collect(batches: AsyncIterator[list[Line]]) -> list[Line]:
@@ -112,38 +35,27 @@ async def collect(batches: AsyncIterator[list[Line]]) -> list[Line]:
     return [line async for batch in batches for line in batch]
 
 
-def pipe_with(content: bytes) -> int:
+def pipe_with(content: bytes) -> Input:
     """A pipe that gives `content` and ends."""
     source, target = os.pipe()
     os.write(target, content)
     os.close(target)
-    return source
+    return Input("a pipe", source, again=False)
 
 
 async def test_standard_input_stands_among_arguments() -> None:
-    """Arguments and lines come in their order, empty lines are skipped but counted, CRLF and the BOM go."""
-    descriptor = pipe_with(b"\xef\xbb\xbfone\r\n\r\n\n two \nlast")
-    lines = await collect(sources.once([Line(1, b"a"), Line(2, b"-"), Line(3, b"b")], descriptor, Stop(1)))
-    assert lines == [Line(1, b"a"), Line(1, b"one"), Line(4, b" two "), Line(5, b"last"), Line(3, b"b")]
-    os.close(descriptor)
+    """Arguments and lines come in their order."""
+    source = pipe_with(b"one\n\n two \nlast")
+    lines = await collect(sources.once([Line(1, b"a"), Line(2, b"-"), Line(3, b"b")], source, Stop(1)))
+    assert lines == [Line(1, b"a"), Line(1, b"one"), Line(3, b" two "), Line(4, b"last"), Line(3, b"b")]
+    os.close(source.descriptor)
 
 
-async def test_a_signal_ends_the_wait_for_input() -> None:
-    """Nobody types, a signal comes: the source says so instead of ending."""
-    source, target = os.pipe()
-    stop = Stop(1)
-    stop.ask(signal.SIGINT)
-    with pytest.raises(Stopped):
-        await collect(sources.once([Line(1, b"-")], source, stop))
-    os.close(target)
-
-
-async def test_unreadable_input_is_told(tmp_path: object) -> None:
-    """A folder as standard input is told in words."""
-    descriptor = os.open(str(tmp_path), os.O_RDONLY)
-    with pytest.raises(sources.UnreadableInput, match="can't be read: Is a directory"):
-        await collect(sources.once([Line(1, b"-")], descriptor, Stop(1)))
-    os.close(descriptor)
+async def test_a_file_stands_alone() -> None:
+    """Without arguments all lines are its own."""
+    source = pipe_with(b"one\ntwo\n")
+    assert await collect(sources.once([], source, Stop(1))) == [Line(1, b"one"), Line(2, b"two")]
+    os.close(source.descriptor)
 
 
 async def take(batches: AsyncIterator[list[Line]], stop: Stop, count: int) -> list[bytes | None]:
@@ -156,17 +68,23 @@ async def take(batches: AsyncIterator[list[Line]], stop: Stop, count: int) -> li
     return contents
 
 
-async def test_forever_repeats_the_texts() -> None:
-    """The texts come in turn until a signal."""
+async def test_texts_come_in_turn_until_a_signal() -> None:
+    """For ever."""
     stop = Stop(1)
-    contents = await take(sources.forever([Line(1, b"a"), Line(2, b"b")], 0, stop), stop, 5)
+    contents = await take(sources.in_turn([Line(1, b"a"), Line(2, b"b")], None, 0, stop), stop, 5)
     assert contents == [b"a", b"b", b"a", b"b", b"a"]
 
 
-async def test_forever_counts_the_default_texts() -> None:
+async def test_texts_come_in_turn_so_many_times() -> None:
+    """Or until there are enough."""
+    lines = await collect(sources.in_turn([Line(1, b"a"), Line(2, b"b")], 3, 0, Stop(1)))
+    assert lines == [Line(1, b"a"), Line(2, b"b"), Line(3, b"a")]
+
+
+async def test_repeated_default_texts_are_counted() -> None:
     """Without texts the default ones come, each with its number."""
     stop = Stop(1)
-    contents = await take(sources.forever([], 0, stop), stop, 4)
+    contents = await take(sources.in_turn([], None, 0, stop), stop, 4)
     assert contents[0] == b"Hello from Ferry (message 1)"
     assert contents[3] == b"Hello from Ferry (message 4)"
     assert len(set(contents)) == 4
@@ -174,4 +92,5 @@ async def test_forever_counts_the_default_texts() -> None:
 
 def test_the_default_texts_are_messages() -> None:
     """Every default text is valid."""
-    assert [sources.message_from(line.content).text for line in sources.default_lines()] == list(sources.DEFAULT_TEXTS)
+    texts = [message_from(line.content or b"").text for line in sources.default_lines()]
+    assert texts == list(sources.DEFAULT_TEXTS)

@@ -1,0 +1,68 @@
+"""What a text or line becomes: the value of a Kafka record, checked before it is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import ValidationError
+
+from ferry_producer.lines import MAX_LINE_BYTES
+from ferry_shared.decode import check
+from ferry_shared.errors import FerryError, InvalidRecord
+from ferry_shared.message import Message
+from ferry_shared.validation import problems_of
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+
+class InvalidText(FerryError):
+    """A text or line that can't become a message. It says what is wrong, without repeating the text."""
+
+
+def message_from(content: bytes) -> Message:
+    """Make one text or line a message: a JSON object is the message itself, anything else is its `text`.
+
+    Integers of any size stay as they are; `id` and `sent_at` are added when missing; unknown fields are kept.
+
+    Raises:
+        InvalidText: it is neither, or the message breaks the schema.
+    """
+    try:
+        if _is_json_object(content):
+            return Message.model_validate_json(content)
+        return Message.model_validate({"text": content.decode()})
+    except UnicodeDecodeError as error:
+        problem = f"not UTF-8 at byte {error.start + 1}"
+    except ValidationError as error:
+        problem = problems_of(error)
+    raise InvalidText(problem)
+
+
+def built_in_value(content: bytes) -> bytes:
+    """The value of `message_from(content)`; raises like it."""
+    return message_from(content).model_dump_json().encode()
+
+
+def value_of_route(content: bytes, adapter: TypeAdapter[Any]) -> bytes:
+    """The content itself, unchanged, if the consumer will accept it.
+
+    Raises:
+        InvalidText: it isn't JSON, or the route's model refuses it.
+    """
+    try:
+        return check(content, adapter, MAX_LINE_BYTES)
+    except InvalidRecord as error:
+        raise InvalidText(error.detail) from None
+
+
+def _is_json_object(content: bytes) -> bool:
+    if not content.lstrip().startswith(b"{"):
+        return False
+    try:
+        # Only orjson refuses all that JSON forbids (NaN, say); pydantic then parses again to keep long integers.
+        orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return False
+    return True

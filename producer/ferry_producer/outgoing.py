@@ -1,0 +1,60 @@
+"""One line → one Kafka record: its value, its key, its headers. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ferry_producer.lines import MAX_LINE_BYTES
+from ferry_producer.messages import InvalidText
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What `Publisher.enqueue` takes."""
+
+    value: bytes
+    key: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a run makes records of its lines: `value_of` checks a line's content and gives the record's value.
+
+    The key is `key` for all, or what each message has in `key_field` (`customer`, or `order.id` inside an object).
+    """
+
+    value_of: Callable[[bytes], bytes]
+    key: bytes | None = None
+    key_field: Sequence[str] = ()
+    headers: Sequence[tuple[str, bytes]] = ()
+
+    def record(self, content: bytes | None) -> Outgoing:
+        """Make one record.
+
+        Raises:
+            InvalidText: the content can't become a message, or has no key.
+        """
+        if content is None:
+            raise InvalidText(f"longer than {MAX_LINE_BYTES} bytes")
+        value = self.value_of(content)
+        return Outgoing(value, _key_in(value, self.key_field) if self.key_field else self.key)
+
+
+def _key_in(value: bytes, path: Sequence[str]) -> bytes:
+    try:
+        # Numbers keep their digits: as floats, long order numbers would share keys.
+        found: Any = json.loads(value, parse_int=str, parse_float=str)
+    except RecursionError:
+        raise InvalidText("too deeply nested for --key-field") from None
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    if isinstance(found, bool):
+        found = json.dumps(found)
+    if not isinstance(found, str) or not found:
+        raise InvalidText(f"{'.'.join(path)}: expected a text or number to be the key")
+    return found.encode()

@@ -1,0 +1,44 @@
+"""Where a run's messages go, and by whose rules they are checked before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ferry_producer.messages import built_in_value, value_of_route
+from ferry_shared.errors import ConfigurationError
+from ferry_shared.routes import load_routes
+from ferry_shared.settings import RoutingSettings, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ferry_shared.settings import ProducerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A topic, and what makes a record's value of a line's content (raises `InvalidText`)."""
+
+    topic: str | None
+    value_of: Callable[[bytes], bytes]
+
+
+def target_of(topic: str | None, settings: ProducerSettings) -> Target:
+    """The topic that was asked for, or that of the settings' only route; a route's topic has that route's rules.
+
+    Raises:
+        ConfigurationError: several routes, and no topic was asked for.
+    """
+    routing = load(RoutingSettings)
+    if not routing.ferry_routes:
+        return Target(topic, built_in_value)
+    routes = {route.topic: route for route in load_routes(routing)}
+    if topic is None and settings.ferry_topic not in routes and len(routes) > 1:
+        raise ConfigurationError(f"FERRY_ROUTES has several topics: choose one with --topic: {', '.join(routes)}")
+    if topic is None:
+        topic = settings.ferry_topic if settings.ferry_topic in routes else next(iter(routes))
+    if topic not in routes:
+        return Target(topic, built_in_value)
+    return Target(topic, partial(value_of_route, adapter=routes[topic].adapter))

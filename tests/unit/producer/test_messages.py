@@ -1,0 +1,89 @@
+"""Texts and lines become messages, or say what is wrong with them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ferry_producer.messages import InvalidText, message_from
+from ferry_shared.message import MAX_TEXT_CHARACTERS
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(TEXTS, children, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.dictionaries(TEXTS.filter(lambda name: name not in {"text", "id", "sent_at"}), JSON_VALUES, max_size=4)
+
+
+@given(TEXTS.filter(lambda text: not text.lstrip().startswith("{")))
+def test_any_other_text_becomes_the_text(text: str) -> None:
+    """Whatever isn't a JSON object is carried as it is, and gets an id and a time."""
+    message = message_from(text.encode())
+    assert message.text == text
+    assert message.id
+    assert message.sent_at.tzinfo is not None
+
+
+@given(TEXTS, FIELDS, st.sampled_from(["", " ", "\t"]))
+def test_a_json_object_is_the_message(text: str, fields: dict[str, object], space: str) -> None:
+    """Unknown fields reach Kafka with their values, integers of any size included."""
+    line = space + json.dumps(fields | {"text": text})
+    sent = json.loads(message_from(line.encode()).model_dump_json())
+    assert sent.pop("id")
+    assert sent.pop("sent_at")
+    assert sent == fields | {"text": text}
+
+
+@given(st.integers(min_value=2**63))
+def test_integers_beyond_64_bits_stay(number: int) -> None:
+    """An order number of thirty digits isn't rounded."""
+    sent = message_from(json.dumps({"text": "a", "order": [number, -number]}).encode()).model_dump_json()
+    assert json.loads(sent)["order"] == [number, -number]
+
+
+def test_given_id_and_time_stay() -> None:
+    """A message that has an id and a time keeps both."""
+    message = message_from(b'{"text": "a", "id": "mine", "sent_at": "2026-01-02T03:04:05+02:00"}')
+    assert (message.id, message.sent_at.isoformat()) == ("mine", "2026-01-02T03:04:05+02:00")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['"quoted"', "17", "[1, 2]", "{broken", '{"text": "a"} and more', "{'text': 'a'}", '{"text": "a", "x": NaN}'],
+)
+def test_what_is_no_json_object_is_text(line: str) -> None:
+    """Other JSON values, and what only looks like an object, are texts."""
+    assert message_from(line.encode()).text == line
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"{}", "text: Field required"),
+        (b'{"text": ""}', "text: String should have at least 1 character"),
+        (b'{"text": 5}', "text: Input should be a valid string"),
+        (b'{"text": "a", "id": ""}', "id: String should have at least 1 character"),
+        (b'{"text": "a", "sent_at": "2026-01-02T03:04:05"}', "sent_at: Input should have timezone info"),
+        (b"a" * (MAX_TEXT_CHARACTERS + 1), "text: String should have at most 65536 characters"),
+        (b"a\xffb", "not UTF-8 at byte 2"),
+    ],
+)
+def test_an_invalid_text_says_what_is_wrong(content: bytes, problem: str) -> None:
+    """The reason names the field and what is expected."""
+    with pytest.raises(InvalidText) as error:
+        message_from(content)
+    assert str(error.value) == problem
+
+
+@given(st.binary(max_size=50))
+def test_any_bytes_are_a_message_or_invalid(content: bytes) -> None:
+    """No input makes anything else happen; an object with any text is kept or refused as well."""
+    for line in (content, b'{"text": "' + content + b'"}'):
+        with contextlib.suppress(InvalidText):
+            assert json.loads(message_from(line).model_dump_json())["text"]
