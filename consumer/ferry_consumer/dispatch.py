@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError
 
-from ferry_consumer.decode import check
 from ferry_consumer.task_message import Copy, body_of
+from ferry_shared.decode import check
 from ferry_shared.errors import InvalidRecord
 from ferry_shared.ledger.consumer_ledger import Dispatch, Invalid, Queued
 from ferry_shared.ledger.keys import Token

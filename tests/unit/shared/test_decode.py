@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, field_validator
 
-from ferry_consumer.decode import MAX_DETAIL_CHARACTERS, check
+from ferry_shared.decode import MAX_DETAIL_CHARACTERS, check
 from ferry_shared.errors import InvalidRecord
 from ferry_shared.message import Message
 from ferry_shared.validation import adapter_of
