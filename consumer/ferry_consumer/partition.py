@@ -11,13 +11,13 @@ from ferry_shared.ledger.consumer_ledger import Counted
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-    from ferry_consumer.task_message import TaskTemplate
     from ferry_shared.ledger.consumer_ledger import Acquired, Dispatch, Ownership, Snapshot
     from ferry_shared.ledger.keys import LedgerKeys
     from ferry_shared.ledger.pauses import PauseCause
     from ferry_shared.ledger.redelivery import Transport
     from ferry_shared.record import Record, TopicPartition
     from ferry_shared.routes import Route
+    from ferry_shared.task_message import TaskTemplate
 
 #: At most so many invalid records a partition wait in memory, none larger than this; the rest is read again from Kafka.
 MAX_REMEMBERED_RECORDS = 1_000
