@@ -59,9 +59,17 @@ def load_routes(settings: RoutingSettings) -> tuple[Route, ...]:
     """
     if not settings.ferry_routes:
         return (Route(settings.ferry_topic, Message, BUILT_IN_TASK),)
-    routes = _attribute(settings.ferry_routes)
+    return checked_routes(_attribute(settings.ferry_routes), settings.ferry_routes)
+
+
+def checked_routes(routes: object, name: str) -> tuple[Route, ...]:
+    """Return routes if they are some; `name` is what they are called in an error.
+
+    Raises:
+        ConfigurationError: they are no list of routes with distinct topics.
+    """
     if not isinstance(routes, Iterable) or not (found := tuple(routes)):
-        raise ConfigurationError(f"FERRY_ROUTES: expected {settings.ferry_routes} to be a list of Route(...)")
+        raise ConfigurationError(f"FERRY_ROUTES: expected {name} to be a list of Route(...)")
     if wrong := [route for route in found if not isinstance(route, Route)]:
         raise ConfigurationError(f"FERRY_ROUTES: expected Route(...) objects, found {type(wrong[0]).__name__}")
     topics = [route.topic for route in found]

@@ -50,6 +50,8 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.retries",
         "ferry_worker.shared_schedule",
         "ferry_worker.start_checks",
+        "ferry_worker.testing.running",
+        "ferry_worker.testing.stand_ins",
         "ferry_worker.tracebacks",
         "ferry_worker.tracked_task",
         "ferry_worker.tracking",
@@ -57,7 +59,13 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.unreached",
         "ferry_worker.untracked",
     },
-    "kombu": {"ferry_worker.request", "ferry_worker.retries", "ferry_worker.transport"},
+    "kombu": {
+        "ferry_worker.request",
+        "ferry_worker.retries",
+        "ferry_worker.testing.running",
+        "ferry_worker.testing.stand_ins",
+        "ferry_worker.transport",
+    },
     "redis": {
         "ferry_shared.ledger.client",
         "ferry_shared.ledger.scripts",
