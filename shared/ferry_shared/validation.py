@@ -6,7 +6,7 @@ pydantic collects an error for every wrong item, about 400 bytes each: half a mi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import TypeAdapter
 from pydantic_core import SchemaValidator
@@ -26,6 +26,13 @@ _FAIL_FAST = "fail_fast"
 _NO_SCHEMAS = frozenset(
     {"config", "custom_error_context", "default", "expected", "members", "metadata", "serialization"}
 )
+
+
+class MessageAdapter(Protocol):
+    """What a route's messages are checked by."""
+
+    def validate_json(self, data: bytes | str, /) -> Any:
+        """Return what a JSON text stands for. Raises pydantic.ValidationError, and what a user's validator raises."""
 
 
 def adapter_of(annotation: Any) -> TypeAdapter[Any]:

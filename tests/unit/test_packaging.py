@@ -21,6 +21,7 @@ EXTRAS = {
     "consumer": ["ferry_consumer", "ferry_shared"],
     "worker": ["ferry_worker", "ferry_shared"],
     "console": ["ferry_console.cli", "ferry_console.status", "ferry_console.trace"],
+    "json-schema": ["ferry_shared.routes", "jsonschema_rs"],
     "local": sorted(PACKAGES),
 }
 IMPORT_ALL = """
