@@ -4,7 +4,7 @@ import time
 from base64 import b64decode
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import orjson
 import pytest
@@ -12,7 +12,7 @@ from celery import Celery
 from celery.app.trace import build_tracer
 from celery.exceptions import Ignore, Reject
 from kombu.utils.json import loads
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from ferry_consumer.dispatch import dispatches_of
 from ferry_consumer.partition import Partition, Place, Tenure
@@ -60,6 +60,30 @@ def act(task: Any, deed: Deed, note: str = "") -> int:
         case "misfit":
             task.retry(args=({"deed": deed.number},), countdown=0)
     return deed.number
+
+
+class Paid(BaseModel):
+    """One kind of message of a topic."""
+
+    type: Literal["paid"]
+    cents: int
+
+
+class Refunded(BaseModel):
+    """Another one."""
+
+    type: Literal["refunded"]
+    cents: int
+
+
+Payment = Annotated[Paid | Refunded, Field(discriminator="type")]
+
+
+def book(payment: Payment) -> int:
+    """Take either; what is refunded counts below 0."""
+    if payment.cents == 0:
+        raise ValueError(f"{type(payment).__name__} of nothing")
+    return payment.cents if isinstance(payment, Paid) else -payment.cents
 
 
 class Record:
@@ -160,6 +184,7 @@ def production(ledger: LedgerProbe, monkeypatch: pytest.MonkeyPatch) -> Producti
     app = Celery("deeds", broker="redis://broker.invalid/0", set_as_current=False)
     track(app)
     app.task(shared=False, name="act", bind=True, max_retries=3)(act)
+    app.task(shared=False, name="book")(book)
     ledger.own()
     return Production(ledger, Route(ledger.place.topic, Deed, "act", ledger.queue), app, monkeypatch)
 
@@ -202,3 +227,41 @@ def test_a_trial_ends_as_the_ledger_does(production: Production, value: bytes | 
     )
     assert isinstance(outcome, kind)
     production.agrees(production.take(value), outcome)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b'{"type": "paid", "cents": 5}', ("done", Paid, 5)),
+        (b'{"type": "refunded", "cents": 5}', ("done", Refunded, -5)),
+        (b'{"type": "paid", "cents": 0}', ("failed", Paid, "ValueError: Paid of nothing")),
+        (b'{"type": "refunded", "cents": 0}', ("failed", Refunded, "ValueError: Refunded of nothing")),
+        (b'{"type": "stolen", "cents": 5}', ("invalid", None, "invalid: The tag is none of the union's")),
+        (b'{"type": "refunded"}', ("invalid", None, "invalid: refunded.cents: Field required")),
+    ],
+)
+def test_one_of_several_topics_with_a_union(
+    production: Production, redis_url: str, value: bytes, expected: tuple[str, type[BaseModel] | None, object]
+) -> None:
+    """Each topic has its task and queue; the field `type` tells what the task gets, here as in a real ledger."""
+    with LedgerProbe(redis_url, production.ledger.group, "payments") as payments:
+        payments.own()
+        route = Route("payments", Payment, "book", payments.queue)
+        second = Production(payments, route, production.app, production.monkeypatch)
+        outcome = run_message(
+            [production.route, route], "payments", value, app=production.app, timestamp_ms=TIMESTAMP_MS
+        )
+        second.agrees(second.take(value), outcome)
+        production.take(asking_for("return"))
+        match outcome:
+            case Done(message=message, result=result):
+                assert ("done", type(message), result) == expected
+            case Failed(message=message, error=error):
+                assert ("failed", type(message), error) == expected
+            case Invalid(error=error):
+                assert ("invalid", None, error) == expected
+        tasks = [
+            [orjson.loads(text)["headers"]["task"] for text in probe.queued()]
+            for probe in (production.ledger, payments)
+        ]
+        assert tasks == [["act"], [] if isinstance(outcome, Invalid) else ["book"]]
