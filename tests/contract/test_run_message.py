@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from ferry_consumer.dispatch import dispatches_of
 from ferry_consumer.partition import Partition, Place, Tenure
+from ferry_shared.ledger.keys import queue_key
 from ferry_shared.ledger.redelivery import Transport
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
@@ -133,7 +134,7 @@ class Production:
         template = TaskTemplate(self.route, self.ledger.group, self.ledger.place, self.ledger.ownership.ledger)
         transport = Transport(self.ledger.queue, "unacked", template.stem, template.suffix)
         partition = Partition(
-            Place(self.ledger.place, self.route, self.route.adapter, self.ledger.keys, self.ledger.queue)
+            Place(self.ledger.place, self.route, self.route.adapter, self.ledger.keys, queue_key("", self.route.queue))
         )
         partition.start(
             Tenure(self.ledger.ownership, "topic-id", template, transport), self.ledger.position, 0, self.offset
