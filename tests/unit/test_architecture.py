@@ -75,6 +75,7 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.transport",
         "ferry_worker.unreached",
         "ferry_console.local.valkey",
+        "ferry_console.pytest_plugin",
     },
     "prometheus_client": {"ferry_consumer.metrics"},
     "rich": {
@@ -251,7 +252,7 @@ def test_what_is_imported_is_declared(package: str) -> None:
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *extras.get(package.removeprefix("ferry_"), ())]
     if package == "ferry_console":
-        wanted += extras["local"]
+        wanted += [*extras["local"], "pytest"]  # nobody but pytest imports its plugin
     if package == "ferry_shared":
         wanted += ["redis"]  # only the ledger needs it, and whoever uses the ledger declares it
         wanted += extras["json-schema"]  # only a route whose message is a JSON Schema needs it
