@@ -56,7 +56,10 @@ class JsonSchema:
             return SchemaAdapter(_validator(path, texts.append, _unchanged), _explainer(path, texts))
         except ImportError as error:
             raise ConfigurationError(f"{self.file}: needs jsonschema-rs: install ferry-kafka[json-schema]") from error
-        except ValueError as error:
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            # The library has several kinds of error, and none in common.
             place = ".".join(map(str, getattr(error, "instance_path", ())))
             problem = f"{place and 'at '}{place and place + ': '}{getattr(error, 'message', error)}"
             raise ConfigurationError(f"{self.file} is no JSON Schema that can be used: {problem}") from error
@@ -105,7 +108,7 @@ def _explainer(path: Path, texts: list[str]) -> Validator | None:
         return None
     try:
         return _validator(path, lambda _: None, _with_closed_unions)
-    except ValueError:
+    except Exception:  # noqa: BLE001 - the schema itself is sound: it was read before
         return None
 
 

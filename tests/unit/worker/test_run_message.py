@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from pydantic import BaseModel
 import ferry_worker.tasks  # noqa: F401 - Ferry's own task, in Ferry's own app
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.message import Message
-from ferry_shared.routes import Route
+from ferry_shared.routes import JsonSchema, Route
 from ferry_worker import track
 from ferry_worker.configuration import worker_settings
 from ferry_worker.payload import InvalidPayload
@@ -142,6 +143,21 @@ def test_what_the_consumer_refuses_is_invalid(value: bytes | str | None, error: 
     assert isinstance(outcome, Invalid)
     assert outcome.error.startswith(error)
     assert outcome.reason == error.partition(":")[0]
+
+
+def test_a_schema_file_is_asked_as_the_consumer_does(tmp_path: Path) -> None:
+    """Its task gets a dict."""
+
+    def handle(order: dict[str, Any]) -> Any:
+        return order
+
+    (tmp_path / "order.json").write_text('{"required": ["number"], "properties": {"number": {"type": "integer"}}}')
+    app, routes = app_with(handle), [Route("orders", JsonSchema(tmp_path / "order.json"), "handleOrder")]
+    outcome = run_message(routes, "orders", b'{"number": 100000000000000000000, "more": []}', app=app)
+    assert isinstance(outcome, Done)
+    assert outcome.result == {"number": 10**20, "more": []}
+    refused = run_message(routes, "orders", b'{"number": "x"}', app=app)
+    assert refused == Invalid(error='invalid: number: the value is not of type "integer"')
 
 
 def test_the_size_limit_is_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
