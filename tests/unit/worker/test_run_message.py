@@ -328,6 +328,20 @@ def test_a_chord_needs_results_as_in_production() -> None:
     assert [sent.args for sent in done.sent] == [(1,), (2,)]  # type: ignore[union-attr]  # anything else fails here
 
 
+def test_a_result_that_can_not_be_kept_does_not_undo_the_end() -> None:
+    """As in production: the message is done, and Celery knows no result; every run begins with an empty backend."""
+
+    def handle(order: Order) -> object:
+        return object() if order.number else "kept"
+
+    app = app_with(handle, backend="redis://results.invalid/1")
+    kept = run_message(ROUTES, "orders", b'{"number": 0}', app=app)
+    lost = run_message(ROUTES, "orders", b'{"number": 1}', app=app)
+    assert isinstance(kept, Done)
+    assert isinstance(lost, Done)
+    assert (kept.result, lost.result) == ("kept", None)
+
+
 def test_a_task_that_replaces_itself_is_done() -> None:
     """The task in its place is sent."""
 

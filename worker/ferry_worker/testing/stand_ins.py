@@ -121,8 +121,11 @@ class _NotingBroker:
 
 
 def _result_backend(app: Any) -> Any:
-    """Results stay in this process; an app that keeps none keeps none here."""
-    if app.backend_cls or app.conf.result_backend:
-        backend, url = by_url("cache+memory://", app.loader)
-        return backend(app=app, url=url)
-    return app.backend
+    """Results stay in memory, and go with the trial; an app that keeps none keeps none here."""
+    if not (app.backend_cls or app.conf.result_backend):
+        return app.backend
+    backend_class, url = by_url("cache+memory://", app.loader)
+    backend = backend_class(app=app, url=url)
+    # Celery's own memory is one for the whole process.
+    backend.client.cache = {}
+    return backend
