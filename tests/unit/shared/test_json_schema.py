@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from pydantic import ValidationError
 from ferry_shared.decode import MAX_DETAIL_CHARACTERS, check
 from ferry_shared.errors import ConfigurationError, InvalidRecord
 from ferry_shared.json_schema import MAX_LOCATED_BYTES, JsonSchema, SchemaAdapter
-from ferry_shared.routes import Route
+from ferry_shared.routes import Route, load_routes
+from ferry_shared.settings import RoutingSettings
 from ferry_shared.validation import problems_of
 
 MAX_BYTES = 1_048_588
@@ -302,3 +304,23 @@ def test_a_hostile_value_takes_little_memory(schema: object, item: str) -> None:
     megabytes, error = done.stdout.split(" ", 1)
     assert error.startswith("invalid: ")
     assert int(megabytes) <= 80
+
+
+PAGE = Path(__file__).parents[3] / "docs" / "own_task.md"
+
+
+def test_the_pages_schema_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/own_task.md: its module, with its schema beside it."""
+    page = PAGE.read_text(encoding="utf-8")
+    (module,) = re.findall(r"```python\n(# returns/routes\.py\n.*?)```", page, re.DOTALL)
+    (schema,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "returns").mkdir()
+    (tmp_path / "returns/routes.py").write_text(module)
+    (tmp_path / "returns/return.schema.json").write_text(schema)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir("/")
+    (route,) = load_routes(RoutingSettings(ferry_routes="returns.routes:routes"))
+    adapter = route.adapter
+    assert adapter.validate_json('{"order": 1, "received": "2026-01-01T00:00:00Z"}')["order"] == 1
+    with pytest.raises(ValidationError, match="date-time"):
+        adapter.validate_json('{"order": 1, "received": "yesterday"}')
