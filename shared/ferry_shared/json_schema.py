@@ -134,7 +134,10 @@ def _validator(path: Path, note: Callable[[str], None], changed: Callable[[Any],
 
 
 def _with_closed_unions(part: Any) -> Any:
-    """The same in other words: `not not` asks a union whether, and not why; why grows with its branches and depth."""
+    """The same in other words: `not not` asks a union whether, and not why; why grows with its branches and depth.
+
+    What only looks like a union, in an `enum`, is changed as well: then a place is told less well, no answer is wrong.
+    """
     if isinstance(part, list):
         return [_with_closed_unions(item) for item in part]
     if not isinstance(part, dict):

@@ -140,6 +140,39 @@ def test_closed_unions_judge_as_open_ones(unions: SchemaAdapter, value: object) 
     assert unions.explainer.is_valid(value) == unions.validator.is_valid(value)
 
 
+names = st.sampled_from(["number", "below", "oneOf"])
+schemas = st.recursive(
+    st.sampled_from([True, {}, {"type": "integer"}, {"type": ["object", "null"]}, {"minimum": 1}, {"maxLength": 1}])
+    | st.sampled_from([1, "x", None, []]).map(lambda value: {"enum": [value]}),
+    lambda inner: (
+        st.builds(
+            lambda kind, parts, more: {kind: parts} | ({} if more is None else {"allOf": more}),
+            st.sampled_from(["oneOf", "anyOf"]),
+            st.lists(inner, min_size=1, max_size=3),
+            st.none() | st.lists(inner, min_size=1, max_size=2),
+        )
+        | st.builds(lambda one, any_: {"oneOf": [one], "anyOf": any_}, inner, st.lists(inner, min_size=1, max_size=2))
+        | st.builds(lambda kind, part: {kind: part}, st.sampled_from(["not", "items", "contains"]), inner)
+        | st.builds(lambda kind, parts: {kind: parts}, st.just("properties"), st.dictionaries(names, inner, max_size=2))
+        | st.builds(lambda test, yes, no: {"if": test, "then": yes, "else": no}, inner, inner, inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(schema=schemas, values=st.lists(json_values, min_size=1, max_size=4))
+def test_closing_the_unions_of_any_schema_changes_no_answer(
+    tmp_path_factory: pytest.TempPathFactory, schema: object, values: list[object]
+) -> None:
+    """Wherever they are, also where a union's name is a property's."""
+    file = tmp_path_factory.getbasetemp() / "schema.json"
+    file.write_text(json.dumps(schema))
+    adapter = JsonSchema(file).adapter
+    assert adapter.explainer is not None
+    for value in values:
+        assert adapter.explainer.is_valid(value) == adapter.validator.is_valid(value)
+
+
 @pytest.mark.parametrize(
     "schema",
     [
