@@ -1,7 +1,7 @@
 """A JSON Schema file as a route's message: what the consumer checks records by where there is no class.
 
-First it is asked whether a value is valid: that takes no memory, whatever came. Where it is wrong is asked of a second
-validator, whose unions keep the problems of their branches to themselves (docs/decisions/32_json_schema.md).
+First it is asked whether a value is valid: that takes no more memory, whatever came. Where it is wrong is asked of a
+second validator, whose unions keep the problems of their branches to themselves (docs/decisions/32_json_schema.md).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ VALUE = "the value"
 _UNIONS = ("oneOf", "anyOf")
 #: These judge by what the branches of a union have seen, which the second validator keeps back.
 _UNEVALUATED = '"unevaluated'
+_NOWHERE: tuple[tuple[int | str, ...], str] = ((), f"{VALUE} does not fit the schema")
 _PLAIN = TypeAdapter[Any](Any)
 
 
@@ -97,9 +98,6 @@ class SchemaAdapter:
             union = f"{VALUE} does not fit {' and '.join(inner)}" if isinstance(inner, dict) else problem.message
             return tuple(problem.instance_path), union
         return _NOWHERE
-
-
-_NOWHERE: tuple[tuple[int | str, ...], str] = ((), f"{VALUE} does not fit the schema")
 
 
 def _explainer(path: Path, texts: list[str]) -> Validator | None:

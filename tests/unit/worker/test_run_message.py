@@ -243,6 +243,20 @@ def test_the_next_attempt_gets_what_the_retry_stored() -> None:
     assert seen == [(0, 1, ""), (1, 2, "again")]
 
 
+def test_a_retry_without_arguments_fails_at_the_next_attempt() -> None:
+    """Whoever passes none takes the message away."""
+
+    def handle(self: Any, order: Order) -> None:
+        self.retry(args=(), kwargs={})
+
+    outcome = outcome_of(handle, bind=True)
+    assert isinstance(outcome, Retried)
+    assert (outcome.args, outcome.kwargs) == ((), {})
+    again = outcome.run_again()
+    assert isinstance(again, Failed)
+    assert again.reason == "TypeError"
+
+
 def test_the_last_retry_fails() -> None:
     """After `max_retries` the outcome is the dead letter."""
 

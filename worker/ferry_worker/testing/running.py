@@ -144,12 +144,12 @@ class _Entry:
 
     def _retried(self, told: dict[str, Any], raised: Any, delay_ms: int, stored: bytes, attempt: int) -> Retried:
         following = cast("StoredRetry", StoredRetry.parse(stored))
-        (payload, *others), kwargs, _ = kombu_json.loads(following.body.decode())
+        args, kwargs, _ = kombu_json.loads(following.body.decode())
         return Retried(
             **told,
             countdown_seconds=delay_ms / 1000,
             retries=following.retries,
-            args=(json.loads(payload), *others),
+            args=(json.loads(args[0]), *args[1:]) if args else (),
             kwargs=kwargs,
             exception=getattr(raised, "exc", None),
             next_attempt=lambda: self.run(following.body, attempt + 1, following.retries),
