@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-TESTS := $(wildcard tests/unit tests/contract tests/integration examples)
+TESTS := $(wildcard tests/unit tests/contract tests/integration)
 # As it was typed: neither make nor the shell reads anything into the words.
 override export MESSAGE := $(value MESSAGE)
 
@@ -23,7 +23,7 @@ demo: $(INSTALLED) ## messages through the whole system, every one accounted for
 up: $(INSTALLED) ## Kafka, Valkey, consumer, worker and beat on this machine, until Ctrl-C
 	@$(BIN)/ferry up
 
-test: $(INSTALLED) ## unit, contract and integration tests, on a real Kafka and a real Valkey; the examples' tests
+test: $(INSTALLED) ## unit, contract and integration tests, on a real Kafka and a real Valkey
 	@$(BIN)/pytest $(TESTS)
 
 faults: $(INSTALLED) ## each fault a test of its own, two at a time: those that take no longer than 20 s
