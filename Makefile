@@ -58,7 +58,7 @@ lint: $(INSTALLED) ## format, lint and types
 lock: $(INSTALLED) ## the newest versions of all requirements, with hashes; needs uv, which it installs
 	@$(PIP) install uv
 	@for part in producer consumer worker; do $(LOCK) --extra $$part -o requirements/$$part.txt || exit 1; done
-	@$(LOCK) --extra local --group dev -o requirements/dev.txt
+	@$(LOCK) --extra local --extra json-schema --group dev -o requirements/dev.txt
 	@! grep -nE '://|file:|^-' requirements/*.txt || { echo 'a requirements file names a place' >&2; exit 1; }
 
 LOCK = UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --no-config --upgrade --universal \

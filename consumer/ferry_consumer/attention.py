@@ -7,13 +7,13 @@ import time
 from typing import TYPE_CHECKING
 
 from ferry_consumer.dead_letters import DeadLetter, DeadLetters
-from ferry_consumer.stored_retry import DAMAGED, StoredRetry, kept_of
-from ferry_consumer.task_message import Copy
 from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger import consumer_ledger
 from ferry_shared.ledger.keys import Token
 from ferry_shared.ledger.skipping import skip
 from ferry_shared.record import Record
+from ferry_shared.stored_retry import DAMAGED, StoredRetry, kept_of
+from ferry_shared.task_message import Copy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,6 +18,7 @@ from confluent_kafka import KafkaError, KafkaException
 from ferry_consumer.client import created
 from ferry_consumer.client_log import LOG_LEVEL_CRITICAL
 from ferry_consumer.omission import without_large_parts
+from ferry_shared.errors import dead_letter_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,6 @@ class DeadLetter:
 def headers(letter: DeadLetter, group: str) -> list[tuple[str, str | bytes | None]]:
     """The record's own headers, then ours."""
     record = letter.record
-    reason = letter.error.partition(":")[0]
     ours = {
         "__dlq.errors.topic": record.topic,
         "__dlq.errors.partition": str(record.partition),
@@ -85,7 +85,7 @@ def headers(letter: DeadLetter, group: str) -> list[tuple[str, str | bytes | Non
         "x-original-partition": str(record.partition),
         "x-original-offset": str(record.offset),
         "x-original-timestamp": "" if record.timestamp_ms is None else str(record.timestamp_ms),
-        "ferry.reason": reason,
+        "ferry.reason": dead_letter_reason(letter.error),
         TASK_ID_HEADER: letter.task_id,
     }
     if letter.reconstructed:

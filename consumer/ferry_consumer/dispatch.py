@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError
 
-from ferry_consumer.task_message import Copy, body_of
 from ferry_shared.decode import check
 from ferry_shared.errors import InvalidRecord
 from ferry_shared.ledger.consumer_ledger import Dispatch, Invalid, Queued
 from ferry_shared.ledger.keys import Token
 from ferry_shared.record import Record, next_offset
+from ferry_shared.task_message import Copy, body_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from ferry_consumer.partition import Partition
     from ferry_consumer.server_clock import ServerClock
     from ferry_consumer.standing_pauses import StandingPauses
-    from ferry_consumer.task_message import TaskTemplate
     from ferry_shared.ledger.consumer_ledger import Dispatch
     from ferry_shared.settings import ConsumerSettings
+    from ferry_shared.task_message import TaskTemplate
 
 log = logging.getLogger("ferry.consumer")
 

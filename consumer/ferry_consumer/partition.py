@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ferry_shared.ledger.consumer_ledger import Counted
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
-    from ferry_consumer.task_message import TaskTemplate
     from ferry_shared.ledger.consumer_ledger import Acquired, Dispatch, Ownership, Snapshot
     from ferry_shared.ledger.keys import LedgerKeys
     from ferry_shared.ledger.pauses import PauseCause
     from ferry_shared.ledger.redelivery import Transport
     from ferry_shared.record import Record, TopicPartition
     from ferry_shared.routes import Route
+    from ferry_shared.task_message import TaskTemplate
+    from ferry_shared.validation import MessageAdapter
 
 #: At most so many invalid records a partition wait in memory, none larger than this; the rest is read again from Kafka.
 MAX_REMEMBERED_RECORDS = 1_000
@@ -30,7 +29,7 @@ class Place:
 
     topic_partition: TopicPartition
     route: Route
-    adapter: TypeAdapter[Any]
+    adapter: MessageAdapter
     keys: LedgerKeys
     queue_key: str
 

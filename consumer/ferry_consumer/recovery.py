@@ -12,13 +12,13 @@ from ferry_consumer.added_partitions import AddedPartitions
 from ferry_consumer.commit import Signature
 from ferry_consumer.partition import Partition, Tenure
 from ferry_consumer.resume import Committed, Facts, Plan, Reason, is_signed, plan, went_back
-from ferry_consumer.task_message import TaskTemplate
 from ferry_consumer.turns import Backoff
 from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger.client import server_time_ms
 from ferry_shared.ledger.consumer_ledger import Acquired, Inspection, acquire, inspect
 from ferry_shared.ledger.keys import unacked_key
 from ferry_shared.ledger.redelivery import Transport
+from ferry_shared.task_message import TaskTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

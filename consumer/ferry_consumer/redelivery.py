@@ -10,13 +10,13 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from ferry_consumer.stored_retry import DAMAGED, StoredRetry
 from ferry_consumer.suspects import Suspects
-from ferry_consumer.task_message import Copy, body_of
 from ferry_consumer.turns import Every
 from ferry_shared.decode import check
 from ferry_shared.errors import FerryError, InvalidRecord, KafkaUnavailable
 from ferry_shared.ledger.redelivery import Redelivered, redeliver, stranded
+from ferry_shared.stored_retry import DAMAGED, StoredRetry
+from ferry_shared.task_message import Copy, body_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

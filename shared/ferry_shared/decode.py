@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 from pydantic import ValidationError
@@ -11,12 +11,12 @@ from ferry_shared.errors import InvalidRecord
 from ferry_shared.validation import problems_of
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    from ferry_shared.validation import MessageAdapter
 
 MAX_DETAIL_CHARACTERS = 500
 
 
-def check(value: bytes | None, adapter: TypeAdapter[Any], max_bytes: int) -> bytes:
+def check(value: bytes | None, adapter: MessageAdapter, max_bytes: int) -> bytes:
     """Return the value if it is strict JSON that the route's model accepts.
 
     It is measured first: what parsing and validating may allocate grows with its size.

@@ -34,3 +34,8 @@ class KafkaUnavailable(TransientError):
 
 class RedisUnavailable(TransientError):
     """Redis could not be reached."""
+
+
+def dead_letter_reason(error: str) -> str:
+    """Return what the header `ferry.reason` says of an entry's error: what stands before the first colon."""
+    return error.partition(":")[0]

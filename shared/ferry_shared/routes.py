@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ferry_shared.errors import ConfigurationError
+from ferry_shared.json_schema import JsonSchema
 from ferry_shared.message import Message
 from ferry_shared.record import TOPIC_NAME_EXPECTED, is_topic_name
 from ferry_shared.validation import adapter_of
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
     from ferry_shared.settings import RoutingSettings
+    from ferry_shared.validation import MessageAdapter
+
+__all__ = ["BUILT_IN_TASK", "DEFAULT_QUEUE", "JsonSchema", "Route", "checked_routes", "load_routes"]
 
 DEFAULT_QUEUE = "celery"
 BUILT_IN_TASK = "printSomething"
@@ -27,7 +29,7 @@ BUILT_IN_TASK = "printSomething"
 class Route:
     """Every record of `topic`, validated as `message`, becomes the task named `task` in `queue`.
 
-    `message` is any type that pydantic validates: a model, a union, a TypedDict, a dataclass.
+    `message` is any type that pydantic validates: a model, a union, a TypedDict, a dataclass; or a `JsonSchema`.
     """
 
     topic: str
@@ -36,18 +38,18 @@ class Route:
     queue: str = DEFAULT_QUEUE
 
     @property
-    def adapter(self) -> TypeAdapter[Any]:
+    def adapter(self) -> MessageAdapter:
         """The validator of this route's messages; build it once and keep it.
 
         Raises:
-            ConfigurationError: pydantic can't validate that type.
+            ConfigurationError: pydantic can't validate that type, or there is no such schema.
         """
         try:
-            return adapter_of(self.message)
+            return self.message.adapter if isinstance(self.message, JsonSchema) else adapter_of(self.message)
         except Exception as error:
             # A type is a user's code: anything can come out of it.
             raise ConfigurationError(
-                f"the message type of the route for {self.topic} can't be used: {error}"
+                f"FERRY_ROUTES: the message type of the route for {self.topic} can't be used: {error}"
             ) from error
 
 
@@ -59,9 +61,17 @@ def load_routes(settings: RoutingSettings) -> tuple[Route, ...]:
     """
     if not settings.ferry_routes:
         return (Route(settings.ferry_topic, Message, BUILT_IN_TASK),)
-    routes = _attribute(settings.ferry_routes)
+    return checked_routes(_attribute(settings.ferry_routes), settings.ferry_routes)
+
+
+def checked_routes(routes: object, name: str) -> tuple[Route, ...]:
+    """Return routes if they are some; `name` is what they are called in an error.
+
+    Raises:
+        ConfigurationError: they are no list of routes with distinct topics.
+    """
     if not isinstance(routes, Iterable) or not (found := tuple(routes)):
-        raise ConfigurationError(f"FERRY_ROUTES: expected {settings.ferry_routes} to be a list of Route(...)")
+        raise ConfigurationError(f"FERRY_ROUTES: expected {name} to be a list of Route(...)")
     if wrong := [route for route in found if not isinstance(route, Route)]:
         raise ConfigurationError(f"FERRY_ROUTES: expected Route(...) objects, found {type(wrong[0]).__name__}")
     topics = [route.topic for route in found]

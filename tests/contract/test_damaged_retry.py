@@ -16,7 +16,6 @@ from ferry_consumer.metrics import Metrics
 from ferry_consumer.partition import Partition, Place, Tenure
 from ferry_consumer.redelivery import SECOND_LOOK_AFTER_SECONDS, Redelivery
 from ferry_consumer.server_clock import ServerClock
-from ferry_consumer.task_message import TaskTemplate
 from ferry_shared.ledger.keys import Token
 from ferry_shared.ledger.redelivery import Transport
 from ferry_shared.ledger.skipping import skip
@@ -24,6 +23,7 @@ from ferry_shared.message import Message
 from ferry_shared.record import Record
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
+from ferry_shared.task_message import TaskTemplate
 from tests.support.ledger_probe import MINUTE_MS, OWNER, LedgerProbe
 
 DAMAGED = pytest.mark.parametrize("stored", [b"", b"{", b'{"retries": 1}', b"[1]"])

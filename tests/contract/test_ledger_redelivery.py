@@ -2,11 +2,11 @@
 
 import pytest
 
-from ferry_consumer.task_message import Copy, TaskTemplate
 from ferry_shared.ledger.consumer_ledger import Ownership
 from ferry_shared.ledger.redelivery import Redelivered, Stranded, Transport, redeliver, stranded
 from ferry_shared.record import TopicPartition
 from ferry_shared.routes import Route
+from ferry_shared.task_message import Copy, TaskTemplate
 from tests.support.ledger_probe import FIRST_TOKEN, LEDGER, LedgerProbe, wait_until
 
 AGE_MS = 5

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from ferry_consumer.task_message import Copy, TaskTemplate, body_of
 from ferry_shared.ledger.consumer_ledger import Condition
 from ferry_shared.ledger.entry_view import EntryView, QueueSearch, search_queue, view
 from ferry_shared.ledger.group_view import LedgerView, find_places, view_ledgers
 from ferry_shared.ledger.keys import LedgerKeys, unacked_key
 from ferry_shared.record import TaskId, TopicPartition
 from ferry_shared.routes import Route
+from ferry_shared.task_message import Copy, TaskTemplate, body_of
 from tests.support.ledger_probe import LEDGER, MINUTE_MS, OWNER, LedgerProbe, wait_until
 
 

@@ -12,11 +12,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from kombu import Connection, Consumer, Queue
 
-from ferry_consumer.task_message import ARGUMENTS_SHOWN, Copy, TaskTemplate, body_of
 from ferry_shared.ledger.worker_ledger import TaskHeader
 from ferry_shared.message import Message
 from ferry_shared.record import TopicPartition
 from ferry_shared.routes import Route
+from ferry_shared.task_message import ARGUMENTS_SHOWN, Copy, TaskTemplate, body_of
 
 PLACE = TopicPartition("orders", 3)
 ROUTE = Route("orders", Message, "handleOrder", "orders-queue")

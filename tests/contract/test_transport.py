@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kombu import Connection
 
-from ferry_consumer.task_message import Copy, TaskTemplate, body_of
 from ferry_shared.ledger.redelivery import Transport, stranded
 from ferry_shared.routes import Route
 from ferry_shared.settings import WorkerSettings
+from ferry_shared.task_message import Copy, TaskTemplate, body_of
 from ferry_worker import transport
 from ferry_worker.configuration import KEEPALIVE, tracked_configuration
 from tests.support.ledger_probe import FIRST_TOKEN, LEDGER, LedgerProbe

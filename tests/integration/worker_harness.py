@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 import redis
 
-from ferry_consumer.task_message import Copy, TaskTemplate, body_of
 from ferry_shared.ledger import consumer_ledger
 from ferry_shared.ledger.client import connect
 from ferry_shared.ledger.consumer_ledger import Acquired, Dispatch, Dispatched, Ownership, Queued
@@ -17,6 +16,7 @@ from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.ledger.worker_ledger import TaskHeader, WorkerLedger
 from ferry_shared.record import TopicPartition
 from ferry_shared.routes import DEFAULT_QUEUE, Route
+from ferry_shared.task_message import Copy, TaskTemplate, body_of
 from tests.support.ferry_processes import FerryProcess, FerryProcesses
 
 #: What a worker does at its start for others like it: a second each.

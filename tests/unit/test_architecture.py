@@ -50,6 +50,8 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.retries",
         "ferry_worker.shared_schedule",
         "ferry_worker.start_checks",
+        "ferry_worker.testing.running",
+        "ferry_worker.testing.stand_ins",
         "ferry_worker.tracebacks",
         "ferry_worker.tracked_task",
         "ferry_worker.tracking",
@@ -57,7 +59,13 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.unreached",
         "ferry_worker.untracked",
     },
-    "kombu": {"ferry_worker.request", "ferry_worker.retries", "ferry_worker.transport"},
+    "kombu": {
+        "ferry_worker.request",
+        "ferry_worker.retries",
+        "ferry_worker.testing.running",
+        "ferry_worker.testing.stand_ins",
+        "ferry_worker.transport",
+    },
     "redis": {
         "ferry_shared.ledger.client",
         "ferry_shared.ledger.scripts",
@@ -67,6 +75,7 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.transport",
         "ferry_worker.unreached",
         "ferry_console.local.valkey",
+        "ferry_console.pytest_plugin",
     },
     "prometheus_client": {"ferry_consumer.metrics"},
     "rich": {
@@ -244,9 +253,10 @@ def test_what_is_imported_is_declared(package: str) -> None:
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *extras.get(package.removeprefix("ferry_"), ())]
     if package == "ferry_console":
-        wanted += extras["local"]
+        wanted += [*extras["local"], "pytest"]  # nobody but pytest imports its plugin
     if package == "ferry_shared":
         wanted += ["redis"]  # only the ledger needs it, and whoever uses the ledger declares it
+        wanted += extras["json-schema"]  # only a route whose message is a JSON Schema needs it
     declared = {normalized(re.split(r"[\[<>=~!; ]", requirement)[0]) for requirement in wanted}
     distributions = packages_distributions()
     undeclared = {

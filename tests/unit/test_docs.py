@@ -25,7 +25,7 @@ from ferry_shared.settings import ConsumerSettings, ProducerSettings, WorkerSett
 from tests.support.clean_environment import clean_environment
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:(?<=\n\n)|\A)(?:    .*\n)+")
@@ -39,14 +39,14 @@ SETTING = re.compile(r"\b(?:KAFKA|CELERY|FERRY|CONSUMER|PRODUCER|WORKER|LOG)_[A-
 PATH_IN_PROJECT = re.compile(
     r"\b(?:docs|tests|bench|deploy|requirements|(?:console|consumer|producer|shared|worker)/ferry_\w+)/[\w./-]*\w"
 )
-TEST_NAME = re.compile(r"\btest_\w+\b(?!\.py)")
+TEST_NAME = re.compile(r"\btest_\w+\b(?!\.py|\.md)")
 
 MACHINE_PATH = re.compile(r"/(?:work|root|Users)/|/home/\w")
 WEB_HOST = re.compile(r"\b(?:https?|git|ssh)://(?:[^\s/@]*@)?(?P<host>[\w.-]+)")
 REGISTRY = re.compile(r"\b(?:pypi\.org|pythonhosted\.org|repo1?\.maven\.|docker\.io/|ghcr\.io|quay\.io|npmjs\.org)")
 #: Hosts that a tracked file may name: they are public and hold no packages, or don't exist (RFC 2606).
 PUBLIC_HOST = re.compile(
-    r"(www\.apache\.org|docs\.celeryq\.dev|no-color\.org|keepachangelog\.com|semver\.org|localhost|127\.0\.0\.1|.*\.(example|invalid))\.?"
+    r"(www\.apache\.org|docs\.celeryq\.dev|no-color\.org|keepachangelog\.com|json-schema\.org|semver\.org|localhost|127\.0\.0\.1|.*\.(example|invalid))\.?"
 )
 
 Main = Callable[[Sequence[str]], int]
@@ -232,6 +232,7 @@ def test_names_exist(page: Path) -> None:
         name for file in ROOT.glob("tests/**/test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())
     }
     tests |= {file.stem for file in ROOT.glob("tests/**/test_*.py")}
+    tests |= set(re.findall(r"def (test_\w+)", text))  # a page can show tests of its own
     assert set(TEST_NAME.findall(text)) - tests == set()
 
 

@@ -21,8 +21,11 @@ EXTRAS = {
     "consumer": ["ferry_consumer", "ferry_shared"],
     "worker": ["ferry_worker", "ferry_shared"],
     "console": ["ferry_console.cli", "ferry_console.status", "ferry_console.trace"],
+    "json-schema": ["ferry_shared.routes", "jsonschema_rs"],
     "local": sorted(PACKAGES),
 }
+#: Who imports a module brings what it needs: nobody but pytest imports its plugin.
+IMPORTERS = {"local": ["pytest"]}
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 sys.path[:0] = sys.argv[1:3]
@@ -92,7 +95,7 @@ def test_each_extra_is_enough(extra: str, wheel: Path, tmp_path: Path) -> None:
     """With the wheel and what one extra asks for, and nothing else, that extra's modules can be imported."""
     installed, contents = tmp_path / "installed", tmp_path / "ferry"
     installed.mkdir()
-    link(with_all_they_need(requirements_of(extra)), installed)
+    link(with_all_they_need([*requirements_of(extra), *IMPORTERS.get(extra, [])]), installed)
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(contents)
     done = subprocess.run(
@@ -143,8 +146,12 @@ def test_nothing_else_is_inside(names: list[str]) -> None:
     assert endings <= {".py", ".lua", ".json", ".typed"}
 
 
-def test_the_commands_are_declared(names: list[str]) -> None:
-    """The three commands and the license are in the metadata."""
-    metadata = [name for name in names if ".dist-info/" in name]
+def test_the_commands_are_declared(wheel: Path, names: list[str]) -> None:
+    """The three commands, the fixtures for pytest and the license are in the metadata."""
+    metadata = {Path(name).name: name for name in names if ".dist-info/" in name}
+    with zipfile.ZipFile(wheel) as archive:
+        declared = archive.read(metadata["entry_points.txt"]).decode()
 
-    assert {Path(name).name for name in metadata} >= {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "LICENSE"}
+    assert metadata.keys() >= {"METADATA", "RECORD", "WHEEL", "LICENSE"}
+    assert all(f"\n{name} = " in declared for name in ("ferry", "ferry-consumer", "ferry-producer"))
+    assert "[pytest11]\nferry = ferry_console.pytest_plugin\n" in declared

@@ -30,7 +30,7 @@ from ferry_worker import tracebacks  # noqa: F401 - connects its signal
 from ferry_worker.attempt import OWNER_FIELD, Attempt, HandedBack, error_text, handed_back, payload_bytes
 from ferry_worker.payload import InvalidPayload, MessageParameter
 from ferry_worker.retries import LedgerRetry
-from ferry_worker.tracking import tracking_of
+from ferry_worker.tracking import Tracking, tracking_of
 
 log = logging.getLogger("ferry.worker")
 
@@ -61,11 +61,14 @@ class TrackedTask(Task):
             except HandedBack as reason:
                 raise Reject(str(reason), requeue=True) from reason
 
+    def _tracking(self) -> Tracking:
+        return tracking_of(self.app)
+
     def _attempt(self, fields: Any, owner: str) -> Attempt:
         try:
             # Resolved before the claim: a wrong annotation or setting must not turn messages into dead letters.
             _ = self.message_parameter
-            tracking = tracking_of(self.app)
+            tracking = self._tracking()
         except ConfigurationError as error:
             raise handed_back(str(error)) from error
         return Attempt.of(fields, owner, tracking)
@@ -106,7 +109,7 @@ class TrackedTask(Task):
         return (self.message_parameter.decode(args[0], attempt.origin), *args[1:]) if args else args
 
     def _lease_ms(self) -> int:
-        settings = tracking_of(self.app).settings
+        settings = self._tracking().settings
         limit_seconds = self.request.time_limit or self.time_limit or settings.worker_task_time_limit_seconds
         return int((limit_seconds + settings.worker_lease_margin_seconds) * 1000)
 

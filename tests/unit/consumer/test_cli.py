@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ferry_consumer import cli
+from tests.support.clean_environment import clean_environment
 
 #: In a process of its own: it sets up logging and signal handlers.
 BROKEN = """
@@ -43,3 +45,29 @@ def test_no_command_is_wrong_usage() -> None:
     with pytest.raises(SystemExit) as stopped:
         cli.main([])
     assert stopped.value.code == 2
+
+
+ROUTES = """
+from ferry_shared.routes import JsonSchema, Route
+
+routes = [Route("orders", JsonSchema("orders/order.schema.json"), "handleOrder")]
+"""
+
+
+def test_a_schema_file_that_is_missing_ends_the_start(tmp_path: Path) -> None:
+    """Exit code 2 and one sentence, which names FERRY_ROUTES and the file; nobody is asked for a server before."""
+    (tmp_path / "my_routes.py").write_text(ROUTES)
+    done = subprocess.run(
+        [sys.executable, "-m", "ferry_consumer", "run"],
+        cwd=tmp_path,
+        env=clean_environment() | {"FERRY_ROUTES": "my_routes:routes"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "FERRY_ROUTES: the message type of the route for orders can't be used: "
+        f"{tmp_path}/orders/order.schema.json: expected a JSON Schema file: No such file or directory\n"
+    )

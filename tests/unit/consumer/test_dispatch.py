@@ -11,13 +11,13 @@ from ferry_consumer import dispatch
 from ferry_consumer import partition as partition_module
 from ferry_consumer.dispatch import dispatches_of, still_unanswered
 from ferry_consumer.partition import Partition, Place, Tenure
-from ferry_consumer.task_message import TaskTemplate
 from ferry_shared.ledger.consumer_ledger import Dispatch, Ownership, Refused
 from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.ledger.redelivery import Transport
 from ferry_shared.message import Message as Text
 from ferry_shared.record import TopicPartition
 from ferry_shared.routes import Route
+from ferry_shared.task_message import TaskTemplate
 
 PLACE = TopicPartition("t", 0)
 OWNER = Ownership("ledger", 5)

@@ -10,7 +10,6 @@ from ferry_consumer.metrics import Metrics
 from ferry_consumer.partition import Partition, Place, Tenure
 from ferry_consumer.server_clock import ServerClock
 from ferry_consumer.standing_pauses import StandingPauses
-from ferry_consumer.task_message import TaskTemplate
 from ferry_shared.ledger.consumer_ledger import Ownership
 from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.ledger.pauses import PauseCause
@@ -19,6 +18,7 @@ from ferry_shared.message import Message as Text
 from ferry_shared.record import TopicPartition
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
+from ferry_shared.task_message import TaskTemplate
 
 VALID, INVALID = b'{"text": "x"}', b"{}"
 

@@ -7,7 +7,6 @@ import pytest
 
 from ferry_consumer.partition import Partition, Place, Tenure
 from ferry_consumer.pausing import Pausing
-from ferry_consumer.task_message import TaskTemplate
 from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger.consumer_ledger import Ownership
 from ferry_shared.ledger.keys import LedgerKeys
@@ -17,6 +16,7 @@ from ferry_shared.message import Message
 from ferry_shared.record import TopicPartition
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
+from ferry_shared.task_message import TaskTemplate
 
 ROUTE = Route("orders", Message, "task")
 TEMPLATE = TaskTemplate(ROUTE, "ferry", TopicPartition("orders", 0), "ledger")

@@ -7,7 +7,7 @@ import pytest
 from celery import Celery, Task
 
 from ferry_shared.errors import ConfigurationError
-from ferry_shared.routes import Route
+from ferry_shared.routes import JsonSchema, Route
 from ferry_shared.settings import WorkerSettings
 from ferry_worker import TrackedTask, track
 from ferry_worker.configuration import worker_settings
@@ -128,6 +128,14 @@ def test_an_untracked_task_of_a_route_is_refused() -> None:
     app.finalize()
     with pytest.raises(ConfigurationError, match=r"'own' of topic orders .* ferry_worker.TrackedTask"):
         check(app, SETTINGS, (Route("orders", dict, "own"),))
+
+
+def test_a_worker_needs_no_schema_file() -> None:
+    """The consumer has checked what comes: neither the file nor its library have to be where the worker is."""
+    app = tracked_app()
+    app.task(shared=False, name="follows")(handle)
+    app.finalize()
+    check(app, SETTINGS, (Route("orders", JsonSchema("missing.json"), "follows"),))
 
 
 @pytest.mark.parametrize(

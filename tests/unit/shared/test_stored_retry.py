@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferry_consumer.stored_retry import StoredRetry, kept_of
+from ferry_shared.stored_retry import StoredRetry, kept_of
 
 
 @given(body=st.text(), timestamp_ms=st.none() | st.integers(-(2**40), 2**40), retries=st.integers(0, 100))

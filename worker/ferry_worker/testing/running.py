@@ -1,0 +1,156 @@
+"""One message's way through routes and task, without servers."""
+
+from __future__ import annotations
+
+import json
+import time
+from base64 import b64decode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import orjson
+from celery.app.trace import build_tracer
+from kombu.message import Message
+from kombu.utils import json as kombu_json
+
+from ferry_shared import decode
+from ferry_shared.errors import ConfigurationError, InvalidRecord
+from ferry_shared.ledger.keys import Token
+from ferry_shared.record import DEFAULT_GROUP, TopicPartition
+from ferry_shared.routes import checked_routes
+from ferry_shared.settings import ConsumerSettings, load
+from ferry_shared.stored_retry import StoredRetry
+from ferry_shared.task_message import Copy, TaskTemplate, body_of
+from ferry_worker.attempt import error_text
+from ferry_worker.configuration import worker_settings
+from ferry_worker.request import TrackedRequest
+from ferry_worker.start_checks import check
+from ferry_worker.testing.outcomes import Done, Failed, Invalid, Outcome, Requeued, Retried
+from ferry_worker.testing.stand_ins import without_servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ferry_shared.routes import Route
+    from ferry_worker.testing.stand_ins import Trial
+
+LEDGER = "testing"
+EPOCH = 1
+
+
+def run_message(
+    routes: Iterable[Route],
+    topic: str,
+    value: bytes | str | None,
+    *,
+    app: Any = None,
+    partition: int = 0,
+    offset: int = 0,
+    timestamp_ms: int | None = None,
+    group: str = DEFAULT_GROUP,
+) -> Outcome:
+    """Take one record of `topic` through its route's check and its task, and return what became of it.
+
+    `app` is the Celery app that has the task, Ferry's own by default; the module with the task must have been
+    imported. Partition, offset and group make the task's id; `timestamp_ms` is the record's, in milliseconds since
+    1970, the present time by default. Settings are read as in production. Time limits are not applied; what ends a
+    process (`SystemExit`) is raised.
+
+    Raises:
+        ConfigurationError: with these routes consumer or worker would refuse to start, there is none for `topic`, or
+            the app doesn't have its task.
+    """
+    route = _route_of(routes, topic)
+    app = _own_app() if app is None else app
+    check(app, worker_settings(), [route])
+    if route.task not in app.tasks:
+        raise ConfigurationError(f"the app has no task {route.task!r} for topic {topic}: import the module that has it")
+    record = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+    try:
+        payload = decode.check(record, route.adapter, load(ConsumerSettings).consumer_max_record_bytes)
+    except InvalidRecord as error:
+        return Invalid(error=str(error))
+    moment = time.time_ns() // 1_000_000 if timestamp_ms is None else timestamp_ms
+    place = TopicPartition(topic, partition)
+    return _Entry(app, route, place, offset, group, moment).run(body_of(payload))
+
+
+def _route_of(routes: Iterable[Route], topic: str) -> Route:
+    found = checked_routes(routes, "routes")
+    for route in found:
+        if route.topic == topic:
+            return route
+    known = ", ".join(route.topic for route in found)
+    raise ConfigurationError(f"there is no route for topic {topic}, only for {known}")
+
+
+def _own_app() -> Any:
+    from ferry_worker.celery import app  # noqa: PLC0415 - who has an app of their own has no use for Ferry's
+
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A message for which there is a task; it runs once for each attempt."""
+
+    app: Any
+    route: Route
+    place: TopicPartition
+    offset: int
+    group: str
+    timestamp_ms: int
+
+    def run(self, body: bytes, attempt: int = 1, retries: int = 0) -> Outcome:
+        task = self.app.tasks[self.route.task]
+        message = self._received(body, attempt, retries)
+        request = TrackedRequest(message, app=self.app, task=task)
+        _, _, embedded = message.payload
+        with without_servers(self.app, task, worker_settings()) as trial:
+            trace = build_tracer(task.name, task, app=self.app)
+            ended = trace(request.id, request.args, request.kwargs, request.request_dict | embedded)
+        return self._outcome(trial, ended, request.id, attempt)
+
+    def _received(self, body: bytes, attempt: int, retries: int) -> Any:
+        """The message that the consumer would queue, as kombu takes it from there."""
+        template = TaskTemplate(self.route, self.group, self.place, LEDGER)
+        copy = Copy(str(self.offset), str(Token(EPOCH, attempt)), 1, self.timestamp_ms, self.timestamp_ms, retries)
+        fields = orjson.loads(template.fill(copy, body))
+        return Message(
+            body=b64decode(fields["body"]),
+            content_type=fields["content-type"],
+            content_encoding=fields["content-encoding"],
+            headers=fields["headers"],
+            properties=fields["properties"],
+            delivery_info=fields["properties"]["delivery_info"],
+        )
+
+    def _outcome(self, trial: Trial, ended: Any, task_id: str, attempt: int) -> Outcome:
+        told: dict[str, Any] = {
+            "task_id": task_id,
+            "queue": self.route.queue,
+            "message": trial.message,
+            "sent": tuple(trial.sent),
+        }
+        raised = ended.info and ended.info.retval
+        match trial.ended:
+            case ("done",):
+                return Done(**told, result=ended.retval if ended.info is None else None)
+            case ("fail", error, _):
+                return Failed(**told, error=error, exception=raised)
+            case ("retry", delay_ms, stored):
+                return self._retried(told, raised, delay_ms, stored, attempt)
+        return Requeued(**told, reason=error_text(raised))
+
+    def _retried(self, told: dict[str, Any], raised: Any, delay_ms: int, stored: bytes, attempt: int) -> Retried:
+        following = cast("StoredRetry", StoredRetry.parse(stored))
+        args, kwargs, _ = kombu_json.loads(following.body.decode())
+        return Retried(
+            **told,
+            countdown_seconds=delay_ms / 1000,
+            retries=following.retries,
+            args=(json.loads(args[0]), *args[1:]) if args else (),
+            kwargs=kwargs,
+            exception=getattr(raised, "exc", None),
+            next_attempt=lambda: self.run(following.body, attempt + 1, following.retries),
+        )
