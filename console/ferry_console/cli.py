@@ -29,6 +29,7 @@ examples:
   ferry in-flight list --older-than 300         what holds it up
   ferry dead-letters list --since 2h            what failed lately, newest first
   ferry dead-letters show messages-0-42         one of them, whole
+  ferry dead-letters replay --reason ValueError --since 2h    send them again
   ferry pause messages          dispatch nothing more of a topic, until ferry resume messages
   ferry resume messages
   ferry skip messages-0-42 --reason "a test"    end one message in flight as a dead letter
@@ -63,6 +64,10 @@ class Arguments(argparse.Namespace):
     since: int | None
     until: int | None
     text: str | None
+    task_ids: list[str]
+    all: bool
+    most: int | None
+    force: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:

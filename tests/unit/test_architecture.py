@@ -40,6 +40,7 @@ IMPORTED_ONLY_IN = {
         "ferry_console.demo.topic_reader",
         "ferry_console.demo.watching",
         "ferry_console.local.kafka",
+        "ferry_console.dead_letters.replay_sending",
         "ferry_console.topic_log",
     },
     "celery": {

@@ -34,9 +34,23 @@ exit codes: 0 shown, 1 there is none of that id, 2 wrong usage or setting, 3 Kaf
 """
 
 
+_REPLAY = """\
+examples:
+  ferry dead-letters replay messages-0-42                       one, by its id
+  ferry dead-letters replay --reason ValueError --since 2h --dry-run
+  ferry dead-letters replay --reason ValueError --since 2h
+  ferry dead-letters replay --topic orders --all --limit 100    at most so many, the oldest of each partition first
+
+The record goes to its topic again, with key, headers and value, for the group in which it failed; other groups of Ferry
+pass it over. What was replayed is remembered in Redis, and not replayed again without --force.
+exit codes: 0 all that was asked for is replayed, now or before; 1 some could not be, or there is none; 2 wrong usage or
+setting; 3 Kafka or Redis can't be reached
+"""
+
+
 def add_dead_letters(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `dead-letters list` and `dead-letters show`."""
-    summary = "tell what has failed for good, and why"
+    """Add `dead-letters list`, `dead-letters show` and `dead-letters replay`."""
+    summary = "tell what has failed for good, and send it again"
     parser = commands.add_parser(
         "dead-letters", help=summary, description=f"{summary.capitalize()}.", allow_abbrev=False
     )
@@ -45,14 +59,33 @@ def add_dead_letters(commands: _SubParsersAction[argparse.ArgumentParser]) -> No
     show = _verb(verbs, "show", "one of them, whole: error, origin, headers, value", _SHOW)
     show.add_argument("task_id", metavar="ID", help="a task id, as the list and the worker print it: messages-0-42")
     show.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    _add_replay(_verb(verbs, "replay", "send them to their topics again", _REPLAY))
+
+
+def _add_replay(replay: argparse.ArgumentParser) -> None:
+    replay.add_argument("task_ids", nargs="*", metavar="ID", help="these alone; else those that options ask for")
+    _add_filters(replay, "in which they failed (CONSUMER_GROUP)")
+    replay.add_argument("--all", action="store_true", help="without any other option: all of them")
+    replay.add_argument("--limit", dest="most", type=rows, metavar="NUMBER", help="at most so many")
+    replay.add_argument(
+        "--timeout", type=seconds, default=600.0, metavar="SECONDS", help="how long the topics are read (600)"
+    )
+    replay.add_argument("--force", action="store_true", help="also what was replayed before")
+    replay.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
+    replay.add_argument("--json", action="store_true", help="one JSON object instead of text")
+
+
+def _add_filters(parser: argparse.ArgumentParser, of_group: str) -> None:
+    parser.add_argument("--topic", metavar="NAME", help="of one topic, by its own name or its dead-letter topic's")
+    parser.add_argument("--reason", dest="with_reason", metavar="NAME", help="such as invalid, poison or ValueError")
+    parser.add_argument("--since", type=moment, metavar="TIME", help="written then or later")
+    parser.add_argument("--until", type=moment, metavar="TIME", help="written then or before")
+    parser.add_argument("--text", metavar="TEXT", help="with this in the error or the value, in capitals or not")
+    parser.add_argument("--group", metavar="NAME", help=f"of the consumer group {of_group}")
 
 
 def _add_list(listing: argparse.ArgumentParser) -> None:
-    listing.add_argument("--topic", metavar="NAME", help="of one topic, by its own name or its dead-letter topic's")
-    listing.add_argument("--reason", dest="with_reason", metavar="NAME", help="such as invalid, poison or ValueError")
-    listing.add_argument("--since", type=moment, metavar="TIME", help="written then or later")
-    listing.add_argument("--until", type=moment, metavar="TIME", help="written then or before")
-    listing.add_argument("--text", metavar="TEXT", help="with this in the error or the value, in capitals or not")
+    _add_filters(listing, "in which they failed (all)")
     listing.add_argument("--limit", type=rows, default=50, metavar="NUMBER", help="at most so many (50)")
     listing.add_argument(
         "--timeout", type=seconds, default=30.0, metavar="SECONDS", help="how long the topics are searched (30)"

@@ -10,6 +10,7 @@ from ferry_console.columns import show
 from ferry_console.dead_letters.document import list_document, show_document
 from ferry_console.dead_letters.filters import LetterFilter
 from ferry_console.dead_letters.reading import read_letters
+from ferry_console.dead_letters.replay_command import ReplayArguments, replay
 from ferry_console.dead_letters.search import letters_of, topics_of
 from ferry_console.dead_letters.text import heading, letter_lines, table, warnings
 from ferry_console.output import json_line, say
@@ -25,34 +26,28 @@ if TYPE_CHECKING:
 EXIT_OK, EXIT_NOT_FOUND, EXIT_USAGE, EXIT_UNREACHABLE = 0, 1, 2, 3
 
 
-class DeadLettersArguments(Protocol):
-    """What the command line gives: `task_id` to `show`, all but it to `list`; None where nothing is asked for."""
+class DeadLettersArguments(ReplayArguments, Protocol):
+    """What the command line gives: `task_id` to `show`, `limit` and filters to `list`; None: nothing is asked for."""
 
     verb: str
     task_id: str
-    topic: str | None
-    with_reason: str | None
-    since: int | None
-    until: int | None
-    text: str | None
     limit: int
-    timeout: float
-    json: bool
 
 
 def main(arguments: DeadLettersArguments) -> int:
     """Print dead letters; returns the exit code."""
     settings = load(ConsumerSettings)
-    verb = _list if arguments.verb == "list" else _show
     try:
-        return verb(settings, arguments)
+        if arguments.verb == "replay":
+            return replay(settings, arguments)
+        return (_list if arguments.verb == "list" else _show)(settings, arguments)
     except KafkaUnavailable as error:
         print(f"ferry: {printable(str(error))}; KAFKA_BOOTSTRAP_SERVERS says where it is", file=sys.stderr)
         return EXIT_UNREACHABLE
 
 
 def _list(settings: ConsumerSettings, arguments: DeadLettersArguments) -> int:
-    wanted = LetterFilter(arguments.since, arguments.until, arguments.with_reason, arguments.text)
+    wanted = LetterFilter(arguments.since, arguments.until, arguments.with_reason, arguments.text, arguments.group)
     log = TopicLog(settings, "ferry-dead-letters-list")
     try:
         answer = read_letters(log, topics_of(settings, arguments.topic), wanted, arguments.limit, arguments.timeout)

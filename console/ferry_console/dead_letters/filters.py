@@ -11,17 +11,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LetterFilter:
-    """Those written from `since_ms` to `until_ms` (milliseconds since 1970, both included), of a `reason`, and with
-    `text` in error or value, in capitals or not. None asks for nothing."""
+    """Those written from `since_ms` to `until_ms` (milliseconds since 1970, both included), of a `reason`, with `text`
+    in error or value, in capitals or not, and of a consumer `group`. None asks for nothing."""
 
     since_ms: int | None = None
     until_ms: int | None = None
     reason: str | None = None
     text: str | None = None
+    group: str | None = None
 
     def takes(self, letter: Letter, value: bytes | None) -> bool:
         """Whether a letter with this value is asked for."""
-        return self._is_in_time(letter) and self.reason in {None, letter.reason} and self._has_text(letter, value)
+        return (
+            self._is_in_time(letter)
+            and self.reason in {None, letter.reason}
+            and self.group in {None, letter.group}
+            and self._has_text(letter, value)
+        )
 
     def _is_in_time(self, letter: Letter) -> bool:
         if self.since_ms is None and self.until_ms is None:

@@ -102,7 +102,12 @@ class _Partition:
             self._newest.append(letter)
 
 
-def _partitions(log: TopicLog, topic: str, wanted: LetterFilter, limit: int) -> dict[int, _Partition]:
+def stretches_in_time(log: TopicLog, topic: str, wanted: LetterFilter) -> Stretches:
+    """The part of each partition in which the letters of the time that is asked for lie; empty: no such topic.
+
+    Raises:
+        KafkaUnavailable: Kafka did not answer.
+    """
     whole = log.whole(topic)
     starts = {number: start for number, (start, _) in whole.items()}
     ends = {number: end for number, (_, end) in whole.items()}
@@ -110,7 +115,12 @@ def _partitions(log: TopicLog, topic: str, wanted: LetterFilter, limit: int) -> 
         starts = log.first_since(topic, whole, wanted.since_ms)
     if wanted.until_ms is not None:
         ends = log.first_since(topic, whole, wanted.until_ms + CLOCK_MARGIN_MS)
-    return {number: _Partition(windows(starts[number], ends[number]), wanted, limit) for number in whole}
+    return {number: (starts[number], ends[number]) for number in whole}
+
+
+def _partitions(log: TopicLog, topic: str, wanted: LetterFilter, limit: int) -> dict[int, _Partition]:
+    stretches = stretches_in_time(log, topic, wanted)
+    return {number: _Partition(windows(*stretch), wanted, limit) for number, stretch in stretches.items()}
 
 
 def _windows_of(parts: Mapping[int, _Partition]) -> Stretches:

@@ -8,6 +8,7 @@ from ferry_console.moments import age_text, moment_text
 from ferry_console.trace.findings import Whereabouts
 from ferry_shared.ledger.keys import Token
 from ferry_shared.logs import printable
+from ferry_shared.replay import replay_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,12 @@ def remarks(findings: Findings) -> Iterator[str]:
         and entry.head.fields.get("rewound", "0") != "0"
     ):
         yield "offsets of its partition were dispatched again at some time: it may have run since"
+    record = findings.kafka.record if findings.kafka else None
+    replayed = replay_of(record.headers, record.topic) if record else None
+    if replayed is not None:
+        passed_over = replayed.group != findings.task_id.group
+        whose = f", for group {replayed.group}: this group passes it over" if passed_over else ""
+        yield f"it is the dead letter {replayed.text}, sent again{whose}"
     if letters is not None and not letters.complete:
         yield (
             f"the search of the dead letters was cut short after {letters.read:,} records: there may be one of this"

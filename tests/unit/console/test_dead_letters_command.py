@@ -33,6 +33,29 @@ def test_what_is_no_task_id_is_refused(capsys: pytest.CaptureFixture[str]) -> No
     assert "expected topic-partition-offset, such as messages-0-42" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "nothing is asked for: give ids or options such as --reason and --since, or --all"),
+        (["--force", "--limit", "5"], "nothing is asked for"),
+        (["orders-0-1", "--reason", "invalid"], "expected ids, or options that ask for dead letters, not both"),
+        (["orders-0-1", "--all"], "not both"),
+        (["orders-0-1", "orders"], "expected topic-partition-offset, such as messages-0-42"),
+    ],
+)
+def test_a_replay_must_be_asked_for(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, before any server is asked: nobody replays everything by leaving something out."""
+    assert main(["dead-letters", "replay", *words]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_replay_without_redis(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 3, and the setting that says where it is."""
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")
+    assert main(["dead-letters", "replay", "--all"]) == 3
+    assert "CELERY_BROKER_URL" in capsys.readouterr().err
+
+
 def test_routes_that_can_not_be_read_are_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
