@@ -55,11 +55,11 @@ def add_dead_letters(commands: _SubParsersAction[argparse.ArgumentParser]) -> No
         "dead-letters", help=summary, description=f"{summary.capitalize()}.", allow_abbrev=False
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    _add_list(_verb(verbs, "list", "the newest ones: id, time, reason, error", _LIST))
-    show = _verb(verbs, "show", "one of them, whole: error, origin, headers, value", _SHOW)
+    _add_list(_verb(verbs, "list", "list the newest dead letters: id, time, reason, error", _LIST))
+    show = _verb(verbs, "show", "show one dead letter, whole: error, origin, headers, value", _SHOW)
     show.add_argument("task_id", metavar="ID", help="a task id, as the list and the worker print it: messages-0-42")
     show.add_argument("--json", action="store_true", help="one JSON object instead of text")
-    _add_replay(_verb(verbs, "replay", "send them to their topics again", _REPLAY))
+    _add_replay(_verb(verbs, "replay", "send dead letters to their topics again", _REPLAY))
 
 
 def _add_replay(replay: argparse.ArgumentParser) -> None:

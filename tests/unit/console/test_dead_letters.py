@@ -114,6 +114,8 @@ def test_any_headers_are_read(headers: tuple[tuple[str, bytes | None], ...]) -> 
         (LetterFilter(text='"number"'), True),
         (LetterFilter(text="trace"), False),
         (LetterFilter(reason="ValueError", text="elsewhere"), False),
+        (LetterFilter(group="blue"), True),
+        (LetterFilter(group="ferry"), False),
         (LetterFilter(since_ms=NOW_MS, text="no such"), False),
     ],
 )
