@@ -98,6 +98,7 @@ class Replaying:
         self._force = force
         self._limit = limit
         self._batch: dict[str, Replay] = {}
+        self._batch_bytes = 0
         self._done: set[str] = set()
 
     def add(self, record: Record) -> None:
@@ -116,8 +117,8 @@ class Replaying:
             self.tally.add(Result.BEFORE, replay.task_id.text)
             return
         self._batch[replay.field] = replay
-        size = sum(one.size_bytes for one in self._batch.values())
-        if len(self._batch) >= self._room or size >= BATCH_BYTES:
+        self._batch_bytes += replay.size_bytes
+        if len(self._batch) >= self._room or self._batch_bytes >= BATCH_BYTES:
             self.finish()
         if self._limit is not None and self.tally.counts[Result.REPLAYED] >= self._limit:
             raise Enough
@@ -135,7 +136,7 @@ class Replaying:
         Raises:
             RedisUnavailable: nothing of it was sent.
         """
-        batch, self._batch = list(self._batch.values()), {}
+        batch, self._batch, self._batch_bytes = list(self._batch.values()), {}, 0
         if not batch:
             return
         if self._force or self._sender is None:
