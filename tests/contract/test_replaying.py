@@ -1,6 +1,7 @@
 """Replaying dead letters with a real Valkey: each is sent once, whatever fails in between."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,6 +30,7 @@ class FakeKafka:
     batches: list[int] = field(default_factory=list)
     sent: list[int] = field(default_factory=list)
     fails: bool = False
+    when_sent: Callable[[], object] = lambda: None
 
     def send(self, replays: Sequence[Replay]) -> list[Answer]:
         """Answer each."""
@@ -39,6 +41,7 @@ class FakeKafka:
         self.sent += [
             one.task_id.first for one, answer in zip(replays, answers, strict=True) if answer.delivery is Delivery.SENT
         ]
+        self.when_sent()
         return answers
 
 
@@ -193,21 +196,41 @@ def test_without_redis_nothing_is_sent() -> None:
     assert kafka.sent == []
 
 
-def test_a_full_redis_sends_nothing(ledger: LedgerProbe) -> None:
-    """All of a batch are marked, or none: what isn't sent doesn't count as unclear later."""
-    kafka = FakeKafka()
-    replaying = Replaying(ledger.client, PREFIX, kafka, ALICE, force=False)
+@contextmanager
+def full(ledger: LedgerProbe) -> Iterator[None]:
+    """Redis refuses whatever would add to it."""
     before = ledger.call("CONFIG", "GET", "maxmemory")
     limit = before[b"maxmemory"] if isinstance(before, dict) else before[1]
     ledger.call("CONFIG", "SET", "maxmemory", "1")
     try:
+        yield
+    finally:
+        ledger.call("CONFIG", "SET", "maxmemory", limit)
+
+
+def test_a_full_redis_sends_nothing(ledger: LedgerProbe) -> None:
+    """What isn't marked isn't sent; when there is room again, it is."""
+    kafka = FakeKafka()
+    replaying = Replaying(ledger.client, PREFIX, kafka, ALICE, force=False)
+    replaying.add(letter(1))
+    with full(ledger), pytest.raises(RedisUnavailable):
+        replaying.finish()
+    assert (kafka.sent, replaying.tally.counts.total()) == ([], 0)
+    assert replay(ledger, kafka, 1) == {Result.REPLAYED: 1}
+
+
+def test_what_was_sent_and_could_not_be_noted_is_not_sent_again(ledger: LedgerProbe) -> None:
+    """The mark from before the sending stands."""
+    kafka = FakeKafka()
+    replaying = Replaying(ledger.client, PREFIX, kafka, ALICE, force=False)
+    with ExitStack() as until_it_has_room:
+        kafka.when_sent = lambda: until_it_has_room.enter_context(full(ledger))
         replaying.add(letter(1))
         with pytest.raises(RedisUnavailable):
             replaying.finish()
-    finally:
-        ledger.call("CONFIG", "SET", "maxmemory", limit)
-    assert kafka.sent == []
-    assert replay(ledger, kafka, 1) == {Result.REPLAYED: 1}
+    assert replaying.tally.counts == {Result.REPLAYED: 1}
+    assert replay(ledger, FakeKafka(), 1) == {Result.UNCLEAR: 1}
+    assert kafka.sent == [1]
 
 
 def test_a_batch_is_marked_whole_or_not_at_all(ledger: LedgerProbe) -> None:

@@ -105,7 +105,7 @@ class Replaying:
         """Take one.
 
         Raises:
-            RedisUnavailable: nothing of this batch was sent.
+            RedisUnavailable: what the tally counts was sent, and nothing else.
             Enough: the limit is reached.
         """
         replay = prepared(record, force=self._force)
@@ -134,7 +134,7 @@ class Replaying:
         """Replay what was taken so far.
 
         Raises:
-            RedisUnavailable: nothing of it was sent.
+            RedisUnavailable: what the tally counts was sent, and nothing else.
         """
         batch, self._batch, self._batch_bytes = list(self._batch.values()), {}, 0
         if not batch:
