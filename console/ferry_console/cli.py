@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ferry_console.dead_letters.arguments import add_dead_letters
+from ferry_console.in_flight.arguments import add_in_flight
 from ferry_console.operating.arguments import add_commands
+from ferry_console.option_values import seconds
 from ferry_shared.completion import add_completion
 
 if TYPE_CHECKING:
@@ -17,8 +20,6 @@ if TYPE_CHECKING:
 EXIT_UNEXPECTED, EXIT_CONFIGURATION, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 1, 2, 3, 130
 #: What a shell reports of a program that SIGPIPE has ended.
 EXIT_OUTPUT_CLOSED = 141
-#: What `ferry status` takes as an interval or an age; the longest is a year.
-SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 31_536_000.0
 
 _EXAMPLES = """\
 examples:
@@ -26,6 +27,10 @@ examples:
   ferry up                      Kafka, Valkey, consumer, worker and beat on this machine, until Ctrl-C
   ferry status --watch          how far each partition is, every two seconds, until Ctrl-C
   ferry trace messages-0-42     what is known of one message
+  ferry in-flight list --older-than 300         what holds it up
+  ferry dead-letters list --since 2h            what failed lately, newest first
+  ferry dead-letters show messages-0-42         one of them, whole
+  ferry dead-letters replay --reason ValueError --since 2h    send them again
   ferry pause messages          dispatch nothing more of a topic, until ferry resume messages
   ferry resume messages
   ferry skip messages-0-42 --reason "a test"    end one message in flight as a dead letter
@@ -50,6 +55,20 @@ class Arguments(argparse.Namespace):
     target: str
     reason: str
     dry_run: bool
+    verb: str
+    topic: str | None
+    partition: int | None
+    older_than: float | None
+    state: str | None
+    limit: int
+    with_reason: str | None
+    since: int | None
+    until: int | None
+    text: str | None
+    task_ids: list[str]
+    all: bool
+    most: int | None
+    force: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,17 +112,35 @@ def _start(arguments: Arguments) -> int:
         from ferry_console.status import command as status  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
 
         return status.main(arguments)
-    if arguments.command in {"pause", "resume"}:
-        from ferry_console.operating import pausing  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
+    if arguments.command in {"in-flight", "dead-letters"}:
+        return _list(arguments)
+    if arguments.command in {"pause", "resume", "skip"}:
+        return _change(arguments)
+    from ferry_console.trace import command as trace  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
 
-        return pausing.main(arguments)
+    return trace.main(arguments)
+
+
+def _list(arguments: Arguments) -> int:
+    """Start what lists one thing after another."""
+    if arguments.command == "in-flight":
+        from ferry_console.in_flight import command as in_flight  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
+
+        return in_flight.main(arguments)
+    from ferry_console.dead_letters import command as dead_letters  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
+
+    return dead_letters.main(arguments)
+
+
+def _change(arguments: Arguments) -> int:
+    """Start what changes something in a running system."""
     if arguments.command == "skip":
         from ferry_console.operating import skipping  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
 
         return skipping.main(arguments)
-    from ferry_console.trace import command as trace  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
+    from ferry_console.operating import pausing  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
 
-    return trace.main(arguments)
+    return pausing.main(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -125,6 +162,8 @@ def _parser() -> argparse.ArgumentParser:
     trace = commands.add_parser("trace", help="tell what is known of one message")
     trace.add_argument("task_id", metavar="ID", help="a task id, as the worker prints it: messages-0-42")
     trace.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    add_in_flight(commands)
+    add_dead_letters(commands)
     add_commands(commands)
     add_completion(parser)
     return parser
@@ -135,24 +174,17 @@ def _add_status(parser: argparse.ArgumentParser) -> None:
         "Needs Redis only. Exit code 0: a consumer is at work on every partition; 1: on some or all it is silent."
     )
     parser.add_argument(
-        "--watch", type=_seconds, nargs="?", const=2.0, metavar="SECONDS", help="again and again, every so often (2)"
+        "--watch", type=seconds, nargs="?", const=2.0, metavar="SECONDS", help="again and again, every so often (2)"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a look instead of text")
     parser.add_argument("--group", metavar="NAME", help="another consumer group than CONSUMER_GROUP")
     parser.add_argument(
         "--old",
-        type=_seconds,
+        type=seconds,
         default=300.0,
         metavar="SECONDS",
         help="warn of messages in flight older than this (300)",
     )
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
-        raise argparse.ArgumentTypeError(f"expected seconds, from {SHORTEST_SECONDS} to {LONGEST_SECONDS:,.0f}")
-    return seconds
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

@@ -13,9 +13,14 @@ if TYPE_CHECKING:
 
 def say(lines: Iterable[str]) -> None:
     """Print lines at once; a character that the terminal's encoding lacks is shown by its code."""
+    take_any_character()
+    print("\n".join(lines), flush=True)
+
+
+def take_any_character() -> None:
+    """Let standard output show a character that its encoding lacks by its code; by default that is an error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    print("\n".join(lines), flush=True)
 
 
 def json_line(document: Any) -> str:

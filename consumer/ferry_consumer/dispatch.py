@@ -11,7 +11,8 @@ from ferry_shared.decode import check
 from ferry_shared.errors import InvalidRecord
 from ferry_shared.ledger.consumer_ledger import Dispatch, Invalid, Queued
 from ferry_shared.ledger.keys import Token
-from ferry_shared.record import Record, next_offset
+from ferry_shared.record import Record, group_suffix, next_offset
+from ferry_shared.replay import replay_of
 from ferry_shared.task_message import Copy, body_of
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from ferry_consumer.partition import Partition, Tenure
     from ferry_shared.ledger.consumer_ledger import Refused
+
+Headers = tuple[tuple[str, bytes | None], ...]
 
 #: A script call holds the server up while it runs, so a call is bounded (ledger.md: 4 MiB).
 MAX_CALL_BYTES = 4 * 1024 * 1024
@@ -38,7 +41,8 @@ def dispatches_of(
     """Turn what was fetched from a partition, in order, into dispatch calls; usually one.
 
     Invalid records become entries with an error; the records themselves stay in `partition.invalid` for their dead
-    letter. Offsets below the expected position were dispatched before and are passed over.
+    letter. Offsets below the expected position were dispatched before and are passed over, and so are replays for
+    another group, which are counted.
     """
     tenure = partition.tenure
     if tenure is None:
@@ -63,6 +67,7 @@ class _Builder:
         self._queued: list[Queued] = []
         self._invalid: list[Invalid] = []
         self._bytes = 0
+        self._passed_over = 0
 
     def add(self, message: Message) -> None:
         offset = message.offset()
@@ -73,13 +78,22 @@ class _Builder:
                 self._next = offset
             return
         self._next = next_offset(offset)
+        headers = headers_of(message)
+        if headers and self._is_for_another_group(headers):
+            self._passed_over += 1
+            return
         try:
             value = check(message.value(), self._partition.place.adapter, self._max_record_bytes)
         except InvalidRecord as error:
-            self._partition.remember_invalid(record_of(message))
+            self._partition.remember_invalid(record_of(message, headers))
             self._invalid.append(Invalid(str(offset), str(error)))
         else:
             self._queue(message, offset, body_of(value))
+
+    def _is_for_another_group(self, headers: Headers) -> bool:
+        """Whether a dead letter of another group was sent again as this record."""
+        replayed = replay_of(headers, self._partition.topic_partition.topic)
+        return replayed is not None and group_suffix(replayed.group) != self._tenure.template.suffix
 
     def _queue(self, message: Message, offset: int, body: bytes) -> None:
         copy = Copy(str(offset), self._token, 1, timestamp_ms(message), self._now_ms)
@@ -102,9 +116,10 @@ class _Builder:
             last=last,
             queued=self._queued,
             invalid=self._invalid,
+            passed_over=self._passed_over,
         )
         self._calls.append(call)
-        self._expected, self._queued, self._invalid, self._bytes = self._next, [], [], 0
+        self._expected, self._queued, self._invalid, self._bytes, self._passed_over = self._next, [], [], 0, 0
 
     def finish(self) -> list[Dispatch]:
         if self._next > self._expected:
@@ -118,8 +133,8 @@ def timestamp_ms(message: Message) -> int | None:
     return None if kind == TIMESTAMP_NOT_AVAILABLE else milliseconds
 
 
-def record_of(message: Message) -> Record:
-    """Keep a record whole, for its dead letter."""
+def record_of(message: Message, headers: Headers | None = None) -> Record:
+    """Keep a record whole, for its dead letter; `headers` are those that were read of it before."""
     return Record(
         message.topic() or "",
         message.partition() or 0,
@@ -127,20 +142,22 @@ def record_of(message: Message) -> Record:
         timestamp_ms(message),
         message.key(),
         message.value(),
-        headers_of(message),
+        headers_of(message) if headers is None else headers,
     )
 
 
-def headers_of(message: Message) -> tuple[tuple[str, bytes | None], ...]:
+def headers_of(message: Message) -> Headers:
     """The record's headers, in order; a name can occur more than once.
 
     To be called once a message: of unreadable headers the client keeps what a second call would crash in.
     """
     try:
-        headers = _read_headers(message) or ()
+        headers = _read_headers(message)
     except (SystemError, UnicodeDecodeError):
         # confluent_kafka can't read a name that is no UTF-8; the record must not stop the service over it.
         return ((UNREADABLE_HEADERS, b"a header's name is no UTF-8"),)
+    if not headers:
+        return ()
     pairs = headers.items() if isinstance(headers, dict) else headers
     return tuple((name, value.encode() if isinstance(value, str) else value) for name, value in pairs)
 

@@ -127,6 +127,7 @@ class Dispatcher:
         for _, call in settled:
             self._metrics.dispatched.labels(call.place.topic).inc(len(call.queued))
             self._metrics.invalid.labels(call.place.topic).inc(len(call.invalid))
+            self._metrics.others_replays.labels(call.place.topic).inc(call.passed_over)
         filled = [(template, call.queued) for template, call in settled if call.queued]
         if not filled:
             return

@@ -57,6 +57,7 @@ class Metrics:
         self.records = self._counter(names.RECORDS)
         self.dispatched = self._counter(names.DISPATCHED)
         self.invalid = self._counter(names.INVALID)
+        self.others_replays = self._counter(names.OTHERS_REPLAYS)
         self.retried = self._counter(names.RETRIED)
         self.redelivered = self._counter(names.REDELIVERED)
         self.dead_letters = self._counter(names.DEAD_LETTERS)

@@ -21,6 +21,9 @@ PLACE = ("topic", "partition")
 RECORDS = Metric("ferry_records", "counter", "Records taken from Kafka.", ("topic",))
 DISPATCHED = Metric("ferry_dispatched", "counter", "Tasks queued for the first time.", ("topic",))
 INVALID = Metric("ferry_invalid", "counter", "Records that can't become a task.", ("topic",))
+OTHERS_REPLAYS = Metric(
+    "ferry_others_replays", "counter", "Dead letters of other groups that were sent again, and passed over.", ("topic",)
+)
 RETRIED = Metric("ferry_retried", "counter", "Tasks queued again because they asked for a retry.", ("topic",))
 REDELIVERED = Metric("ferry_redelivered", "counter", "Tasks queued again because their copy had vanished.", ("topic",))
 DEAD_LETTERS = Metric("ferry_dead_letters", "counter", "Dead letters that Kafka has acknowledged.", ("topic",))
@@ -54,6 +57,7 @@ PAUSED = Metric("ferry_paused", "gauge", "1 while nothing of the partition is ta
 UP = Metric("ferry_up", "gauge", "1 while the server answers.", ("server",))
 
 ALL = (
-    RECORDS, DISPATCHED, INVALID, RETRIED, REDELIVERED, DEAD_LETTERS, ACQUISITIONS, LOST_TO_RETENTION, RESTORED,
-    REWOUND, UNTRACKED, SCRIPT_SECONDS, LOG_END, POSITION, COMMITTED, IN_FLIGHT, OLDEST_SECONDS, BACKLOG, PAUSED, UP,
+    RECORDS, DISPATCHED, INVALID, OTHERS_REPLAYS, RETRIED, REDELIVERED, DEAD_LETTERS, ACQUISITIONS, LOST_TO_RETENTION,
+    RESTORED, REWOUND, UNTRACKED, SCRIPT_SECONDS, LOG_END, POSITION, COMMITTED, IN_FLIGHT, OLDEST_SECONDS, BACKLOG,
+    PAUSED, UP,
 )  # fmt: skip

@@ -40,7 +40,8 @@ IMPORTED_ONLY_IN = {
         "ferry_console.demo.topic_reader",
         "ferry_console.demo.watching",
         "ferry_console.local.kafka",
-        "ferry_console.trace.kafka_side",
+        "ferry_console.dead_letters.replay_sending",
+        "ferry_console.topic_log",
     },
     "celery": {
         "ferry_worker.attempt",
@@ -79,12 +80,12 @@ IMPORTED_ONLY_IN = {
     },
     "prometheus_client": {"ferry_consumer.metrics"},
     "rich": {
+        "ferry_console.columns",
         "ferry_console.demo.command",
         "ferry_console.demo.report",
         "ferry_console.local.progress",
         "ferry_console.status.command",
         "ferry_console.status.screen",
-        "ferry_console.status.text",
         "ferry_producer.progress_bar",
     },
 }

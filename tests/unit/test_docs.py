@@ -122,12 +122,12 @@ def problem(words: list[str], capture: pytest.CaptureFixture[str]) -> str | None
 
 def problem_of_program(program: str, rest: list[str], capture: pytest.CaptureFixture[str]) -> str | None:
     """Ask the program's own help whether its command and options exist."""
-    command = [] if program == "ferry-producer" else [word for word in rest[:1] if not word.startswith("-")]
+    command = [] if program == "ferry-producer" else [word for word in rest[:2] if not word.startswith("-")]
     with pytest.raises(SystemExit) as ended:
         PROGRAMS[program]([*command, "--help"])
     told = capture.readouterr().out
     if ended.value.code != 0:
-        return f"{program} has no command {command[0]}"
+        return f"{program} has no command {' '.join(command)}"
     options = [word.partition("=")[0] for word in rest if word.startswith("--") and word != "--"]
     unknown = [option for option in options if option not in told]
     return f"{program} has no option {', '.join(unknown)}" if unknown else None
@@ -297,7 +297,8 @@ def test_commands_are_found(line: str, expected: list[list[str]]) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["make nothing", "ferry nothing", "ferry up --nothing", "ferry-producer --nothing", "ferry-consumer stop",
+    ["make nothing", "ferry nothing", "ferry up --nothing", "ferry in-flight nothing",
+     "ferry in-flight list --nothing", "ferry-producer --nothing", "ferry-consumer stop",
      "celery -A ferry_worker nothing", "python -m ferry_nothing"],
 )  # fmt: skip
 def test_wrong_commands_are_found(line: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,8 +20,14 @@ EXTRAS = {
     "producer": ["ferry_producer", "ferry_shared.message", "ferry_shared.logs", "ferry_shared.settings"],
     "consumer": ["ferry_consumer", "ferry_shared"],
     "worker": ["ferry_worker", "ferry_shared"],
-    "console": ["ferry_console.cli", "ferry_console.status", "ferry_console.trace"],
     "json-schema": ["ferry_shared.routes", "jsonschema_rs"],
+    "console": [
+        "ferry_console.cli",
+        "ferry_console.dead_letters",
+        "ferry_console.in_flight",
+        "ferry_console.status",
+        "ferry_console.trace",
+    ],
     "local": sorted(PACKAGES),
 }
 #: Who imports a module brings what it needs: nobody but pytest imports its plugin.

@@ -12,10 +12,13 @@ from ferry_shared.record import TopicPartition
 from ferry_shared.status import read_status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import redis
 
     from ferry_console.status.group_status import GroupStatus
     from ferry_shared.settings import ConsumerSettings
+    from ferry_shared.status import PartitionStatus
 
 #: How long Redis' keys are searched for ledgers when no consumer has written which partitions there are.
 SEARCH_SECONDS = 2.0
@@ -30,9 +33,7 @@ def read_group(client: redis.Redis, settings: ConsumerSettings, group: str) -> G
     """
     prefix = settings.ferry_key_prefix
     words = read_status(client, prefix, group)
-    places, complete = [TopicPartition(word.topic, word.partition) for word in words], True
-    if not places:
-        places, complete = find_places(client, prefix, group, SEARCH_SECONDS)
+    places, complete = _places(client, prefix, group, words)
     ledgers = dict(zip(places, view_ledgers(client, prefix, group, places), strict=True))
     return group_status(
         group,
@@ -43,3 +44,21 @@ def read_group(client: redis.Redis, settings: ConsumerSettings, group: str) -> G
         silent_after_seconds(settings.consumer_status_interval_seconds),
         complete=complete,
     )
+
+
+def known_places(client: redis.Redis, settings: ConsumerSettings, group: str) -> tuple[list[TopicPartition], bool]:
+    """Tell a group's partitions, and whether these are surely all: Redis may have too many keys to search.
+
+    Raises:
+        RedisUnavailable: Redis could not be reached.
+    """
+    prefix = settings.ferry_key_prefix
+    return _places(client, prefix, group, read_status(client, prefix, group))
+
+
+def _places(
+    client: redis.Redis, prefix: str, group: str, words: Sequence[PartitionStatus]
+) -> tuple[list[TopicPartition], bool]:
+    if words:
+        return [TopicPartition(word.topic, word.partition) for word in words], True
+    return find_places(client, prefix, group, SEARCH_SECONDS)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
-
+from ferry_console.columns import columns
 from ferry_console.moments import age_text, moment_text
 from ferry_console.status.warnings import warnings
 from ferry_shared.ledger.consumer_ledger import Condition
@@ -24,7 +23,6 @@ _HEADINGS = (
     "consumer", "heard",
 )  # fmt: skip
 _TO_THE_LEFT = frozenset({"topic", "paused", "consumer", "heard"})
-_GAP = "  "
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +99,8 @@ def cells(view: PartitionView) -> tuple[str, ...]:
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns of equal width, the first row being their headings; nothing in a cell can act on the terminal."""
-    safe = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(cell_len(row[column]) for row in safe) for column in range(len(safe[0]))]
-    left = [heading in _TO_THE_LEFT for heading in rows[0]]
-    return [
-        _GAP.join(
-            _filled(cell, width, to_the_left=side) for cell, width, side in zip(row, widths, left, strict=True)
-        ).rstrip()
-        for row in safe
-    ]
-
-
-def _filled(cell: str, width: int, *, to_the_left: bool) -> str:
-    blanks = " " * (width - cell_len(cell))
-    return cell + blanks if to_the_left else blanks + cell
+    """The partitions' rows as columns."""
+    return columns(rows, _TO_THE_LEFT)
 
 
 def _heard(view: PartitionView) -> str:

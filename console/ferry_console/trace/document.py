@@ -44,7 +44,7 @@ def _ledger(view: EntryView) -> dict[str, Any]:
         "condition": str(view.condition),
         "position": head.position if head else None,
         "committed": head.committed if head else None,
-        "dispatched": _moment(view.dispatched_ms),
+        "dispatched": moment_or_null(view.dispatched_ms),
     }
 
 
@@ -59,13 +59,13 @@ def _entry(view: EntryView) -> dict[str, Any] | None:
         "copy": state.copy,
         "starts": state.claims,
         "deliveries": state.deliveries,
-        "enqueued": _moment(state.enqueued_ms or None),
+        "enqueued": moment_or_null(state.enqueued_ms or None),
         "taken": view.taken,
-        "claimed": _moment(state.claimed_ms),
-        "claim_until": _moment(state.lease_ms if state.owner else None),
-        "retry_due": _moment(state.due_ms),
+        "claimed": moment_or_null(state.claimed_ms),
+        "claim_until": moment_or_null(state.lease_ms if state.owner else None),
+        "retry_due": moment_or_null(state.due_ms),
         "error": state.error,
-        "stored": _text(view.payload or None),
+        "stored": text_or_null(view.payload or None),
     }
 
 
@@ -83,16 +83,18 @@ def _letter(letter: Record) -> dict[str, Any]:
 
 def _record(record: Record) -> dict[str, Any]:
     return {
-        "timestamp": _moment(record.timestamp_ms),
-        "key": _text(record.key),
-        "value": _text(record.value),
-        "headers": [[name, _text(value)] for name, value in record.headers],
+        "timestamp": moment_or_null(record.timestamp_ms),
+        "key": text_or_null(record.key),
+        "value": text_or_null(record.value),
+        "headers": [[name, text_or_null(value)] for name, value in record.headers],
     }
 
 
-def _moment(milliseconds: int | None) -> str | None:
+def moment_or_null(milliseconds: int | None) -> str | None:
+    """A time since 1970 as ISO 8601 in UTC."""
     return None if milliseconds is None else moment_text(milliseconds)
 
 
-def _text(value: bytes | None) -> str | None:
+def text_or_null(value: bytes | None) -> str | None:
+    """Bytes as text, what isn't UTF-8 as `\\xff`."""
     return None if value is None else value.decode("utf-8", "backslashreplace")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ferry_console.in_flight.stages import Stage, stage_of
+
 if TYPE_CHECKING:
     from ferry_shared.ledger.entry_view import EntryState, EntryView, QueueSearch
     from ferry_shared.record import Record, TaskId
@@ -124,12 +126,9 @@ class Findings:
 
 def in_flight(state: EntryState, entry: EntryView, queue: QueueSearch | None) -> Whereabouts:
     """Where a message in flight is; `queue` is None when nobody looked."""
-    if state.error is not None:
-        return Whereabouts.FAILED
-    if state.due_ms is not None:
-        return Whereabouts.RETRYING
-    if state.owner is not None:
-        return Whereabouts.RUNNING if state.lease_ms > entry.now_ms else Whereabouts.LEFT
+    stage = stage_of(state, entry.now_ms)
+    if stage is not Stage.QUEUED:
+        return Whereabouts[stage.name]
     return Whereabouts.TAKEN if entry.taken else waiting(queue)
 
 

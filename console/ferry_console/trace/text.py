@@ -8,6 +8,7 @@ from ferry_console.moments import age_text, moment_text
 from ferry_console.trace.findings import Whereabouts
 from ferry_shared.ledger.keys import Token
 from ferry_shared.logs import printable
+from ferry_shared.replay import replay_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,18 +24,18 @@ _LABEL_WIDTH = 12
 def lines(findings: Findings) -> list[str]:
     """Everything, the answer first."""
     told = [f"{findings.task_id.text}: {answer(findings)}"]
-    told += [_line("", sentence) for sentence in remarks(findings)]
+    told += [labelled("", sentence) for sentence in remarks(findings)]
     told += _times(findings)
     if findings.entry is not None:
         told += _ledger(findings.entry)
     if findings.kafka is not None and findings.kafka.record is not None:
         told += _record(findings.kafka.record)
     if findings.entry is not None and findings.entry.payload:
-        told.append(_line("stored", _shown(findings.entry.payload)))
+        told.append(labelled("stored", shown(findings.entry.payload)))
     if findings.letters is not None:
         for letter in findings.letters.found:
             told += _letter(letter)
-    told += [_line("missing", sentence) for sentence in findings.missing]
+    told += [labelled("missing", sentence) for sentence in findings.missing]
     return [printable(line) for line in told]
 
 
@@ -64,6 +65,12 @@ def remarks(findings: Findings) -> Iterator[str]:
         and entry.head.fields.get("rewound", "0") != "0"
     ):
         yield "offsets of its partition were dispatched again at some time: it may have run since"
+    record = findings.kafka.record if findings.kafka else None
+    replayed = replay_of(record.headers, record.topic) if record else None
+    if replayed is not None:
+        passed_over = replayed.group != findings.task_id.group
+        whose = f", for group {replayed.group}: this group passes it over" if passed_over else ""
+        yield f"it is the dead letter {replayed.text}, sent again{whose}"
     if letters is not None and not letters.complete:
         yield (
             f"the search of the dead letters was cut short after {letters.read:,} records: there may be one of this"
@@ -106,7 +113,7 @@ def _times(findings: Findings) -> Iterator[str]:
     record = findings.kafka.record if findings.kafka else None
     if record is not None:
         sent = "no timestamp" if record.timestamp_ms is None else moment_text(record.timestamp_ms)
-        yield _line("sent", sent)
+        yield labelled("sent", sent)
     entry = findings.entry
     if entry is None:
         return
@@ -119,7 +126,7 @@ def _times(findings: Findings) -> Iterator[str]:
         moments["retry due"] = state.due_ms
     for label, moment in moments.items():
         if moment is not None:
-            yield _line(label, f"{moment_text(moment)}  ({_relative(entry.now_ms - moment)})")
+            yield labelled(label, f"{moment_text(moment)}  ({_relative(entry.now_ms - moment)})")
 
 
 def _relative(past_ms: int) -> str:
@@ -129,41 +136,43 @@ def _relative(past_ms: int) -> str:
 def _ledger(entry: EntryView) -> Iterator[str]:
     if entry.state is not None:
         state = entry.state
-        yield _line(
+        yield labelled(
             "attempt",
             f"{attempt_of(state)}, started {state.claims} times, queued {state.deliveries} times, "
             f"last copy {state.copy}, token {state.token}",
         )
         if "-" in (entry.member or ""):
-            yield _line("batch", entry.member or "")
+            yield labelled("batch", entry.member or "")
     if entry.head is not None:
         head = entry.head
-        yield _line("partition", f"position {head.position}, committed {head.committed}, ledger {entry.condition}")
+        yield labelled("partition", f"position {head.position}, committed {head.committed}, ledger {entry.condition}")
 
 
 def _record(record: Record) -> Iterator[str]:
     if record.key is not None:
-        yield _line("key", _shown(record.key))
-    yield _line("value", "(none)" if record.value is None else _shown(record.value))
+        yield labelled("key", shown(record.key))
+    yield labelled("value", "(none)" if record.value is None else shown(record.value))
     yield from _headers(record)
 
 
 def _letter(letter: Record) -> Iterator[str]:
     written = "" if letter.timestamp_ms is None else f", written {moment_text(letter.timestamp_ms)}"
-    yield _line("dead letter", f"{letter.topic}-{letter.partition}-{letter.offset}{written}")
+    yield labelled("dead letter", f"{letter.topic}-{letter.partition}-{letter.offset}{written}")
     yield from _headers(letter)
 
 
 def _headers(record: Record) -> Iterator[str]:
     for name, value in record.headers:
-        yield _line("header", f"{name} = {'(none)' if value is None else _shown(value)}")
+        yield labelled("header", f"{name} = {'(none)' if value is None else shown(value)}")
 
 
-def _line(label: str, text: str) -> str:
+def labelled(label: str, text: str) -> str:
+    """A line that says what it tells; without a label it goes on with the one before."""
     return f"  {label.ljust(_LABEL_WIDTH)}{text}"
 
 
-def _shown(value: bytes) -> str:
+def shown(value: bytes) -> str:
+    """Content as text that can't act on the terminal, what isn't UTF-8 as `\\xff`; of a long one the beginning."""
     text = printable(value[: 4 * SHOWN_CHARACTERS].decode("utf-8", "backslashreplace"))
     if len(text) <= SHOWN_CHARACTERS and len(value) <= 4 * SHOWN_CHARACTERS:
         return text

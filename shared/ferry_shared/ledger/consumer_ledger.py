@@ -175,7 +175,10 @@ class Invalid:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """One dispatch call: what was taken from a partition, in order. It may hold no entry and only move the position."""
+    """One dispatch call: what was taken from a partition, in order. It may hold no entry and only move the position.
+
+    `passed_over` counts records that are replays for another group: they are no entries.
+    """
 
     place: TopicPartition
     keys: LedgerKeys
@@ -186,6 +189,7 @@ class Dispatch:
     last: int
     queued: Sequence[Queued]
     invalid: Sequence[Invalid]
+    passed_over: int = 0
 
     def call(self) -> Call:
         """The script call."""

@@ -56,6 +56,11 @@ def pause_key(prefix: str, group: str) -> str:
     return f"{prefix}ferry:pause:{encoded(group)}"
 
 
+def replayed_key(prefix: str, group: str) -> str:
+    """Name the hash with the dead letters of a group that were sent again: one field per message."""
+    return f"{prefix}ferry:replayed:{encoded(group)}"
+
+
 def queue_key(prefix: str, queue: str) -> str:
     """Name the list that holds a Celery queue at kombu's default priority."""
     return f"{prefix}{queue}"

@@ -1,5 +1,6 @@
 """The command line of `ferry`."""
 
+import re
 import subprocess
 import sys
 
@@ -16,8 +17,8 @@ def test_help_lists_every_command_with_an_example(capsys: pytest.CaptureFixture[
         main(["--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    for command in ("up", "demo", "status", "trace", "pause", "resume", "skip"):
-        assert f"\n    {command} " in shown
+    for command in ("up", "demo", "status", "trace", "in-flight", "dead-letters", "pause", "resume", "skip"):
+        assert re.search(rf"\n    {command}\s+\w", shown)
         assert f"\n  ferry {command}" in shown
 
 
@@ -33,7 +34,17 @@ def test_help_imports_no_client() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["fly"], ["trace"], ["demo", "--timeout", "soon"], ["status", "--watch", "0"]]
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["trace"],
+        ["demo", "--timeout", "soon"],
+        ["status", "--watch", "0"],
+        ["in-flight"],
+        ["dead-letters"],
+        ["dead-letters", "show"],
+    ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:
     """Wrong usage is exit code 2."""

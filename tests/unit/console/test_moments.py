@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferry_console.moments import age_text, moment_text
+from ferry_console.moments import MOMENT_EXPECTED, age_text, moment_ms, moment_text
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,50 @@ def test_a_moment_is_exact(milliseconds: int) -> None:
 def test_outside_the_calendar_the_number_itself_is_told(milliseconds: int) -> None:
     """A sender can claim any time."""
     assert moment_text(milliseconds) == f"{milliseconds} ms since 1970"
+
+
+NOW_MS = 1_700_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("90s", NOW_MS - 90_000),
+        ("15m", NOW_MS - 900_000),
+        ("2h", NOW_MS - 7_200_000),
+        ("7d", NOW_MS - 604_800_000),
+        ("0s", NOW_MS),
+        ("2023-11-14T22:13:20Z", NOW_MS),
+        ("2023-11-14T22:13:20.001", NOW_MS + 1),
+        ("2023-11-15T00:13:20+02:00", NOW_MS),
+        ("2023-11-14", NOW_MS - 80_000_000),
+    ],
+)
+def test_a_time_is_how_long_ago_or_iso(text: str, ms: int) -> None:
+    """In UTC where no zone is named."""
+    assert moment_ms(text, NOW_MS) == ms
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "2", "2 h", "-2h", "2H", "1w", "\u0665h", "1234567890s", "2023-13-01", "2h\n"]
+)
+def test_what_is_no_time(text: str) -> None:
+    """Is told with what is expected."""
+    with pytest.raises(ValueError, match="how long ago") as raised:
+        moment_ms(text, NOW_MS)
+    assert str(raised.value) == MOMENT_EXPECTED
+
+
+@given(milliseconds=st.integers(-62_135_596_800_000, 253_402_300_799_999))
+def test_a_moment_is_read_back_exactly(milliseconds: int) -> None:
+    """What a list shows can be pasted into the next command."""
+    assert moment_ms(moment_text(milliseconds), NOW_MS) == milliseconds
+
+
+@given(text=st.text(max_size=24))
+def test_any_text_is_a_time_or_none(text: str) -> None:
+    """Nothing else is raised."""
+    try:
+        assert isinstance(moment_ms(text, NOW_MS), int)
+    except ValueError as error:
+        assert str(error) == MOMENT_EXPECTED  # noqa: PT017 - most texts are none

@@ -83,6 +83,15 @@ def test_what_is_said_of_an_end() -> None:
     assert [*remarks(findings(ended(rewound="0"), letters=LETTER))] == []
 
 
+def test_a_replay_names_what_it_replays() -> None:
+    """And to another group it says why nothing became of it."""
+    marked = {group: replace(FOUND, record=replace(RECORD, headers=(("ferry.replay-of", b"orders-3-7@" + group),)))
+              for group in (b"blue", b"green")}  # fmt: skip
+    assert "it is the dead letter orders-3-7@blue, sent again" in remarks(findings(ended(), kafka=marked[b"blue"]))
+    told = [*remarks(findings(ended(), kafka=marked[b"green"]))]
+    assert told[-1] == "it is the dead letter orders-3-7@green, sent again, for group green: this group passes it over"
+
+
 def test_without_a_ledger_the_group_is_named() -> None:
     """Who forgot the group's name in the id sees which group was asked."""
     assert "group blue has no ledger" in [*remarks(findings(ABSENT))][-1]

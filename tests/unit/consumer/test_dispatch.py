@@ -16,6 +16,7 @@ from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.ledger.redelivery import Transport
 from ferry_shared.message import Message as Text
 from ferry_shared.record import TopicPartition
+from ferry_shared.replay import REPLAY_HEADER
 from ferry_shared.routes import Route
 from ferry_shared.task_message import TaskTemplate
 
@@ -186,3 +187,57 @@ def test_headers_that_cannot_be_read_stop_nothing() -> None:
     owned = partition()
     dispatches_of(owned, messages(UnreadableHeaders(10, b"{")), 0, MAX_BYTES)
     assert owned.invalid[10].headers == ((dispatch.UNREADABLE_HEADERS, b"a header's name is no UTF-8"),)
+
+
+class Replay(FakeRecord):
+    """A record that was a dead letter before."""
+
+    def __init__(self, offset: int, *marks: bytes, value: bytes = b'{"text": "x"}') -> None:
+        super().__init__(offset, value)
+        self._marks = marks
+        self.looked = 0
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        self.looked += 1
+        return [("a", b"1"), *((REPLAY_HEADER, mark) for mark in self._marks)]
+
+
+def test_a_replay_for_another_group_is_passed_over_and_counted() -> None:
+    """It failed there, not here; the position moves past it, also when there is nothing else."""
+    ours, others = Replay(10, b"t-0-3"), Replay(11, b"t-0-4@blue")
+    (call,) = dispatches_of(partition(), messages(ours, others, FakeRecord(12)), 0, MAX_BYTES)
+    assert [entry.member for entry in call.queued] == ["10", "12"]
+    assert (call.expected, call.next, call.last, call.passed_over) == (10, 13, 12, 1)
+    (call,) = dispatches_of(partition(), messages(Replay(10, b"t-0-4@blue", value=b"{")), 0, MAX_BYTES)
+    assert (call.next, call.queued, call.invalid, call.passed_over) == (11, [], [], 1)
+
+
+@pytest.mark.parametrize("mark", [b"other-0-4@blue", b"t-0-4", b"t", b"", b"\xff", b"t-0-4@"])
+def test_only_a_mark_of_this_topic_and_another_group_counts(mark: bytes) -> None:
+    """A record that was copied here with its headers is a record like any other; so is one with a broken mark."""
+    (call,) = dispatches_of(partition(), messages(Replay(10, mark)), 0, MAX_BYTES)
+    assert (len(call.queued), call.passed_over) == (1, 0)
+
+
+def test_the_last_mark_counts() -> None:
+    """A sender's own header comes before it."""
+    both = messages(Replay(10, b"t-0-4@blue", b"t-0-4"), Replay(11, b"t-0-4", b"t-0-4@blue"))
+    (call,) = dispatches_of(partition(), both, 0, MAX_BYTES)
+    assert ([entry.member for entry in call.queued], call.passed_over) == (["10"], 1)
+
+
+def test_headers_are_read_once_a_record() -> None:
+    """Reading unreadable ones a second time would crash the client."""
+    broken = Replay(10, b"t-0-4", value=b"{")
+    owned = partition()
+    dispatches_of(owned, messages(broken), 0, MAX_BYTES)
+    assert broken.looked == 1
+    assert owned.invalid[10].headers == (("a", b"1"), (REPLAY_HEADER, b"t-0-4"))
+
+
+def test_what_was_passed_over_is_counted_once_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a drain becomes several calls, each counts its own."""
+    monkeypatch.setattr(dispatch, "MAX_CALL_BYTES", 1)
+    records = messages(Replay(10, b"t-0-4@blue"), FakeRecord(11), Replay(12, b"t-0-5@blue"), Replay(13, b"t-0-6@blue"))
+    calls = dispatches_of(partition(), records, 0, MAX_BYTES)
+    assert [(call.next, len(call.queued), call.passed_over) for call in calls] == [(12, 1, 1), (14, 0, 2)]

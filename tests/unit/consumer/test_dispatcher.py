@@ -10,12 +10,14 @@ from ferry_consumer.metrics import Metrics
 from ferry_consumer.partition import Partition, Place, Tenure
 from ferry_consumer.server_clock import ServerClock
 from ferry_consumer.standing_pauses import StandingPauses
-from ferry_shared.ledger.consumer_ledger import Ownership
+from ferry_shared.ledger import consumer_ledger
+from ferry_shared.ledger.consumer_ledger import Dispatch, Dispatched, Ownership
 from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.ledger.pauses import PauseCause
 from ferry_shared.ledger.redelivery import Transport
 from ferry_shared.message import Message as Text
 from ferry_shared.record import TopicPartition
+from ferry_shared.replay import REPLAY_HEADER
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
 from ferry_shared.task_message import TaskTemplate
@@ -26,8 +28,10 @@ VALID, INVALID = b'{"text": "x"}', b"{}"
 class FakeRecord:
     """As much of a record as the dispatcher reads."""
 
-    def __init__(self, partition: int, offset: int, value: bytes, topic: str = "orders") -> None:
-        self._place, self._offset, self._value = (topic, partition), offset, value
+    def __init__(
+        self, partition: int, offset: int, value: bytes, topic: str = "orders", *, mark: bytes | None = None
+    ) -> None:
+        self._place, self._offset, self._value, self._mark = (topic, partition), offset, value, mark
 
     def topic(self) -> str:
         """Its topic."""
@@ -52,8 +56,8 @@ class FakeRecord:
         """None."""
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """None."""
-        return []
+        """None, or the mark of a replay."""
+        return [] if self._mark is None else [(REPLAY_HEADER, self._mark)]
 
     def timestamp(self) -> tuple[int, int]:
         """When it was made."""
@@ -144,3 +148,23 @@ def test_what_arrives_while_it_is_held_is_read_again_later(world: World) -> None
     world.of("orders").fetching = False
     world.take(FakeRecord(0, 0, VALID))
     assert (world.of("orders").unanswered, world.of("orders").expected) == ([], 0)
+
+
+def test_replays_for_other_groups_are_counted_once_they_are_passed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the ledger has taken note of the position behind them, by topic; they are no records of this group."""
+    marked = [FakeRecord(0, offset, VALID, mark=b"orders-0-9@other") for offset in range(2)]
+    world.take(*marked, FakeRecord(0, 2, VALID))
+    assert "ferry_others_replays_total{" not in world.metrics.text().decode()
+
+    def dispatch(_client: object, calls: list[Dispatch]) -> list[Dispatched]:
+        return [Dispatched(call.next, len(call.queued)) for call in calls]
+
+    monkeypatch.setattr(consumer_ledger, "dispatch", dispatch)
+    world.dispatcher.send(world.partitions.values())
+    assert world.of("orders").expected == 3
+    told = world.metrics.text().decode()
+    assert 'ferry_others_replays_total{topic="orders"} 2.0' in told
+    assert 'ferry_dispatched_total{topic="orders"} 1.0' in told
+    assert 'ferry_records_total{topic="orders"} 1.0' in told

@@ -1,0 +1,160 @@
+"""`ferry dead-letters replay`: which ones are asked for, and what became of them."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from ferry_console.dead_letters.filters import LetterFilter
+from ferry_console.dead_letters.letters import letter_of
+from ferry_console.dead_letters.reading import stretches_in_time
+from ferry_console.dead_letters.replay_marks import Mark
+from ferry_console.dead_letters.replay_report import CutShort, report
+from ferry_console.dead_letters.replay_sending import ReplaySender
+from ferry_console.dead_letters.replaying import Enough, Replaying, Result
+from ferry_console.dead_letters.search import letters_of, topics_of
+from ferry_console.operating.operator_name import operator_name
+from ferry_console.operating.outcome import EXIT_UNREACHABLE, EXIT_USAGE, tell
+from ferry_console.topic_log import TopicLog
+from ferry_shared.errors import KafkaUnavailable, RedisUnavailable
+from ferry_shared.ledger.client import connect, server_time_ms
+from ferry_shared.record import TaskId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from ferry_shared.record import Record
+    from ferry_shared.settings import ConsumerSettings
+
+
+class ReplayArguments(Protocol):
+    """What the command line gives; None: nothing is asked for."""
+
+    task_ids: list[str]
+    topic: str | None
+    with_reason: str | None
+    since: int | None
+    until: int | None
+    text: str | None
+    group: str | None
+    all: bool
+    most: int | None
+    timeout: float
+    force: bool
+    dry_run: bool
+    json: bool
+
+
+def replay(settings: ConsumerSettings, arguments: ReplayArguments) -> int:
+    """Replay what is asked for, and tell; returns the exit code."""
+    if problem := _problem(arguments):
+        print(f"ferry: {problem}", file=sys.stderr)
+        return EXIT_USAGE
+    client = connect(settings.ledger_url)
+    try:
+        mark = Mark(operator_name(), server_time_ms(client))
+    except RedisUnavailable as error:
+        print(f"ferry: {error}; CELERY_BROKER_URL says where it is", file=sys.stderr)
+        return EXIT_UNREACHABLE
+    replaying = Replaying(
+        client,
+        settings.ferry_key_prefix,
+        None if arguments.dry_run else ReplaySender(settings),
+        mark,
+        force=arguments.force,
+        limit=arguments.most,
+    )
+    cut_short = _run(settings, arguments, replaying)
+    return tell(report(replaying.tally, mark, cut_short, dry_run=arguments.dry_run), as_json=arguments.json)
+
+
+def _problem(arguments: ReplayArguments) -> str | None:
+    """What is wrong with what was typed."""
+    filters = (arguments.topic, arguments.with_reason, arguments.since, arguments.until, arguments.text)
+    is_filtered = any(given is not None for given in (*filters, arguments.group)) or arguments.all
+    if arguments.task_ids and is_filtered:
+        return "expected ids, or options that ask for dead letters, not both"
+    if not arguments.task_ids and not is_filtered:
+        return "nothing is asked for: give ids or options such as --reason and --since, or --all"
+    for text in arguments.task_ids:
+        try:
+            TaskId.parse(text)
+        except ValueError as error:
+            return f"{error}, such as messages-0-42"
+    return None
+
+
+def _run(settings: ConsumerSettings, arguments: ReplayArguments, replaying: Replaying) -> CutShort | None:
+    """Replay; returns what cut it short, None if nothing did."""
+    with _interruptible() as is_interrupted:
+        try:
+            if arguments.task_ids:
+                _by_id(settings, arguments.task_ids, replaying)
+                sufficed = True
+            else:
+                sufficed = _by_filter(settings, arguments, replaying, is_interrupted)
+            replaying.finish()
+        except (KafkaUnavailable, RedisUnavailable) as error:
+            return CutShort(str(error), is_server_away=True)
+        except Enough:
+            return CutShort("it was interrupted") if is_interrupted() else None
+    if sufficed:
+        return None
+    return CutShort(f"{arguments.timeout:.0f} s did not suffice: run it again, or raise --timeout")
+
+
+def _by_id(settings: ConsumerSettings, task_ids: list[str], replaying: Replaying) -> None:
+    """The newest letter of each id."""
+    for text in task_ids:
+        found = letters_of(TaskId.parse(text), settings).found
+        if found:
+            replaying.add(max(found, key=lambda record: (record.timestamp_ms or 0, record.offset)))
+        else:
+            replaying.tally.add(Result.UNFIT, text, "has no dead letter: ask ferry trace where it is")
+
+
+def _by_filter(
+    settings: ConsumerSettings,
+    arguments: ReplayArguments,
+    replaying: Replaying,
+    is_interrupted: Callable[[], bool],
+) -> bool:
+    """All that is in the topics now, each partition from its beginning; tells whether the time sufficed."""
+    group = arguments.group or settings.consumer_group
+    wanted = LetterFilter(arguments.since, arguments.until, arguments.with_reason, arguments.text, group)
+
+    def look(record: Record) -> None:
+        if is_interrupted():
+            raise Enough
+        if wanted.takes(letter_of(record), record.value):
+            replaying.add(record)
+
+    deadline = time.monotonic() + arguments.timeout
+    log = TopicLog(settings, "ferry-dead-letters-replay")
+    try:
+        topics = topics_of(settings, arguments.topic)
+        return all(log.read(topic, stretches_in_time(log, topic, wanted), deadline, look) for topic in topics)
+    finally:
+        log.close()
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C end the command behind a batch, of which everything is known; the second one at once."""
+    interrupts = 0
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal interrupts
+        interrupts += 1
+        if interrupts > 1:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield lambda: interrupts > 0
+    finally:
+        signal.signal(signal.SIGINT, before)

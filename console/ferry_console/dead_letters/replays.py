@@ -1,0 +1,91 @@
+"""What is sent when a dead letter is replayed: the record that it was, with a mark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ferry_console.dead_letters.letters import letter_of, split
+from ferry_shared.record import TaskId, is_topic_name
+from ferry_shared.replay import REPLAY_HEADER
+
+if TYPE_CHECKING:
+    from ferry_console.dead_letters.letters import Headers, Letter
+    from ferry_shared.record import Record
+
+#: Stands in a dead letter for headers that the consumer could not read (ferry_consumer.dispatch).
+_UNREADABLE_HEADERS = "ferry.headers-unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A record to be sent to its topic and partition again. `task_id` is that of the dead letter.
+
+    `field` tells the message from every other one of its group: a task id comes again when a topic is created anew, the
+    same id with the same time doesn't.
+    """
+
+    task_id: TaskId
+    field: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def topic(self) -> str:
+        """Where it came from, and goes to."""
+        return self.task_id.topic
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of key and value."""
+        return len(self.key or b"") + len(self.value or b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A dead letter that can't be sent again, by its id, and `why`: the rest of a sentence about it."""
+
+    id: str
+    why: str
+
+
+def prepared(record: Record, *, force: bool) -> Replay | Unfit:
+    """Make of a dead letter the record that it was; with `force` also what is no longer the same as it was sent."""
+    letter = letter_of(record)
+    own, added = split(record.headers)
+    if not added:
+        return Unfit(letter.id, "was not written by Ferry: where it came from isn't known")
+    task_id = _task_id(letter)
+    if task_id is None or letter.origin.partition is None:
+        return Unfit(letter.id, "doesn't tell where it came from")
+    if why := _lack(letter, own, force=force):
+        return Unfit(letter.id, why)
+    field = f"{task_id.text}/{'' if letter.origin.timestamp_ms is None else letter.origin.timestamp_ms}"
+    # Neither the mark of an earlier replay was in the record that was sent first, nor what stands for lost headers.
+    headers = tuple(pair for pair in own if pair[0] not in {REPLAY_HEADER, _UNREADABLE_HEADERS})
+    mark = (REPLAY_HEADER, task_id.text.encode())
+    return Replay(task_id, field, letter.origin.partition, record.key, record.value, (*headers, mark))
+
+
+def _task_id(letter: Letter) -> TaskId | None:
+    try:
+        task_id = TaskId.parse(letter.task_id or "")
+    except ValueError:
+        return None
+    return task_id if is_topic_name(task_id.topic) else None
+
+
+def _lack(letter: Letter, own: Headers, *, force: bool) -> str | None:
+    """What it lacks of the record that it was."""
+    if letter.omitted:
+        parts = " and ".join(part for part, _ in letter.omitted)
+        return f"lacks its {parts}, which did not fit into {letter.place.topic}: copy its record"
+    if force:
+        return None
+    if letter.reconstructed:
+        return "isn't as it was sent, for Kafka no longer had its record; --force sends what there is"
+    if _UNREADABLE_HEADERS in dict(own):
+        return "has lost headers that could not be read; --force sends it without them"
+    return None
