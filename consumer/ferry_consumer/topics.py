@@ -54,17 +54,20 @@ class Topics:
             settings.client_properties() | {"client.id": "ferry-consumer-admin", "log_level": LOG_LEVEL_CRITICAL},
         )
 
-    def create_missing(self, topics: Sequence[str]) -> None:
+    def create_missing(self, topics: Sequence[str], *, only_ask: bool = False) -> tuple[str, ...]:
         """Create topics and their dead-letter topics. librdkafka looks for a missing topic only every 5 minutes.
+
+        With `only_ask` nothing is created: Kafka says whether it would. Returns the names of what was (or would be).
 
         Raises:
             ConfigurationError: Kafka refuses a name; it takes no two topics that differ only in `.` and `_`.
-            KafkaUnavailable: Kafka did not answer.
+            KafkaUnavailable: Kafka did not answer, or refused.
         """
         try:
             present = set(self._admin.list_topics(timeout=REQUEST_TIMEOUT_SECONDS).topics)
-            self._create([self._source(topic) for topic in topics if topic not in present])
-            self._create_dead_letter_topics(topics, present)
+            sources = self._create([self._source(topic) for topic in topics if topic not in present], only_ask=only_ask)
+            described = [topic for topic in topics if topic in present] if only_ask else topics
+            return sources + self._create_dead_letter_topics(topics, described, present, only_ask=only_ask)
         except KafkaException as error:
             raise KafkaUnavailable(
                 f"Kafka at {self._settings.kafka_bootstrap_servers}: {error.args[0].str()}"
@@ -75,21 +78,27 @@ class Topics:
             topic, self._settings.consumer_topic_partitions, self._settings.consumer_topic_replication_factor
         )
 
-    def _create_dead_letter_topics(self, topics: Sequence[str], present: Collection[str]) -> None:
+    def _create_dead_letter_topics(
+        self, topics: Sequence[str], described: Sequence[str], present: Collection[str], *, only_ask: bool
+    ) -> tuple[str, ...]:
+        """`described` are the topics that are there by now, and whose limits can be asked for."""
         suffix, factor = self._settings.consumer_dead_letter_suffix, self._settings.consumer_topic_replication_factor
-        limits = size_limits(self._admin, topics)
-        self._create(
-            [new_topic(topic + suffix, factor, limits.get(topic)) for topic in topics if topic + suffix not in present]
+        limits = size_limits(self._admin, described)
+        created = self._create(
+            [new_topic(topic + suffix, factor, limits.get(topic)) for topic in topics if topic + suffix not in present],
+            only_ask=only_ask,
         )
         warn_of_narrow(
             limits, size_limits(self._admin, [topic + suffix for topic in topics if topic + suffix in present]), suffix
         )
+        return created
 
-    def _create(self, missing: Iterable[NewTopic]) -> None:
-        new = list(missing)
+    def _create(self, missing: Iterable[NewTopic], *, only_ask: bool) -> tuple[str, ...]:
+        new, created = list(missing), list[str]()
         if not new:
-            return
-        for name, future in self._admin.create_topics(new, request_timeout=REQUEST_TIMEOUT_SECONDS).items():
+            return ()
+        asked = self._admin.create_topics(new, request_timeout=REQUEST_TIMEOUT_SECONDS, validate_only=only_ask)
+        for name, future in asked.items():
             try:
                 future.result()
             except KafkaException as error:
@@ -98,7 +107,10 @@ class Topics:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
             else:
-                log.info("created the topic %s", name)
+                created.append(name)
+                if not only_ask:
+                    log.info("created the topic %s", name)
+        return tuple(created)
 
     def log_ranges(
         self, places: Sequence[TopicPartition], timeout_seconds: float = REQUEST_TIMEOUT_SECONDS
