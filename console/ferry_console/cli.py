@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ferry_console.doctor.arguments import add_doctor
 from ferry_console.operating.arguments import add_commands
+from ferry_console.topics.arguments import add_topics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 EXIT_UNEXPECTED, EXIT_CONFIGURATION, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 1, 2, 3, 130
 #: What a shell reports of a program that SIGPIPE has ended.
@@ -28,10 +31,26 @@ examples:
   ferry pause messages          dispatch nothing more of a topic, until ferry resume messages
   ferry resume messages
   ferry skip messages-0-42 --reason "a test"    end one message in flight as a dead letter
+  ferry doctor                  what is wrong with settings, Redis, Kafka or workers, and what to do about it
+  ferry topics create --dry-run    which topics are missing, and what they would be
 
 Settings come from the environment and from .env; .env.example lists them all.
 exit codes: 0 fine, 1 something unexpected or unaccounted for, 2 wrong usage or setting, 3 a server can't be reached
 """
+
+
+#: Where each command's `main` is.
+_MODULES = {
+    "up": "ferry_console.up",
+    "demo": "ferry_console.demo.command",
+    "status": "ferry_console.status.command",
+    "trace": "ferry_console.trace.command",
+    "pause": "ferry_console.operating.pausing",
+    "resume": "ferry_console.operating.pausing",
+    "skip": "ferry_console.operating.skipping",
+    "doctor": "ferry_console.doctor.command",
+    "topics": "ferry_console.topics.command",
+}
 
 
 class Arguments(argparse.Namespace):
@@ -49,6 +68,9 @@ class Arguments(argparse.Namespace):
     target: str
     reason: str
     dry_run: bool
+    topics: list[str]
+    partitions: int | None
+    replicas: int | None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,29 +102,8 @@ def _run(arguments: Arguments) -> int:
 
 def _start(arguments: Arguments) -> int:
     """Import what the command needs and nothing else: `ferry --help` must not wait for Kafka's and Celery's clients."""
-    if arguments.command == "up":
-        from ferry_console import up  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-        return up.main(arguments)
-    if arguments.command == "demo":
-        from ferry_console.demo import command as demo  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-        return demo.main(arguments)
-    if arguments.command == "status":
-        from ferry_console.status import command as status  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-        return status.main(arguments)
-    if arguments.command in {"pause", "resume"}:
-        from ferry_console.operating import pausing  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-        return pausing.main(arguments)
-    if arguments.command == "skip":
-        from ferry_console.operating import skipping  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-        return skipping.main(arguments)
-    from ferry_console.trace import command as trace  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-    return trace.main(arguments)
+    run: Callable[[Arguments], int] = import_module(_MODULES[arguments.command]).main
+    return run(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -125,6 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     trace.add_argument("task_id", metavar="ID", help="a task id, as the worker prints it: messages-0-42")
     trace.add_argument("--json", action="store_true", help="one JSON object instead of text")
     add_commands(commands)
+    add_doctor(commands)
+    add_topics(commands)
     return parser
 
 

@@ -27,8 +27,6 @@ MOST_ROOM_BYTES = 2_147_483_647
 #: More than a dead letter's own headers can take.
 HEADERS_BYTES = 16_384
 _LIMIT = "max.message.bytes"
-#: Said for the topic, since a broker's defaults may compact or delete.
-KEEPS_ALL = {"retention.ms": "-1", "cleanup.policy": "delete"}
 _NOT_ALLOWED = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
 
 
@@ -52,7 +50,9 @@ def new_topic(name: str, replication_factor: int, source_limit: int | None) -> N
 
     `source_limit` is the source's `max.message.bytes`, None where it can't be known.
     """
-    return NewTopic(name, 1, replication_factor, config={_LIMIT: str(room_for(source_limit)), **KEEPS_ALL})
+    # Said for the topic, since a broker's defaults may compact or delete.
+    config = {_LIMIT: str(room_for(source_limit)), "retention.ms": "-1", "cleanup.policy": "delete"}
+    return NewTopic(name, 1, replication_factor, config=config)
 
 
 def room_for(source_limit: int | None) -> int:

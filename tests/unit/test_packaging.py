@@ -20,7 +20,13 @@ EXTRAS = {
     "producer": ["ferry_producer", "ferry_shared.message", "ferry_shared.logs", "ferry_shared.settings"],
     "consumer": ["ferry_consumer", "ferry_shared"],
     "worker": ["ferry_worker", "ferry_shared"],
-    "console": ["ferry_console.cli", "ferry_console.status", "ferry_console.trace"],
+    "console": [
+        "ferry_console.cli",
+        "ferry_console.doctor",
+        "ferry_console.status",
+        "ferry_console.topics",
+        "ferry_console.trace",
+    ],
     "local": sorted(PACKAGES),
 }
 IMPORT_ALL = """

@@ -16,7 +16,7 @@ def test_help_lists_every_command_with_an_example(capsys: pytest.CaptureFixture[
         main(["--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    for command in ("up", "demo", "status", "trace", "pause", "resume", "skip"):
+    for command in ("up", "demo", "status", "trace", "pause", "resume", "skip", "doctor", "topics"):
         assert f"\n    {command} " in shown
         assert f"\n  ferry {command}" in shown
 
@@ -33,7 +33,17 @@ def test_help_imports_no_client() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["fly"], ["trace"], ["demo", "--timeout", "soon"], ["status", "--watch", "0"]]
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["trace"],
+        ["demo", "--timeout", "soon"],
+        ["status", "--watch", "0"],
+        ["topics"],
+        ["topics", "create", "--partitions", "many"],
+        ["doctor", "orders"],
+    ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:
     """Wrong usage is exit code 2."""
