@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from ferry_console.cli import main
 from ferry_console.doctor.finding import Area, Severity
 from ferry_console.doctor.redis_side import read_redis
 from ferry_console.local.valkey import LocalValkey
-from ferry_shared.ledger.client import server_time_ms
+from ferry_shared.ledger.client import connect, server_time_ms
 from ferry_shared.ledger.keys import status_key
 from ferry_shared.settings import ConsumerSettings
 from ferry_shared.status import PartitionStatus
+from tests.support.fake_kafka import FakeKafka
 from tests.support.ledger_probe import LedgerProbe
 from tests.support.valkey_server import ValkeyServer
 
@@ -162,7 +164,7 @@ def test_consumers_that_were_heard_of(
     monkeypatch.setenv("CONSUMER_GROUP", ledger.group)
     findings = told(capsys)
     (at_work,) = of(findings, Area.CONSUMERS, Severity.OK)
-    assert at_work.startswith(f"1 consumer of the group {ledger.group} at work on 1 partitions")
+    assert at_work.startswith(f"1 consumer of the group {ledger.group} at work on 1 partition,")
     warned = of(findings, Area.CONSUMERS, Severity.WARNING)
     assert any("have not told of messages" in line for line in warned)
     assert any("the task 'plain.order' isn't tracked" in line for line in warned)
@@ -223,3 +225,29 @@ def test_the_workers_own_checks_are_made(
     monkeypatch.setenv("FERRY_IMPORTS", "exiting")
     (ended,) = of(told(capsys), Area.WORKERS, Severity.ERROR)
     assert "ended the program with exit code 7" in ended
+
+
+def masked(text: str) -> set[str]:
+    """Lines without what differs from system to system: numbers, addresses, the cluster's id."""
+    text = re.sub(r"cluster \w+", "cluster C", re.sub(r"(localhost|127\.0\.0\.1):\d+", "HOST", text))
+    return {re.sub(r"\d[\d.,]*", "N", line) for line in text.splitlines()}
+
+
+def test_the_example_of_the_documentation_is_what_it_says(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Line by line, with a consumer at work, no worker, and a narrow dead-letter topic."""
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
+    example = page.partition("$ ferry doctor\n")[2].partition("```")[0]
+    kafka = FakeKafka(members=1)
+    kafka.add("messages", partitions=4)
+    kafka.add("messages.dlq", retention__ms="-1")
+    monkeypatch.setattr("ferry_consumer.client.created", kafka.connected)
+    monkeypatch.setenv("CELERY_BROKER_URL", redis_url)
+    with connect(redis_url) as client:
+        word = PartitionStatus(server_time_ms(client), "messages", 0, "host:1", 100, 60, 90, 30, 1, 4, 3, 2, None)
+        for number in range(4):
+            one = replace(word, partition=number)
+            client.hset(status_key("", "ferry"), one.field, one.to_json())
+    assert main(["doctor"]) == 1
+    assert masked(example) - masked(capsys.readouterr().out) == set()

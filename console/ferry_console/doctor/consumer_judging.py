@@ -26,10 +26,11 @@ def consumer_findings(
     heard = status.consumers
     if heard:
         backlog = sum(view.backlog for view in status.partitions)
+        served = len(status.partitions) - len(status.silent)
         yield ok(
             Area.CONSUMERS,
             f"{heard} consumer{'' if heard == 1 else 's'} of the group {status.group} at work on "
-            f"{len(status.partitions) - len(status.silent):,} partitions, backlog {backlog:,}",
+            f"{served:,} partition{'' if served == 1 else 's'}, backlog {backlog:,}",
         )
     for sentence in status_warnings(status, OLD_AFTER_SECONDS):
         yield warning(Area.CONSUMERS, sentence, "ferry status shows each partition")

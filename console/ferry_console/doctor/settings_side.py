@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _REMEDY = "correct it; docs/settings.md and .env.example have every setting with what it expects"
 #: difflib's likeness, from 0 to 1, from which a name passes for a mistyped one.
-MISTYPED_LIKENESS = 0.88
+MISTYPED_LIKENESS = 0.85
 #: The start of names that Ferry shares with nobody; `FERRY_ENV_FILE` is read before any section.
 _PREFIXES = ("FERRY_", "CONSUMER_", "WORKER_", "PRODUCER_", "KAFKA_", "CELERY_")
 _OUTSIDE_SECTIONS = frozenset({"FERRY_ENV_FILE"})

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from ferry_console.doctor.kafka_facts import TopicFacts
+from ferry_console.doctor.kafka_facts import Absence, Unknown
 from ferry_console.moments import moment_text
 from ferry_console.operating.operator_name import operator_name
 from ferry_console.operating.outcome import EXIT_UNREACHABLE, EXIT_USAGE, tell
@@ -19,7 +19,7 @@ from ferry_shared.settings import ConsumerSettings, load
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ferry_console.doctor.kafka_facts import Unknown
+    from ferry_console.doctor.kafka_facts import TopicFacts
     from ferry_console.doctor.kafka_side import KafkaSide
     from ferry_console.operating.outcome import Outcome
     from ferry_consumer.topics import Topics
@@ -118,10 +118,11 @@ def _dead_letter_topics(topics: Topics, request: Request) -> tuple[str, ...]:
 
 
 def _known(side: KafkaSide, names: Sequence[str]) -> Mapping[str, TopicFacts | Unknown]:
-    """What Kafka tells of the topics, once it tells of all, or the time is up."""
+    """What Kafka tells of the topics, once it knows all, or the time is up."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         found = side.topics(names)
-        if all(isinstance(one, TopicFacts) for one in found.values()) or time.monotonic() > deadline:
+        missing = [one for one in found.values() if isinstance(one, Unknown) and one.absence is Absence.MISSING]
+        if not missing or time.monotonic() > deadline:
             return found
         time.sleep(ASK_AGAIN_SECONDS)
