@@ -133,7 +133,7 @@ def test_a_user_who_may_not_ask_is_no_crash(
 
 
 def test_what_is_read_of_redis(ledger: LedgerProbe, redis_url: str) -> None:
-    """Queues by their length, a key that is no queue, connected workers, the clock, and the ledgers' cluster."""
+    """Queues by their length, a key that is no queue, who listens, the clock, and the ledgers' cluster."""
     ledger.own()
     ledger.client.hset(ledger.keys.head, "cluster_id", "some-cluster")
     ledger.client.rpush("orders", "1", "2")
@@ -144,10 +144,10 @@ def test_what_is_read_of_redis(ledger: LedgerProbe, redis_url: str) -> None:
         worker.get_message(timeout=5.0)
         facts = read_redis(settings, ["orders", "empty", "wrong"])
     assert facts.queued == {"orders": 2, "empty": 0, "wrong": None}
-    assert facts.workers == 1
+    assert facts.listeners == 1
     assert facts.clusters == {"some-cluster"}
     assert abs(facts.ahead_seconds) < 1.0
-    assert read_redis(settings, []).workers == 0
+    assert read_redis(settings, []).listeners == 0
 
 
 def test_consumers_that_were_heard_of(

@@ -54,16 +54,14 @@ def consumer_findings(
         )
 
 
-def worker_findings(workers: int | None, queued: Mapping[str, int | None]) -> Iterator[Finding]:
-    """Judge the number of connected workers (None: it may not be asked), and what waits in the queues."""
+def worker_findings(listeners: int | None, queued: Mapping[str, int | None]) -> Iterator[Finding]:
+    """Judge whether workers are connected, by the connections that listen for them (None: it may not be asked), and
+    what waits in the queues."""
     waiting = ", ".join(f"{queue}: {length:,}" for queue, length in queued.items() if length is not None)
-    if workers is None:
+    if listeners is None:
         yield ok(Area.WORKERS, f"who is connected may not be asked (CLIENT LIST); waiting in the queues: {waiting}")
-    elif workers:
-        yield ok(
-            Area.WORKERS,
-            f"{workers} worker{' is' if workers == 1 else 's are'} connected; waiting in the queues: {waiting}",
-        )
+    elif listeners:
+        yield ok(Area.WORKERS, f"Celery workers are connected; waiting in the queues: {waiting}")
     else:
         yield warning(
             Area.WORKERS,

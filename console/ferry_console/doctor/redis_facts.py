@@ -18,9 +18,9 @@ DEFAULT_PORT = 6379
 class RedisFacts:
     """A server's answers. `ahead_seconds` is by how much its clock is ahead of this host's.
 
-    `queued` has the length of each Celery queue by its name, None for a key that is no queue. `workers` are the Celery
-    workers connected to the database, None where this user may not ask. `clusters` are the Kafka clusters that the
-    group's ledgers were made for.
+    `queued` has the length of each Celery queue by its name, None for a key that is no queue. `listeners` are the
+    connections by which Celery's workers listen to remote control and events (one or two each), None where this user
+    may not ask. `clusters` are the Kafka clusters that the group's ledgers were made for.
     """
 
     address: str
@@ -30,7 +30,7 @@ class RedisFacts:
     group: GroupStatus
     clusters: frozenset[str]
     queued: Mapping[str, int | None]
-    workers: int | None
+    listeners: int | None
 
 
 def address_of(url: str) -> str:

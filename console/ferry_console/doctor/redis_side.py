@@ -63,7 +63,7 @@ def _read(client: redis.Redis, settings: ConsumerSettings, queues: Iterable[str]
         group,
         _clusters(client, settings, group),
         {queue: _length(client, queue_key(settings.ferry_key_prefix, queue)) for queue in queues},
-        _workers(client, database_of(settings.ledger_url)),
+        _listeners(client, database_of(settings.ledger_url)),
     )
 
 
@@ -81,8 +81,8 @@ def _length(client: redis.Redis, key: str) -> int | None:
     return int(length)
 
 
-def _workers(client: redis.Redis, database: int) -> int | None:
-    """Celery's workers hear of remote control by a pattern subscription, which nobody else has in that database."""
+def _listeners(client: redis.Redis, database: int) -> int | None:
+    """kombu's fanout exchanges are pattern subscriptions: who has one listens to remote control or to events."""
     try:
         connections: Any = client.client_list()
     except redis.exceptions.NoPermissionError:

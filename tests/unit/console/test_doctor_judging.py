@@ -150,17 +150,16 @@ def test_ledgers_of_another_cluster() -> None:
 
 
 @pytest.mark.parametrize(
-    ("workers", "severity", "told"),
+    ("listeners", "severity", "told"),
     [
         (None, Severity.OK, "may not be asked"),
         (0, Severity.WARNING, "no worker that listens"),
-        (1, Severity.OK, "1 worker is connected"),
-        (2, Severity.OK, "2 workers are connected"),
+        (1, Severity.OK, "Celery workers are connected"),
     ],
 )
-def test_workers_and_queues(workers: int | None, severity: Severity, told: str) -> None:
-    """How many are there, and what waits for them; a key that is no queue is an error."""
-    first, *others = worker_findings(workers, {"celery": 1_234, "orders": None})
+def test_workers_and_queues(listeners: int | None, severity: Severity, told: str) -> None:
+    """Whether some are there, and what waits for them; a key that is no queue is an error."""
+    first, *others = worker_findings(listeners, {"celery": 1_234, "orders": None})
     assert first.severity is severity
     assert told in first.told
     assert "celery: 1,234" in first.told
