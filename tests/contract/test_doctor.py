@@ -138,7 +138,7 @@ def test_what_is_read_of_redis(ledger: LedgerProbe, redis_url: str) -> None:
     ledger.client.hset(ledger.keys.head, "cluster_id", "some-cluster")
     ledger.client.rpush("orders", "1", "2")
     ledger.client.set("wrong", "text")
-    settings = ConsumerSettings(celery_broker_url=redis_url, consumer_group=ledger.group)  # type: ignore[arg-type]
+    settings = ConsumerSettings(celery_broker_url=redis_url, consumer_group=ledger.group)
     with redis.Redis.from_url(redis_url).pubsub() as worker:
         worker.psubscribe("/1.celery.pidbox")
         worker.get_message(timeout=5.0)
@@ -241,7 +241,7 @@ def test_the_example_of_the_documentation_is_what_it_says(
     example = page.partition("$ ferry doctor\n")[2].partition("```")[0]
     kafka = FakeKafka(members=1)
     kafka.add("messages", partitions=4)
-    kafka.add("messages.dlq", retention__ms="-1")
+    kafka.add("messages.dlq", config={"retention.ms": "-1"})
     monkeypatch.setattr("ferry_consumer.client.created", kafka.connected)
     monkeypatch.setenv("CELERY_BROKER_URL", redis_url)
     with connect(redis_url) as client:

@@ -51,7 +51,7 @@ def test_from_the_first_look_to_a_system_under_load(ferry: FerryProcesses, kafka
     ferry.consumer(**QUICK).wait_for_text("from offset")
     ferry.worker("-c", "1", *QUICK_START).wait_for_text("ready")
     produce(kafka.bootstrap_servers, topic, texts(*range(2_000)))
-    eventually(lambda: of(examined(ferry, 0), Area.WORKERS, Severity.WARNING), [])
+    eventually(lambda: len(of(examined(ferry, 0), Area.WORKERS, Severity.WARNING)), 0)
     last = examined(ferry, 0)
     for area in Area:
         assert of(last, area, Severity.OK), area
@@ -136,7 +136,7 @@ def test_rights_that_are_missing_are_told_by_name(ferry: FerryProcesses, secured
         secured.allow("narrow", kind, name, right)
     for name in (topic, f"{topic}.dlq"):
         secured.allow("narrow", "topic", name, "DESCRIBE_CONFIGS")
-    eventually(lambda: of(examined(ferry, 0, seen), Area.RIGHTS, Severity.ERROR), [])
+    eventually(lambda: len(of(examined(ferry, 0, seen), Area.RIGHTS, Severity.ERROR)), 0)
     assert secured.password not in json.dumps(examined(ferry, 0, seen))
 
 

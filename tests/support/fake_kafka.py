@@ -39,10 +39,9 @@ class FakeKafka:
     properties: dict[str, Any] = field(default_factory=dict)
     validated: list[str] = field(default_factory=list)
 
-    def add(self, name: str, partitions: int = 1, **config: str) -> None:
-        """A topic that is there from the beginning; a dot of a configuration's name is written as two underscores."""
-        given = {key.replace("__", "."): value for key, value in config.items()}
-        self.topics[name] = FakeTopic(partitions, 1, CONFIG | given)
+    def add(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
+        """A topic that is there from the beginning, with Kafka's defaults and this besides."""
+        self.topics[name] = FakeTopic(partitions, 1, {**CONFIG, **(config or {})})
 
     def connected(self, _: Any, properties: Mapping[str, Any]) -> "FakeKafka":
         """Stands for `ferry_consumer.client.created`."""

@@ -57,7 +57,7 @@ def outcome(
     `signature` is when and by whom, `remarks` are further warnings, which aren't differences.
     """
     sentences = [_sentence(name, request, created, present, signature) for name in request.names]
-    found = [*differences(request, created, present)]
+    found = [*differences(request, present)]
     facts = {
         "command": "topics create",
         "dry_run": request.dry_run,
@@ -66,15 +66,13 @@ def outcome(
     return Outcome(EXIT_DIFFERS if found else EXIT_OK, sentences, facts, [*found, *remarks])
 
 
-def differences(
-    request: Request, created: Collection[str], present: Mapping[str, TopicFacts | Unknown]
-) -> Iterator[str]:
-    """What is there already and isn't what was asked for, with what to do about it."""
+def differences(request: Request, present: Mapping[str, TopicFacts | Unknown]) -> Iterator[str]:
+    """What is there and isn't what was asked for, with what to do about it."""
     for source in request.sources:
         found, letters = present.get(source), present.get(source + request.suffix)
-        if isinstance(found, TopicFacts) and source not in created:
+        if isinstance(found, TopicFacts):
             yield from _shape(found, request)
-        if isinstance(letters, TopicFacts) and letters.name not in created:
+        if isinstance(letters, TopicFacts):
             for finding in dead_letter_findings(letters, found):
                 if finding.severity is not Severity.OK:
                     yield f"{finding.told}; {finding.remedy}"

@@ -121,13 +121,13 @@ def test_what_differs_from_what_was_asked_for(
     assert main(["topics", "create", "orders"]) == 0
 
 
-@pytest.mark.parametrize("config", [{"max__message__bytes": "1000"}, {"retention__ms": "1000"}])
+@pytest.mark.parametrize("config", [{"max.message.bytes": "1000"}, {"retention.ms": "1000"}])
 def test_a_dead_letter_topic_that_does_not_keep_everything(
     kafka: FakeKafka, capsys: pytest.CaptureFixture[str], config: dict[str, str]
 ) -> None:
     """Differs too, by the doctor's rules, in both forms."""
     kafka.add("orders")
-    kafka.add("orders.dlq", **({"retention__ms": "-1", "max__message__bytes": ROOM} | config))
+    kafka.add("orders.dlq", config={"retention.ms": "-1", "max.message.bytes": ROOM} | config)
     assert main(["topics", "create", "orders", "--json"]) == 1
     made = json.loads(capsys.readouterr().out)
     assert len(made["warnings"]) == 1
