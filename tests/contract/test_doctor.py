@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -225,6 +227,38 @@ def test_the_workers_own_checks_are_made(
     monkeypatch.setenv("FERRY_IMPORTS", "exiting")
     (ended,) = of(told(capsys), Area.WORKERS, Severity.ERROR)
     assert "ended the program with exit code 7" in ended
+
+
+def test_a_kafka_client_that_cannot_be_loaded_is_an_error(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """confluent-kafka refuses a librdkafka that is too old; Redis is looked at all the same."""
+    monkeypatch.setenv("CELERY_BROKER_URL", redis_url)
+    code = (
+        "import sys; sys.modules['confluent_kafka'] = None\n"
+        "from ferry_console.cli import main\n"
+        "sys.exit(main(['doctor']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert re.search(r"^error    clients    confluent-kafka can't be imported: ", done.stdout, re.MULTILINE)
+    assert re.search(r"^ok       redis ", done.stdout, re.MULTILINE)
+
+
+def test_on_a_terminal_it_is_a_table(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As wide as the terminal; what is to be done stands below what was found."""
+    monkeypatch.setenv("CELERY_BROKER_URL", redis_url)
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "70"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert main(["doctor"]) == 1
+    shown = capsys.readouterr().out
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).splitlines()
+    assert shown.count("\x1b[1;31merror") == 1
+    assert max(map(len, lines)) <= 70
+    assert "…" not in shown
+    assert any(re.match(r" {10,}-> start Kafka, or correct", line) for line in lines)
+    assert re.fullmatch(r"\d+ ok, \d+ warnings, 1 error", lines[-1])
 
 
 def masked(text: str) -> set[str]:

@@ -43,12 +43,12 @@ def examine_all() -> Iterator[Finding]:
     """Every finding, part by part; each part ends by itself."""
     look = settings_side.look()
     yield from look.findings
-    kafka_module, problem = _kafka_client()
-    yield from versions.version_findings(versions.versions_installed(), versions.versions_wanted(), kafka_module)
-    yield from problem
+    librdkafka, unusable = _kafka_client()
+    yield from versions.version_findings(versions.versions_installed(), versions.versions_wanted(), librdkafka)
+    yield from unusable
     redis_facts, found = _redis(look)
     yield from found
-    kafka_facts, found = _kafka(look) if not problem else (None, [])
+    kafka_facts, found = _kafka(look) if not unusable else (None, [])
     yield from found
     if redis_facts is not None:
         yield redis_clock(redis_facts.ahead_seconds, redis_facts.round_trip_seconds)

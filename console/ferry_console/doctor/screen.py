@@ -21,8 +21,10 @@ _STYLES = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.ERROR: "bo
 def table(findings: Iterable[Finding]) -> Table:
     """A row a finding; what is to be done stands below what was found."""
     made = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("", "what", "finding"):
-        made.add_column(heading, no_wrap=heading != "finding")
+    made.add_column("", no_wrap=True)
+    made.add_column("what", no_wrap=True)
+    # Folded, since a path or a name that is cut off is of no use.
+    made.add_column("finding", overflow="fold")
     for finding in findings:
         told = Text(printable(finding.told))
         if finding.remedy:
