@@ -66,8 +66,14 @@ class Topics:
             ConfigurationError: Kafka refuses a name; it takes no two topics that differ only in `.` and `_`.
             KafkaUnavailable: Kafka did not answer, or refused.
         """
+        suffix = self._settings.consumer_dead_letter_suffix
+        with self._translated():
+            present = self._present()
         self.create_sources(topics)
         self.create_dead_letter_topics(topics)
+        if older := [topic + suffix for topic in topics if topic + suffix in present]:
+            with self._translated():
+                warn_of_narrow(size_limits(self._admin, topics), size_limits(self._admin, older), suffix)
 
     def create_sources(self, topics: Sequence[str], *, only_ask: bool = False) -> tuple[str, ...]:
         """Create the topics that are missing, and return their names; raises as `create_missing` does.
@@ -92,12 +98,9 @@ class Topics:
             present = self._present()
             limits = size_limits(self._admin, [topic for topic in topics if topic in present] if only_ask else topics)
             missing = [topic for topic in topics if topic + suffix not in present]
-            created = self._create(
+            return self._create(
                 [new_topic(topic + suffix, factor, limits.get(topic)) for topic in missing], only_ask=only_ask
             )
-            there = [topic + suffix for topic in topics if topic not in missing]
-            warn_of_narrow(limits, size_limits(self._admin, there), suffix)
-        return created
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

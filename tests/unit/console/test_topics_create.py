@@ -129,7 +129,9 @@ def test_a_dead_letter_topic_that_does_not_keep_everything(
     kafka.add("orders")
     kafka.add("orders.dlq", config={"retention.ms": "-1", "max.message.bytes": ROOM} | config)
     assert main(["topics", "create", "orders", "--json"]) == 1
-    made = json.loads(capsys.readouterr().out)
+    told = capsys.readouterr()
+    assert told.err == ""
+    made = json.loads(told.out)
     assert len(made["warnings"]) == 1
     assert made["warnings"][0].startswith("orders.dlq")
     assert not any(topic["created"] for topic in made["topics"])
