@@ -229,6 +229,20 @@ def test_the_workers_own_checks_are_made(
     assert "ended the program with exit code 7" in ended
 
 
+def test_routes_that_cannot_be_read_leave_kafka_itself(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It answers, and no topic is said to be well."""
+    monkeypatch.setattr("ferry_consumer.client.created", FakeKafka().connected)
+    monkeypatch.setenv("CELERY_BROKER_URL", redis_url)
+    monkeypatch.setenv("FERRY_ROUTES", "nowhere:routes")
+    findings = told(capsys)
+    assert of(findings, Area.KAFKA, Severity.OK)
+    assert of(findings, Area.TOPICS, Severity.OK) == []
+    assert of(findings, Area.TOPICS, Severity.WARNING) == ["no topic is looked at: the routes can't be read"]
+    assert of(findings, Area.RIGHTS, Severity.OK) == ["this user may read the group"]
+
+
 def test_a_kafka_client_that_cannot_be_loaded_is_an_error(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """confluent-kafka refuses a librdkafka that is too old; Redis is looked at all the same."""
     monkeypatch.setenv("CELERY_BROKER_URL", redis_url)

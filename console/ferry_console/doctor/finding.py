@@ -51,3 +51,8 @@ def warning(area: Area, told: str, remedy: str) -> Finding:
 def error(area: Area, told: str, remedy: str) -> Finding:
     """It can't work like this."""
     return Finding(area, Severity.ERROR, told, remedy)
+
+
+def not_asked(area: Area, server: str) -> Finding:
+    """A server that can't be asked, since its settings are wrong."""
+    return warning(area, f"{server} is not asked: the settings that lead to it are wrong", "correct them and ask again")

@@ -32,7 +32,8 @@ def right_findings(
     ]
     yield from found
     if not found:
-        yield ok(Area.RIGHTS, "this user may read the topics and the group, and write dead letters")
+        topics = "the topics and the group, and write dead letters" if sources else "the group"
+        yield ok(Area.RIGHTS, f"this user may read {topics}")
 
 
 def may(operations: frozenset[str] | None, operation: str) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ferry_console.doctor.finding import Area, error, ok, warning
 from ferry_console.doctor.kafka_facts import Absence, Unknown
+from ferry_console.doctor.replicas import replica_findings
 from ferry_console.doctor.topic_config import UNLIMITED, TopicConfig, retention_text
 from ferry_console.moments import age_text
 
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
 
     from ferry_console.doctor.finding import Finding
     from ferry_console.doctor.kafka_facts import TopicFacts
-
-
-#: More partitions are counted, not listed.
-MOST_NUMBERED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,7 @@ def topic_findings(found: TopicFacts | Unknown, expected: Expectations) -> Itera
         return
     config = None if found.config is None else TopicConfig.of(found.config)
     yield ok(Area.TOPICS, topic_line(found, config))
-    yield from _partitions(found, config, expected.brokers)
+    yield from replica_findings(found, config, expected.brokers)
     if config is None:
         yield _unread(found.name)
         return
@@ -73,7 +70,7 @@ def dead_letter_findings(found: TopicFacts | Unknown, source: TopicFacts | Unkno
         return
     config = None if found.config is None else TopicConfig.of(found.config)
     yield ok(Area.TOPICS, topic_line(found, config))
-    yield from _partitions(found, config, brokers=1)
+    yield from replica_findings(found, config, brokers=1)
     if found.config is None or config is None:
         yield _unread(found.name)
         return
@@ -136,50 +133,9 @@ def topic_line(found: TopicFacts, config: TopicConfig | None) -> str:
     return f"{found.name}: {', '.join(parts)}"
 
 
-def _partitions(found: TopicFacts, config: TopicConfig | None, brokers: int) -> Iterator[Finding]:
-    """Judge leaders and replicas; how many `brokers` there are says whether more replicas could be had."""
-    name, needed = found.name, (config.min_in_sync if config else None) or 1
-    leaderless = [one.number for one in found.partitions if not one.has_leader]
-    refused = [one.number for one in found.partitions if one.has_leader and one.in_sync < needed]
-    behind = [one.number for one in found.partitions if one.has_leader and needed <= one.in_sync < one.replicas]
-    if leaderless:
-        yield error(
-            Area.TOPICS,
-            f"{name} has no leader for {_numbered(leaderless)}: nothing is read from there",
-            "bring the brokers back that hold it",
-        )
-    if refused:
-        yield error(
-            Area.TOPICS,
-            f"{name} has less than min.insync.replicas ({needed}) in sync for {_numbered(refused)}: Kafka refuses "
-            "what is sent with acks=all",
-            "bring the missing brokers back",
-        )
-    if behind:
-        yield warning(
-            Area.TOPICS,
-            f"{name} has replicas that are behind, of {_numbered(behind)}",
-            "bring the missing brokers back, or wait until they have caught up",
-        )
-    single = [one.number for one in found.partitions if one.replicas == 1]
-    if single and brokers > 1:
-        yield warning(
-            Area.TOPICS,
-            f"{name} has one replica of {_numbered(single)} on {brokers} brokers: with that broker its messages are "
-            "lost",
-            "raise its replication factor by kafka-reassign-partitions",
-        )
-
-
 def _unread(name: str) -> Finding:
     return warning(
         Area.RIGHTS,
         f"the configuration of {name} may not be read: its retention and its room are not known",
         f"have this user granted DescribeConfigs on the topic {name}",
     )
-
-
-def _numbered(numbers: list[int]) -> str:
-    shown = ", ".join(map(str, numbers[:MOST_NUMBERED]))
-    more = f" and {len(numbers) - MOST_NUMBERED:,} more" if len(numbers) > MOST_NUMBERED else ""
-    return f"partition{'' if len(numbers) == 1 else 's'} {shown}{more}"

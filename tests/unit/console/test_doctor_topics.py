@@ -197,6 +197,8 @@ def test_all_rights_are_one_line() -> None:
     assert judged(source=topic(operations=None), group=GroupFacts("ferry", "empty", 0, None)) == [found]
     assert judged(dead=letters(operations=frozenset({"ALL"}))) == [found]
     assert judged(group=unknown("ferry")) == [found]
+    (alone,) = right_findings(CLUSTER, [], [], GROUP)
+    assert (alone.severity, alone.told) == (Severity.OK, "this user may read the group")
 
 
 @pytest.mark.parametrize(
