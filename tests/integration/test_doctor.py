@@ -49,7 +49,7 @@ def test_from_the_first_look_to_a_system_under_load(ferry: FerryProcesses, kafka
 
     assert [made["created"] for made in created(ferry)["topics"]] == [True, True]
     ferry.consumer(**QUICK).wait_for_text("from offset")
-    ferry.worker("-c", "1", *QUICK_START).wait_for_text("ready")
+    ferry.worker("-c", "1", *QUICK_START).wait_for_text(r"ready\.", 60.0)
     produce(kafka.bootstrap_servers, topic, texts(*range(2_000)))
     eventually(lambda: len(of(examined(ferry, 0), Area.WORKERS, Severity.WARNING)), 0)
     last = examined(ferry, 0)
