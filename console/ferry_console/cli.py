@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferry_console.dead_letters.arguments import add_dead_letters
+from ferry_console.doctor.arguments import add_doctor
 from ferry_console.in_flight.arguments import add_in_flight
 from ferry_console.operating.arguments import add_commands
 from ferry_console.option_values import seconds
+from ferry_console.topics.arguments import add_topics
 from ferry_shared.completion import add_completion
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 EXIT_UNEXPECTED, EXIT_CONFIGURATION, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 1, 2, 3, 130
 #: What a shell reports of a program that SIGPIPE has ended.
@@ -34,10 +37,28 @@ examples:
   ferry pause messages          dispatch nothing more of a topic, until ferry resume messages
   ferry resume messages
   ferry skip messages-0-42 --reason "a test"    end one message in flight as a dead letter
+  ferry doctor                  what is wrong with settings, Redis, Kafka or workers, and what to do about it
+  ferry topics create --dry-run    which topics are missing, and what they would be
 
 Settings come from the environment and from .env; .env.example lists them all.
 exit codes: 0 fine, 1 something unexpected or unaccounted for, 2 wrong usage or setting, 3 a server can't be reached
 """
+
+
+#: Where each command's `main` is.
+_MODULES = {
+    "up": "ferry_console.up",
+    "demo": "ferry_console.demo.command",
+    "status": "ferry_console.status.command",
+    "trace": "ferry_console.trace.command",
+    "in-flight": "ferry_console.in_flight.command",
+    "dead-letters": "ferry_console.dead_letters.command",
+    "pause": "ferry_console.operating.pausing",
+    "resume": "ferry_console.operating.pausing",
+    "skip": "ferry_console.operating.skipping",
+    "doctor": "ferry_console.doctor.command",
+    "topics": "ferry_console.topics.command",
+}
 
 
 class Arguments(argparse.Namespace):
@@ -69,6 +90,9 @@ class Arguments(argparse.Namespace):
     all: bool
     most: int | None
     force: bool
+    topics: list[str]
+    partitions: int | None
+    replicas: int | None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -100,47 +124,8 @@ def _run(arguments: Arguments) -> int:
 
 def _start(arguments: Arguments) -> int:
     """Import what the command needs and nothing else: `ferry --help` must not wait for Kafka's and Celery's clients."""
-    if arguments.command == "up":
-        from ferry_console import up  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-        return up.main(arguments)
-    if arguments.command == "demo":
-        from ferry_console.demo import command as demo  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-        return demo.main(arguments)
-    if arguments.command == "status":
-        from ferry_console.status import command as status  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-        return status.main(arguments)
-    if arguments.command in {"in-flight", "dead-letters"}:
-        return _list(arguments)
-    if arguments.command in {"pause", "resume", "skip"}:
-        return _change(arguments)
-    from ferry_console.trace import command as trace  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-    return trace.main(arguments)
-
-
-def _list(arguments: Arguments) -> int:
-    """Start what lists one thing after another."""
-    if arguments.command == "in-flight":
-        from ferry_console.in_flight import command as in_flight  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-        return in_flight.main(arguments)
-    from ferry_console.dead_letters import command as dead_letters  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-    return dead_letters.main(arguments)
-
-
-def _change(arguments: Arguments) -> int:
-    """Start what changes something in a running system."""
-    if arguments.command == "skip":
-        from ferry_console.operating import skipping  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-        return skipping.main(arguments)
-    from ferry_console.operating import pausing  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
-
-    return pausing.main(arguments)
+    run: Callable[[Arguments], int] = import_module(_MODULES[arguments.command]).main
+    return run(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -165,6 +150,8 @@ def _parser() -> argparse.ArgumentParser:
     add_in_flight(commands)
     add_dead_letters(commands)
     add_commands(commands)
+    add_doctor(commands)
+    add_topics(commands)
     add_completion(parser)
     return parser
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException
@@ -12,7 +13,7 @@ from ferry_shared.errors import ConfigurationError
 from ferry_shared.record import MAX_TOPIC_CHARACTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from confluent_kafka.admin import AdminClient
 
@@ -79,13 +80,36 @@ def size_limits(admin: AdminClient, topics: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def warn_of_narrow(sources: Mapping[str, int], dead_letter_topics: Mapping[str, int], suffix: str) -> None:
-    """Tell at the start which dead-letter topics can't take the largest records of their source."""
+@dataclass(frozen=True, slots=True)
+class Narrow:
+    """A dead-letter topic that can't take the largest records of its source; all sizes in bytes."""
+
+    topic: str
+    room: int
+    source: str
+    source_limit: int
+
+    @property
+    def told(self) -> str:
+        """What is wrong."""
+        return f"{self.topic} takes at most {self.room} bytes, {self.source} up to {self.source_limit}"
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        wanted = room_for(self.source_limit)
+        return f"set max.message.bytes of {self.topic} to {wanted}, for a dead letter is its record plus headers"
+
+
+def narrow(sources: Mapping[str, int], dead_letter_topics: Mapping[str, int], suffix: str) -> Iterator[Narrow]:
+    """Find the dead-letter topics without room, by the `max.message.bytes` of all topics as far as they are known."""
     for topic, limit in sources.items():
         room = dead_letter_topics.get(topic + suffix)
         if room is not None and room < min(limit + HEADERS_BYTES, MOST_ROOM_BYTES):
-            log.warning(
-                "%s takes at most %d bytes, %s up to %d: set max.message.bytes of %s to %d, for a dead letter is its "
-                "record plus headers",
-                topic + suffix, room, topic, limit, topic + suffix, room_for(limit),
-            )  # fmt: skip
+            yield Narrow(topic + suffix, room, topic, limit)
+
+
+def warn_of_narrow(sources: Mapping[str, int], dead_letter_topics: Mapping[str, int], suffix: str) -> None:
+    """Tell at the start which dead-letter topics can't take the largest records of their source."""
+    for found in narrow(sources, dead_letter_topics, suffix):
+        log.warning("%s: %s", found.told, found.remedy)

@@ -78,13 +78,20 @@ def plan(facts: Facts) -> Plan:
         ConfigurationError: another Kafka cluster uses the same keys.
     """
     head = facts.ledger.head if facts.ledger.condition is Condition.SOUND else None
-    if head and head.cluster_id not in {"", facts.cluster_id}:
-        raise ConfigurationError(
-            f"The ledger in Redis belongs to Kafka cluster {head.cluster_id}, this is {facts.cluster_id}: "
-            "expected a CONSUMER_GROUP or FERRY_KEY_PREFIX of its own for each cluster"
-        )
+    if head and (problem := of_another_cluster(head.cluster_id, facts.cluster_id)):
+        raise ConfigurationError(problem)
     wanted = _within_log(_wanted(facts, head), facts)
     return replace(wanted, rewound=_rewound(wanted, facts))
+
+
+def of_another_cluster(ledgers: str, kafkas: str) -> str | None:
+    """Say what is wrong when a ledger was made for another cluster than Kafka's; a ledger may name none."""
+    if ledgers in {"", kafkas}:
+        return None
+    return (
+        f"The ledger in Redis belongs to Kafka cluster {ledgers}, this is {kafkas}: "
+        "expected a CONSUMER_GROUP or FERRY_KEY_PREFIX of its own for each cluster"
+    )
 
 
 def went_back(ledger: Inspection, epoch: int, position: int, committed: int) -> bool:

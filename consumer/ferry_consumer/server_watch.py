@@ -40,8 +40,9 @@ class ServerWatch:
             self._turn.again()
             raise
         if judgement.refusals:
-            raise ConfigurationError("CELERY_BROKER_URL: " + "; ".join(judgement.refusals))
-        for warning in judgement.warnings:
+            raise ConfigurationError("CELERY_BROKER_URL: " + "; ".join(refusal.told for refusal in judgement.refusals))
+        warnings = [warning.told for warning in judgement.warnings]
+        for warning in warnings:
             if warning not in self._told:
                 log.warning(warning)
-        self._told = frozenset(judgement.warnings)
+        self._told = frozenset(warnings)

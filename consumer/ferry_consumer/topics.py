@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from ferry_shared.errors import ConfigurationError, KafkaUnavailable
 from ferry_shared.record import TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
     from ferry_shared.settings import ConsumerSettings
@@ -44,6 +45,10 @@ class Identity:
     topic_id: str
 
 
+class TopicNotYetKnown(KafkaUnavailable):
+    """A topic has just been created, and the broker that was asked doesn't know it yet: ask again."""
+
+
 class Topics:
     """Asks Kafka about topics, and creates them."""
 
@@ -59,37 +64,67 @@ class Topics:
 
         Raises:
             ConfigurationError: Kafka refuses a name; it takes no two topics that differ only in `.` and `_`.
-            KafkaUnavailable: Kafka did not answer.
+            KafkaUnavailable: Kafka did not answer, or refused.
         """
+        suffix = self._settings.consumer_dead_letter_suffix
+        with self._translated():
+            present = self._present()
+        self.create_sources(topics)
+        self.create_dead_letter_topics(topics)
+        if older := [topic + suffix for topic in topics if topic + suffix in present]:
+            with self._translated():
+                warn_of_narrow(size_limits(self._admin, topics), size_limits(self._admin, older), suffix)
+
+    def create_sources(self, topics: Sequence[str], *, only_ask: bool = False) -> tuple[str, ...]:
+        """Create the topics that are missing, and return their names; raises as `create_missing` does.
+
+        With `only_ask` nothing is created: Kafka says whether it would.
+        """
+        with self._translated():
+            present = self._present()
+            return self._create([self._source(topic) for topic in topics if topic not in present], only_ask=only_ask)
+
+    def create_dead_letter_topics(self, topics: Sequence[str], *, only_ask: bool = False) -> tuple[str, ...]:
+        """Create the dead-letter topics that are missing, with room for their source's records.
+
+        Returns their names. With `only_ask` nothing is created: Kafka says whether it would.
+
+        Raises:
+            TopicNotYetKnown: a source has just been created, or isn't there.
+            ConfigurationError, KafkaUnavailable: as `create_missing`.
+        """
+        suffix, factor = self._settings.consumer_dead_letter_suffix, self._settings.consumer_topic_replication_factor
+        with self._translated():
+            present = self._present()
+            limits = size_limits(self._admin, [topic for topic in topics if topic in present] if only_ask else topics)
+            missing = [topic for topic in topics if topic + suffix not in present]
+            return self._create(
+                [new_topic(topic + suffix, factor, limits.get(topic)) for topic in missing], only_ask=only_ask
+            )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            present = set(self._admin.list_topics(timeout=REQUEST_TIMEOUT_SECONDS).topics)
-            self._create([self._source(topic) for topic in topics if topic not in present])
-            self._create_dead_letter_topics(topics, present)
+            yield
         except KafkaException as error:
-            raise KafkaUnavailable(
-                f"Kafka at {self._settings.kafka_bootstrap_servers}: {error.args[0].str()}"
-            ) from error
+            too_early = error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+            kind = TopicNotYetKnown if too_early else KafkaUnavailable
+            raise kind(f"Kafka at {self._settings.kafka_bootstrap_servers}: {error.args[0].str()}") from error
+
+    def _present(self) -> Collection[str]:
+        return set(self._admin.list_topics(timeout=REQUEST_TIMEOUT_SECONDS).topics)
 
     def _source(self, topic: str) -> NewTopic:
         return NewTopic(
             topic, self._settings.consumer_topic_partitions, self._settings.consumer_topic_replication_factor
         )
 
-    def _create_dead_letter_topics(self, topics: Sequence[str], present: Collection[str]) -> None:
-        suffix, factor = self._settings.consumer_dead_letter_suffix, self._settings.consumer_topic_replication_factor
-        limits = size_limits(self._admin, topics)
-        self._create(
-            [new_topic(topic + suffix, factor, limits.get(topic)) for topic in topics if topic + suffix not in present]
-        )
-        warn_of_narrow(
-            limits, size_limits(self._admin, [topic + suffix for topic in topics if topic + suffix in present]), suffix
-        )
-
-    def _create(self, missing: Iterable[NewTopic]) -> None:
-        new = list(missing)
+    def _create(self, missing: Iterable[NewTopic], *, only_ask: bool) -> tuple[str, ...]:
+        new, created = list(missing), list[str]()
         if not new:
-            return
-        for name, future in self._admin.create_topics(new, request_timeout=REQUEST_TIMEOUT_SECONDS).items():
+            return ()
+        asked = self._admin.create_topics(new, request_timeout=REQUEST_TIMEOUT_SECONDS, validate_only=only_ask)
+        for name, future in asked.items():
             try:
                 future.result()
             except KafkaException as error:
@@ -98,7 +133,10 @@ class Topics:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
             else:
-                log.info("created the topic %s", name)
+                created.append(name)
+                if not only_ask:
+                    log.info("created the topic %s", name)
+        return tuple(created)
 
     def log_ranges(
         self, places: Sequence[TopicPartition], timeout_seconds: float = REQUEST_TIMEOUT_SECONDS

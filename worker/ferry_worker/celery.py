@@ -5,10 +5,7 @@ Nothing reads the settings at import; Celery asks for its configuration when a c
 
 from __future__ import annotations
 
-import sys
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, signals
@@ -16,7 +13,7 @@ from celery import Celery, signals
 from ferry_shared import logs
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.routes import Route, load_routes
-from ferry_worker.configuration import celery_configuration, exit_for, import_names, worker_settings
+from ferry_worker.configuration import celery_configuration, exit_for, missing_import, worker_settings
 from ferry_worker.log_lines import shape_celery_lines
 from ferry_worker.start_checks import check_when_worker_starts
 
@@ -63,12 +60,5 @@ def _find_user_modules(sender: Any, **_: Any) -> None:
     """Say in one sentence which module of FERRY_IMPORTS is missing; Celery imports them right after."""
     if sender is not app:
         return
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    for name in import_names(worker_settings()):
-        try:
-            found = find_spec(name) is not None
-        except (ImportError, ValueError):
-            found = False
-        if not found:
-            exit_for(ConfigurationError(f"FERRY_IMPORTS: there is no module {name} (searched in {here} and sys.path)"))
+    if problem := missing_import(worker_settings()):
+        exit_for(problem)

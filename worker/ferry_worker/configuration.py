@@ -5,8 +5,11 @@ from __future__ import annotations
 import socket
 import sys
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ferry_shared.errors import ConfigurationError
 from ferry_shared.routes import DEFAULT_QUEUE
 from ferry_shared.settings import WorkerSettings, load
 from ferry_worker.schedule import STATUS_QUEUE, STATUS_TASK, beat_schedule
@@ -15,7 +18,6 @@ from ferry_worker.transport import register_transport
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferry_shared.errors import ConfigurationError
     from ferry_shared.routes import Route
 
 EXIT_CONFIGURATION = 2
@@ -108,6 +110,23 @@ def tracked_configuration(settings: WorkerSettings) -> dict[str, Any]:
 def import_names(settings: WorkerSettings) -> tuple[str, ...]:
     """Return the modules that `FERRY_IMPORTS` names."""
     return tuple(name.strip() for name in settings.ferry_imports.split(",") if name.strip())
+
+
+def missing_import(settings: WorkerSettings) -> ConfigurationError | None:
+    """Say in one sentence which module of `FERRY_IMPORTS` is missing.
+
+    A user's own modules lie in the working directory: it is searched too, also when they are imported afterwards.
+    """
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    for name in import_names(settings):
+        try:
+            found = find_spec(name) is not None
+        except (ImportError, ValueError):
+            found = False
+        if not found:
+            return ConfigurationError(f"FERRY_IMPORTS: there is no module {name} (searched in {here} and sys.path)")
+    return None
 
 
 def queues(routes: Sequence[Route]) -> dict[str, dict[str, str]]:

@@ -11,7 +11,7 @@ from ferry_shared.errors import ConfigurationError
 from ferry_worker.configuration import exit_for, worker_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from ferry_shared.routes import Route
     from ferry_shared.settings import WorkerSettings
@@ -66,7 +66,11 @@ def warnings(app: Any, worker: Any, routes: Sequence[Route]) -> Iterable[str]:
     """Tell what is probably not meant."""
     if "prefork" not in str(worker.pool_cls):
         yield "this pool can't enforce hard time limits: a task that runs longer than its lease is started again"
-    consumed = set(app.amqp.queues.consume_from)
+    yield from unknown_tasks(app, set(app.amqp.queues.consume_from), routes)
+
+
+def unknown_tasks(app: Any, consumed: Collection[str], routes: Sequence[Route]) -> Iterable[str]:
+    """Tell of routes whose task is missing in an app that takes from their queue."""
     for route in routes:
         if route.queue in consumed and route.task not in app.tasks:
             yield (

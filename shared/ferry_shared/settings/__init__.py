@@ -6,7 +6,7 @@ Each field is the environment variable of the same name in capitals. An empty va
 
 from ferry_shared.settings.consumer import ConsumerSettings
 from ferry_shared.settings.kafka import KafkaSettings
-from ferry_shared.settings.loading import load
+from ferry_shared.settings.loading import Examined, env_file, examine, load, names_given
 from ferry_shared.settings.logs import LogSettings
 from ferry_shared.settings.producer import ProducerSettings
 from ferry_shared.settings.redis import REDIS_SCHEMES, RedisSettings
@@ -17,6 +17,7 @@ from ferry_shared.settings.worker import WorkerSettings
 __all__ = [
     "REDIS_SCHEMES",
     "ConsumerSettings",
+    "Examined",
     "KafkaSettings",
     "LogSettings",
     "ProducerSettings",
@@ -24,5 +25,8 @@ __all__ = [
     "RoutingSettings",
     "Settings",
     "WorkerSettings",
+    "env_file",
+    "examine",
     "load",
+    "names_given",
 ]

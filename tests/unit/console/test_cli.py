@@ -17,7 +17,8 @@ def test_help_lists_every_command_with_an_example(capsys: pytest.CaptureFixture[
         main(["--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    for command in ("up", "demo", "status", "trace", "in-flight", "dead-letters", "pause", "resume", "skip"):
+    commands = ("up", "demo", "status", "trace", "in-flight", "dead-letters", "pause", "resume", "skip")
+    for command in (*commands, "doctor", "topics"):
         assert re.search(rf"\n    {command}\s+\w", shown)
         assert f"\n  ferry {command}" in shown
 
@@ -44,6 +45,9 @@ def test_help_imports_no_client() -> None:
         ["in-flight"],
         ["dead-letters"],
         ["dead-letters", "show"],
+        ["topics"],
+        ["topics", "create", "--partitions", "many"],
+        ["doctor", "orders"],
     ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:

@@ -124,6 +124,11 @@ def test_another_cluster_on_the_same_keys_is_refused() -> None:
         plan(replace(FRESH, ledger=ledger(50, 20, cluster="other")))
 
 
+def test_a_ledger_that_names_no_cluster_may_be_of_any() -> None:
+    """It was made while Kafka didn't tell its cluster's id."""
+    assert plan(replace(FRESH, ledger=ledger(50, 20, cluster=""))) == plan(replace(FRESH, ledger=ledger(50, 20)))
+
+
 def test_a_truncated_log_starts_at_its_end_and_drops_what_it_no_longer_has() -> None:
     """Entries at or above the end have no record any more."""
     wanted = plan(replace(FRESH, committed=signed(20), ledger=ledger(150, 120)))

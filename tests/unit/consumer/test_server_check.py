@@ -28,8 +28,9 @@ def test_a_fit_server_is_not_spoken_against() -> None:
 )
 def test_what_breaks_a_promise_is_refused(change: dict[str, Any], refusal: str) -> None:
     """Each in a sentence of its own."""
-    (told,) = judge(FIT | change).refusals
-    assert refusal in told
+    (objection,) = judge(FIT | change).refusals
+    assert refusal in objection.told
+    assert objection.remedy
 
 
 @pytest.mark.parametrize("change", [{"aof_enabled": 0}, {"maxmemory_policy": "allkeys-lru"}])

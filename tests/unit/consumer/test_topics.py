@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from ferry_consumer import topics as topics_module
 from ferry_consumer.partition import Partition, Place, Tenure
 from ferry_consumer.recreated_topics import RecreatedTopics
-from ferry_consumer.topics import Identity, Topics
+from ferry_consumer.topics import Identity, TopicNotYetKnown, Topics
 from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger.consumer_ledger import Ownership
 from ferry_shared.ledger.keys import LedgerKeys
@@ -18,6 +18,7 @@ from ferry_shared.message import Message
 from ferry_shared.record import TopicPartition
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
+from tests.support.fake_kafka import FakeKafka
 
 
 class Admin:
@@ -112,3 +113,36 @@ def test_only_partitions_of_a_topic_that_was_created_anew_are_let_go(admin: Admi
     RecreatedTopics(topics).look(partitions)
     assert [partition.tenure is None for partition in partitions] == [False, True, False]
     assert [sorted(asked) for asked in admin.asked] == [["bills", "gone", "orders"]]
+
+
+def test_a_narrow_dead_letter_topic_is_told_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that is there already; what is missing is created with room, the topics first."""
+    kafka = FakeKafka()
+    kafka.add("orders.dlq")
+    monkeypatch.setattr(topics_module, "created", kafka.connected)
+    caplog.set_level("INFO")
+    Topics(ConsumerSettings()).create_missing(["orders", "bills"])
+    assert [record.getMessage() for record in caplog.records] == [
+        "created the topic orders",
+        "created the topic bills",
+        "created the topic bills.dlq",
+        "orders.dlq takes at most 1048588 bytes, orders up to 1048588: set max.message.bytes of orders.dlq to 2097176, "
+        "for a dead letter is its record plus headers",
+    ]
+    assert kafka.topics["bills.dlq"].config["max.message.bytes"] == "2097176"
+    caplog.clear()
+    Topics(ConsumerSettings()).create_missing(["bills"])
+    assert caplog.records == []
+
+
+def test_a_topic_that_is_not_known_yet_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka's brokers hear of a new topic one after the other: that is no other trouble than Kafka being away."""
+    kafka = FakeKafka(lag=1)
+    monkeypatch.setattr(topics_module, "created", kafka.connected)
+    topics = Topics(ConsumerSettings())
+    with pytest.raises(TopicNotYetKnown):
+        topics.create_missing(["orders"])
+    topics.create_missing(["orders"])
+    assert set(kafka.topics) == {"orders", "orders.dlq"}

@@ -9,6 +9,7 @@ import pytest
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.settings import (
     ConsumerSettings,
+    Examined,
     KafkaSettings,
     LogSettings,
     ProducerSettings,
@@ -16,7 +17,9 @@ from ferry_shared.settings import (
     RoutingSettings,
     Settings,
     WorkerSettings,
+    examine,
     load,
+    names_given,
 )
 
 SECTIONS: list[type[Settings]] = [
@@ -364,3 +367,47 @@ def test_nothing_is_read_at_import(tmp_path: Path) -> None:
     )
 
     assert (done.stdout, done.stderr) == ("after the import\n", "")
+
+
+def test_what_is_wrong_is_found_and_the_rest_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every wrong variable is named, without a value; in its place stands the default, and the right ones hold."""
+    monkeypatch.setenv("CONSUMER_GROUP", "billing")
+    monkeypatch.setenv("CONSUMER_HTTP_PORT", SECRET)
+    monkeypatch.setenv("CONSUMER_INTAKE_MAX_MESSAGES", "0")
+    found = examine(ConsumerSettings)
+    assert found.settings is not None
+    assert (found.settings.consumer_group, found.settings.consumer_http_port) == ("billing", 8080)
+    assert found.wrong == {"consumer_http_port", "consumer_intake_max_messages"}
+    assert sorted(line.partition(":")[0] for line in found.problems) == [
+        "CONSUMER_HTTP_PORT",
+        "CONSUMER_INTAKE_MAX_MESSAGES",
+    ]
+    assert SECRET not in str(found.problems)
+
+
+def test_a_problem_of_two_settings_together_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No default can stand in: which of the two is wrong isn't known. It may come out behind another one."""
+    monkeypatch.setenv("FERRY_LEDGER_URL", "redis://elsewhere/0")
+    monkeypatch.setenv("CONSUMER_HTTP_PORT", "http")
+    found = examine(ConsumerSettings)
+    assert found.settings is None
+    assert [line.partition(":")[0] for line in found.problems] == ["CONSUMER_HTTP_PORT", "FERRY_LEDGER_URL"]
+
+
+def test_a_right_section_has_no_problems() -> None:
+    """Not even a warning."""
+    assert examine(WorkerSettings) == Examined(WorkerSettings())
+
+
+def test_a_file_that_is_not_there_is_a_problem_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named by FERRY_ENV_FILE."""
+    monkeypatch.setenv("FERRY_ENV_FILE", "nowhere.env")
+    assert examine(ConsumerSettings) == Examined(None, ("FERRY_ENV_FILE: expected the path of a file",))
+    assert "FERRY_ENV_FILE" in names_given()
+
+
+def test_names_are_given_by_the_environment_and_by_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Their values are nobody's business."""
+    monkeypatch.setenv("CONSUMER_GRUOP", "x")
+    (tmp_path / ".env").write_text("consumer_instance=y\n")
+    assert {"CONSUMER_GRUOP", "CONSUMER_INSTANCE"} <= names_given()
