@@ -30,7 +30,11 @@ async def lines_of(source: Input, stop: Stop | None = None) -> list[Line]:
         os.close(source.descriptor)
 
 
-@pytest.mark.parametrize("content", [TEXT, gzip.compress(TEXT), gzip.compress(TEXT[:9]) + gzip.compress(TEXT[9:])])
+@pytest.mark.parametrize(
+    "content",
+    [TEXT, gzip.compress(TEXT), gzip.compress(TEXT[:9]) + gzip.compress(TEXT[9:])],
+    ids=["plain", "gzip", "two of them"],
+)
 async def test_a_file_may_be_compressed(tmp_path: Path, content: bytes) -> None:
     """By its content, whatever its name; a byte order mark, line ends and empty lines go, numbers stay."""
     path = tmp_path / "messages"
