@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 
 import pytest
@@ -122,7 +122,7 @@ def problem(words: list[str], capture: pytest.CaptureFixture[str]) -> str | None
 
 def problem_of_program(program: str, rest: list[str], capture: pytest.CaptureFixture[str]) -> str | None:
     """Ask the program's own help whether its command and options exist."""
-    command = [] if program == "ferry-producer" else [word for word in rest[:2] if not word.startswith("-")]
+    command = [] if program == "ferry-producer" else list(takewhile(lambda word: not word.startswith("-"), rest[:2]))
     with pytest.raises(SystemExit) as ended:
         PROGRAMS[program]([*command, "--help"])
     told = capture.readouterr().out
