@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 from pydantic import ValidationError
@@ -14,7 +14,7 @@ from ferry_shared.message import Message
 from ferry_shared.validation import problems_of
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    from ferry_shared.validation import MessageAdapter
 
 
 class InvalidText(FerryError):
@@ -45,7 +45,7 @@ def built_in_value(content: bytes) -> bytes:
     return message_from(content).model_dump_json().encode()
 
 
-def value_of_route(content: bytes, adapter: TypeAdapter[Any]) -> bytes:
+def value_of_route(content: bytes, adapter: MessageAdapter) -> bytes:
     """The content itself, unchanged, if the consumer will accept it.
 
     Raises:
