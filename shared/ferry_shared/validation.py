@@ -26,6 +26,8 @@ _FAIL_FAST = "fail_fast"
 _NO_SCHEMAS = frozenset(
     {"config", "custom_error_context", "default", "expected", "members", "metadata", "serialization"}
 )
+#: What these hold is a schema for each name, and the names are a user's own: of fields, and of a union's tags.
+_BY_NAME = frozenset({"fields", "choices"})
 
 
 def adapter_of(annotation: Any) -> TypeAdapter[Any]:
@@ -42,11 +44,19 @@ def adapter_of(annotation: Any) -> TypeAdapter[Any]:
 
 def _failing_fast(schema: Any) -> Any:
     if isinstance(schema, dict):
-        copy = {key: part if key in _NO_SCHEMAS else _failing_fast(part) for key, part in schema.items()}
+        copy = {key: _part_failing_fast(key, part) for key, part in schema.items()}
         return copy | {_FAIL_FAST: True} if copy.get("type") in _UNBOUNDED else copy
     if isinstance(schema, list | tuple):
         return type(schema)(map(_failing_fast, schema))
     return schema
+
+
+def _part_failing_fast(key: str, part: Any) -> Any:
+    if key in _NO_SCHEMAS:
+        return part
+    if key in _BY_NAME and isinstance(part, dict):
+        return {name: _failing_fast(schema) for name, schema in part.items()}
+    return _failing_fast(part)
 
 
 def problems_of(error: ValidationError) -> str:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, Json, JsonValue, RootModel, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+from typing_extensions import TypedDict
 
 from ferry_shared.validation import MAX_PROBLEMS_READ, adapter_of, problems_of
 
@@ -162,6 +163,40 @@ def test_a_default_that_looks_like_a_schema_is_left_alone() -> None:
         shape: dict[str, str] = {"type": "list"}
 
     assert adapter_of(Odd).validate_json("{}").shape == {"type": "list"}
+
+
+#: Words of pydantic's own schemas, as names of a user's.
+SCHEMA_WORDS = ["type", "default", "metadata", "members", "expected", "config", "serialization", "fields", "choices"]
+
+
+@pytest.mark.parametrize("name", [*SCHEMA_WORDS, "custom_error_context", "schema", "list"])
+def test_a_field_may_have_any_name(name: str) -> None:
+    """Also one that means something in a schema: it is validated like any other, up to the first wrong item."""
+    fields = TypedDict("fields", {name: list[int]})  # type: ignore[misc]  # the name is what is tested
+    adapter = adapter_of(list[fields])  # type: ignore[valid-type]
+    assert adapter.validate_json(json.dumps([{name: [1]}])) == [{name: [1]}]
+    with pytest.raises(ValidationError) as caught:
+        adapter.validate_json(json.dumps([{name: WRONG}]))
+    assert problems_of(caught.value) == f"0.{name}.0: Input should be a valid integer"
+
+
+@pytest.mark.parametrize("tag", [*SCHEMA_WORDS, "list", "union"])
+def test_a_union_by_its_type_may_have_any_tag(tag: str) -> None:
+    """The field that tells the type is usually named `type`; its values can be a schema's words, too."""
+
+    class One(TypedDict):
+        type: Literal[tag]  # type: ignore[valid-type]  # the tag is what is tested
+        items: list[int]
+
+    class Other(TypedDict):
+        type: Literal["another one"]
+
+    adapter = adapter_of(Annotated[One | Other, Field(discriminator="type")])
+    assert adapter.validate_json(json.dumps({"type": tag, "items": [1]})) == {"type": tag, "items": [1]}
+    assert adapter.validate_json('{"type": "another one"}') == {"type": "another one"}
+    with pytest.raises(ValidationError) as caught:
+        adapter.validate_json(json.dumps({"type": tag, "items": WRONG}))
+    assert problems_of(caught.value) == f"{tag}.items.0: Input should be a valid integer"
 
 
 def test_a_flood_of_problems_is_only_counted() -> None:
