@@ -173,7 +173,7 @@ SCHEMA_WORDS = ["type", "default", "metadata", "members", "expected", "config", 
 def test_a_field_may_have_any_name(name: str) -> None:
     """Also one that means something in a schema: it is validated like any other, up to the first wrong item."""
     fields = TypedDict("fields", {name: list[int]})  # type: ignore[misc]  # the name is what is tested
-    adapter = adapter_of(list[fields])  # type: ignore[valid-type]
+    adapter = adapter_of(list[fields])
     assert adapter.validate_json(json.dumps([{name: [1]}])) == [{name: [1]}]
     with pytest.raises(ValidationError) as caught:
         adapter.validate_json(json.dumps([{name: WRONG}]))
