@@ -205,6 +205,7 @@ class Recovery:
             new_here and self._added.contains(partition.topic_partition),
             partition.highest_epoch,
             partition.reached,
+            self._server_clock.now_ms() // 1000,
         )
 
     def _sign(self, taken: Sequence[_Taken]) -> dict[TopicPartition, KafkaUnavailable]:

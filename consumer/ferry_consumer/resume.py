@@ -36,7 +36,7 @@ class Committed:
 class Facts:
     """All that decides. `epoch_in_memory` is the highest epoch that this process has held for the partition,
     `reached_in_memory` the end of what it dispatched then; `topic_known` tells that the partition
-    was added to a topic which the group reads."""
+    was added to a topic which the group reads; `now_seconds` is the time by Redis' clock, since 1970."""
 
     committed: Committed | None
     ledger: Inspection
@@ -48,6 +48,7 @@ class Facts:
     topic_known: bool
     epoch_in_memory: int
     reached_in_memory: int = 0
+    now_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,9 @@ def _wanted(facts: Facts, head: Head | None) -> Plan:
         # Redis went back to before the acquisition that signed this commit: to before a rewind, or to the topic before.
         head = None
     if committed and not signature:
+        if not head:
+            # Nobody knows the epochs before it; above them all, it is not taken for one that a snapshot brings back.
+            floor = max(floor, facts.now_seconds)
         return _start(Reason.OPERATOR, head.ledger if head else None, floor, committed.offset)
     if _recreated(facts, head, signature):
         return _start(Reason.RECREATED, None, floor, facts.log_start)

@@ -59,8 +59,17 @@ def _send(arguments: Arguments) -> int:
     with ExitStack() as stack:
         undelivered = arguments.undelivered and stack.enter_context(UndeliveredFile(Path(arguments.undelivered)))
         account = Account(undelivered or None)
-        end = asyncio.run(run(job, destination, account, _word(arguments, settings)))
-        return _tell(arguments, account, end)
+        codes = list[int]()
+        asyncio.run(
+            run(
+                job,
+                destination,
+                account,
+                _word(arguments, settings),
+                lambda end: codes.append(_tell(arguments, account, end)),
+            )
+        )
+        return codes[0]
 
 
 def _job(arguments: Arguments, target: Target, interval_seconds: float) -> Job:

@@ -19,7 +19,7 @@ from ferry_producer.report import End
 from ferry_producer.stop import Stop, Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from ferry_producer.account import Account
     from ferry_producer.delivery import Settle
@@ -82,8 +82,10 @@ class Job:
         return self.in_turn and self.count is None
 
 
-async def run(job: Job, destination: Destination, account: Account, word: str) -> End:
-    """Send everything.
+async def run(
+    job: Job, destination: Destination, account: Account, word: str, tell: Callable[[End], object] = lambda _: None
+) -> End:
+    """Send everything; at the end `tell` it, while another signal can't cut that off.
 
     Raises:
         FerryError: before anything was sent: Kafka can't be reached, or a setting is refused.
@@ -93,7 +95,9 @@ async def run(job: Job, destination: Destination, account: Account, word: str) -
             await stop.unless_asked(destination.open())
         except Stopped:
             logger.info("stopped before anything was sent")
-            return End(finished=False, stopped_by=stop.signal, seconds=0.0, word=word)
+            end = End(finished=False, stopped_by=stop.signal, seconds=0.0, word=word)
+            tell(end)
+            return end
         started, finished = time.monotonic(), False
         try:
             finished = await _Run(job, destination, account, stop).go(word)
@@ -103,7 +107,9 @@ async def run(job: Job, destination: Destination, account: Account, word: str) -
             # After all others: it has no end, and nothing may follow it.
             if job.source is not None and job.source.cut_line:
                 account.cut(job.source.cut_line)
-        return End(finished, stop.signal, time.monotonic() - started, word)
+        end = End(finished, stop.signal, time.monotonic() - started, word)
+        tell(end)
+        return end
 
 
 class _Run:

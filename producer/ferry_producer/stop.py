@@ -41,9 +41,10 @@ class Stop:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Listen no longer."""
-        for each in SIGNALS:
-            self._loop.remove_signal_handler(each)
+        """Listen no longer. After a signal the loop goes on listening until it is closed: the account is to be told."""
+        if not self.asked:
+            for each in SIGNALS:
+                self._loop.remove_signal_handler(each)
 
     @property
     def asked(self) -> bool:

@@ -94,8 +94,15 @@ KINDS = (
     Kind("FLUSHALL", ((R.VALKEY,),), 2, settle=5),
     Kind("Valkey out of memory", ((R.VALKEY,),), 1, settle=4, shortest=4, longest=8),
     Kind("key evicted", ((R.VALKEY,),), 2, settle=4, recovery=_quickly(3)),
+    # Its proof is an answer, and Valkey has to give it.
     Kind(
-        "replies to the consumers delayed", ((R.NETWORK,),), 1, settle=2, shortest=5, longest=10, recovery=_quickly(3)
+        "replies to the consumers delayed",
+        ((R.NETWORK, R.VALKEY),),
+        1,
+        settle=2,
+        shortest=5,
+        longest=10,
+        recovery=_quickly(3),
     ),
     Kind("packets of the consumers dropped", ((R.NETWORK,),), 1, settle=4, shortest=5, longest=10),
     Kind("reply to a script cut", ((R.NETWORK, R.VALKEY),), 3, settle=5),

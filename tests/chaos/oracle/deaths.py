@@ -55,7 +55,14 @@ def _over_its_limit(evidence: Evidence, letter: DeadLetter, runs: Sequence[Execu
             return Explanation("it hung until its hard limit")
         if held := evidence.history.of_process(Held, run.pid, run.started - _CLOCK_SECONDS, letter.at):
             return Explanation("its process stood still beyond its hard limit", held.fault)
-    return _held_before_its_first_line(evidence, letter) if not runs else None
+    return None if _has_begun(evidence, letter) else _held_before_its_first_line(evidence, letter)
+
+
+def _has_begun(evidence: Evidence, letter: DeadLetter) -> bool:
+    """Whether a task wrote its first line by the last copy that was queued before the letter."""
+    queued = [push.at for push in evidence.pushes_of.get(letter.task_id, ()) if push.at < letter.at]
+    since = max(queued, default=0.0)
+    return any(since <= run.started <= letter.at for run in evidence.executions_of.get(letter.task_id, ()))
 
 
 def _held_before_its_first_line(evidence: Evidence, letter: DeadLetter) -> Explanation | None:
@@ -85,8 +92,7 @@ def _was_busy(evidence: Evidence, held: Held) -> bool:
 def _is_first(evidence: Evidence, letter: DeadLetter, held: Held) -> bool:
     """Whether no other such dead letter came before it."""
     return not any(
-        other.reason == letter.reason and held.at < other.at < letter.at
-        and not evidence.executions_of.get(other.task_id)
+        other.reason == letter.reason and held.at < other.at < letter.at and not _has_begun(evidence, other)
         for other in evidence.dead_letters
     )  # fmt: skip
 

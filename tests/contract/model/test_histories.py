@@ -287,6 +287,34 @@ def test_what_was_done_and_not_committed_runs_again_after_a_loss(system: System)
     assert system.oracle.runs == 2 + 1
 
 
+def test_redis_goes_back_to_before_a_loss_and_an_operators_offset(system: System) -> None:
+    """The ledger that was made in between is the younger one, though nobody knew the epochs before it."""
+    for _ in range(3):
+        system.produce(0, Kind.OK, 0)
+    system.drain()
+    system.operator_sets("ferry", 0, 0, zombies=False)
+    system.drain()
+    system.snapshot()
+    system.flush()
+    system.operator_sets("ferry", 0, 2, zombies=False)
+    for _ in range(3):
+        system.produce(0, Kind.OK, 0)
+    system.drain()
+    system.restore(0)
+    system.drain()
+    assert system.coordinators["ferry"].committed[PLACE].offset == 6
+
+
+def test_a_consumer_that_stood_still_writes_its_dead_letter_last(system: System) -> None:
+    """Another one has taken the partition over and written it, and had looked later than this one."""
+    system.produce(0, Kind.INVALID, 0)
+    go_until(system, "consumer A", "Produce")
+    system.stand_still("consumer A", 30, 80, 0)
+    of_both_groups = system.oracle.letters
+    system.drain()
+    assert (of_both_groups, system.oracle.letters) == (2, 3)
+
+
 def test_redis_goes_back_to_before_a_crash(system: System) -> None:
     """It doesn't know of the starts since then: as many may follow, and no more."""
     system.produce(0, Kind.CRASHES, 0)

@@ -99,6 +99,18 @@ def test_an_operators_offset_is_honoured_exactly(offset: int) -> None:
     assert (wanted.drop, wanted.ledger) == (True, "kept")
 
 
+def test_an_operators_offset_without_a_ledger_begins_above_all_epochs() -> None:
+    """Seconds by Redis' clock: an older ledger that a snapshot brings back must not pass for the younger one."""
+    facts = replace(FRESH, committed=Committed(10, ""), now_seconds=1_795_000_000)
+    assert plan(facts).epoch_floor == 1_795_000_000
+    assert plan(replace(facts, epoch_in_memory=1_795_000_007)).epoch_floor == 1_795_000_007
+    assert (
+        plan(replace(facts, ledger=ledger(50, 20))).epoch_floor
+        == plan(replace(facts, now_seconds=0, ledger=ledger(50, 20))).epoch_floor
+    )
+    assert plan(replace(facts, committed=signed(20))).epoch_floor < 1_795_000_000
+
+
 def test_a_lost_ledger_starts_at_our_commit() -> None:
     """After FLUSHALL, what was in flight runs again, under a new ledger."""
     for condition in (Condition.ABSENT, Condition.DAMAGED, Condition.WRONG_TYPE):
