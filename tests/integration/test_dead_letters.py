@@ -103,7 +103,9 @@ def test_reading_changes_nothing(kafka: LocalKafka, ferry: FerryProcesses, topic
     assert len(listed(ferry)["dead_letters"]) == 20
     shown(ferry, f"{topic}-0-3")
     assert read_all(kafka.bootstrap_servers, f"{topic}.dlq") == before
-    groups = AdminClient({"bootstrap.servers": kafka.bootstrap_servers}).list_consumer_groups().result(15.0)
+    # Its destructor would break the request off.
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    groups = admin.list_consumer_groups().result(15.0)
     assert not groups.errors
     assert [found.group_id for found in groups.valid if found.group_id.startswith("ferry-")] == []
 
