@@ -116,24 +116,16 @@ class History:
 
     def forgot(self, partition: int, learned: float, again: float) -> Forgot | None:
         """Valkey forgot, before `again`, what it had learned at `learned` of a partition."""
-        for effect in self.effects:
-            if (
-                isinstance(effect, Forgot)
-                and effect.partition in {None, partition}
-                and effect.since <= learned <= effect.until
-                and effect.at <= again
-            ):
-                return effect
+        for loss in self.losses(partition):
+            if loss.since <= learned <= loss.until and loss.at <= again:
+                return loss
         return None
 
-    def last_forgotten(self, partition: int, moment: float) -> Forgot | None:
-        """The last time before `moment` that Valkey forgot something of a partition."""
-        found = [
-            effect
-            for effect in self.effects
-            if isinstance(effect, Forgot) and effect.partition in {None, partition} and effect.at <= moment
+    def losses(self, partition: int) -> list[Forgot]:
+        """Each time that Valkey forgot something of a partition, in the order in which they were told."""
+        return [
+            effect for effect in self.effects if isinstance(effect, Forgot) and effect.partition in {None, partition}
         ]
-        return max(found, key=lambda effect: effect.at, default=None)
 
     def rewound(self, partition: int, offset: int, before: float, again: float) -> Rewound | None:
         """An operator set a partition back to this offset or below, between two moments."""

@@ -163,13 +163,7 @@ def _ledgers_that_lack_something(evidence: Evidence, counts: FerryCounts) -> Ite
     if unknown := sorted({place_of(task_id).partition for task_id in evidence.log} - counts.ledgers.keys()):
         yield f"ferry status does not tell of partitions {some(unknown)}"
     for partition, ledger in sorted(counts.ledgers.items()):
-        since = max(
-            (
-                effect.until for effect in evidence.history.effects
-                if isinstance(effect, Forgot) and effect.partition in {None, partition}
-            ),
-            default=0.0,
-        )  # fmt: skip
+        since = max((loss.until for loss in evidence.history.losses(partition)), default=0.0)
         restored = [
             task_id for task_id, started in restored_runs(evidence)
             if place_of(task_id).partition == partition and started - CLAIMING_SECONDS > since

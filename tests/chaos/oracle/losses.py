@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.chaos.commits import ANSWER_SECONDS
-from tests.chaos.effects import Forgot
 from tests.chaos.evidence import place_of
 
 if TYPE_CHECKING:
+    from tests.chaos.effects import Forgot
     from tests.chaos.evidence import Evidence
 
 #: What an acquisition's line calls it; a ledger that went back too far counts as lost, with all that it still holds.
@@ -73,9 +73,4 @@ def _taken_up_before(evidence: Evidence, partition: int, moment: float) -> float
 
 def _losses(evidence: Evidence, partition: int) -> list[Forgot]:
     """In the order of their time."""
-    found = [
-        effect
-        for effect in evidence.history.effects
-        if isinstance(effect, Forgot) and effect.partition in {None, partition}
-    ]
-    return sorted(found, key=lambda effect: effect.until)
+    return sorted(evidence.history.losses(partition), key=lambda loss: loss.until)

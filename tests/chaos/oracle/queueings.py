@@ -164,7 +164,8 @@ def _handed_back(evidence: Evidence, push: Push) -> Explanation | None:
 def _without_ledger(evidence: Evidence, what: str, push: Push, taken_at: float) -> Explanation | None:
     """A worker that never saw the partition's ledger gives its message back; nobody had made it anew by then."""
     partition, _ = place_of(push.task_id)
-    lost = evidence.history.last_forgotten(partition, taken_at)
+    earlier = [loss for loss in evidence.history.losses(partition) if loss.at <= taken_at]
+    lost = max(earlier, key=lambda loss: loss.at, default=None)
     if lost is None or any(
         line.partition == partition and lost.at <= line.at <= taken_at for line in evidence.acquisitions
     ):

@@ -141,7 +141,7 @@ def test_a_process_held_before_the_tasks_first_line_makes_one_dead_letter() -> N
     assert causes(story(held)) == [explained]
     for other in (replace(held, until=7.0), replace(held, at=0.5), replace(held, part=Part.WORKER)):
         assert causes(story(other)) == ["unexplained"]
-    run_before = Story().push(0.1).run(0.2, 0.3).push(1.0).dead(8.0, "TimeLimitExceeded").when(held)
+    run_before = Story().push(0.1).run(0.2, 0.3, pid=101).push(1.0).dead(8.0, "TimeLimitExceeded").when(held)
     assert causes(run_before) == [explained], "an earlier copy ran, the last one had not begun"
     assert causes(story(held).run(1.5, 1.6, pid=101)) == ["unexplained"]
     busy = story(held)
