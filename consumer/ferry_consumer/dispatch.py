@@ -79,7 +79,7 @@ class _Builder:
             return
         self._next = next_offset(offset)
         headers = headers_of(message)
-        if headers and self._is_for_another_group(headers):
+        if headers and self._is_for_another_group(headers, offset):
             self._passed_over += 1
             return
         try:
@@ -90,9 +90,9 @@ class _Builder:
         else:
             self._queue(message, offset, body_of(value))
 
-    def _is_for_another_group(self, headers: Headers) -> bool:
+    def _is_for_another_group(self, headers: Headers, offset: int) -> bool:
         """Whether a dead letter of another group was sent again as this record."""
-        replayed = replay_of(headers, self._partition.topic_partition.topic)
+        replayed = replay_of(headers, self._partition.topic_partition, offset)
         return replayed is not None and group_suffix(replayed.group) != self._tenure.template.suffix
 
     def _queue(self, message: Message, offset: int, body: bytes) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Stands in a dead letter for headers that the consumer could not read (ferry_consumer.dispatch).
 _UNREADABLE_HEADERS = "ferry.headers-unreadable"
+#: Kafka's protocol has 32 bits for it.
+_HIGHEST_PARTITION = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,6 @@ class Replay:
 
     task_id: TaskId
     field: str
-    partition: int
     key: bytes | None
     value: bytes | None
     headers: Headers
@@ -36,6 +37,11 @@ class Replay:
     def topic(self) -> str:
         """Where it came from, and goes to."""
         return self.task_id.topic
+
+    @property
+    def partition(self) -> int:
+        """The partition of it."""
+        return self.task_id.partition
 
     @property
     def size_bytes(self) -> int:
@@ -51,22 +57,27 @@ class Unfit:
     why: str
 
 
-def prepared(record: Record, *, force: bool) -> Replay | Unfit:
-    """Make of a dead letter the record that it was; with `force` also what is no longer the same as it was sent."""
+def prepared(record: Record, suffix: str, *, force: bool) -> Replay | Unfit:
+    """Make of a dead letter the record that it was; with `force` also what is no longer the same as it was sent.
+
+    `suffix` is what the names of dead-letter topics end with: a letter leads to the topic of its own, and nowhere else.
+    """
     letter = letter_of(record)
     own, added = split(record.headers)
     if not added:
         return Unfit(letter.id, "was not written by Ferry: where it came from isn't known")
     task_id = _task_id(letter)
-    if task_id is None or letter.origin.partition is None:
+    if task_id is None:
         return Unfit(letter.id, "doesn't tell where it came from")
+    if not _agrees(letter, task_id, suffix):
+        return Unfit(letter.id, "tells of two places or groups: Ferry has not written it so")
     if why := _lack(letter, own, force=force):
         return Unfit(letter.id, why)
     field = f"{task_id.text}/{'' if letter.origin.timestamp_ms is None else letter.origin.timestamp_ms}"
     # Neither the mark of an earlier replay was in the record that was sent first, nor what stands for lost headers.
     headers = tuple(pair for pair in own if pair[0] not in {REPLAY_HEADER, _UNREADABLE_HEADERS})
     mark = (REPLAY_HEADER, task_id.text.encode())
-    return Replay(task_id, field, letter.origin.partition, record.key, record.value, (*headers, mark))
+    return Replay(task_id, field, record.key, record.value, (*headers, mark))
 
 
 def _task_id(letter: Letter) -> TaskId | None:
@@ -74,7 +85,18 @@ def _task_id(letter: Letter) -> TaskId | None:
         task_id = TaskId.parse(letter.task_id or "")
     except ValueError:
         return None
-    return task_id if is_topic_name(task_id.topic) else None
+    is_place = is_topic_name(task_id.topic) and task_id.partition <= _HIGHEST_PARTITION
+    return task_id if is_place and task_id.first == task_id.last else None
+
+
+def _agrees(letter: Letter, task_id: TaskId, suffix: str) -> bool:
+    """Whoever may write into a dead-letter topic may not choose with it where an operator's replay goes."""
+    origin = letter.origin
+    return (
+        letter.place.topic == task_id.topic + suffix
+        and (origin.topic, origin.partition, origin.offset) == (task_id.topic, task_id.partition, task_id.first)
+        and letter.group == task_id.group
+    )
 
 
 def _lack(letter: Letter, own: Headers, *, force: bool) -> str | None:
