@@ -20,12 +20,14 @@ log = logging.getLogger("ferry.worker")
 
 #: Named, not imported: it is needed when a worker takes its first message.
 _UNTRACKED_STRATEGY = "ferry_worker.untracked:strategy"
+_CONSUMER_STEPS = ("ferry_worker.unknown:UnknownTasks", "ferry_worker.listening:Listening")
 
 
 def check_when_worker_starts(app: Any, routes: Callable[[], Sequence[Route]]) -> None:
     """Have a worker of `app` checked at its start; `routes` returns the routes whose tasks it should know.
 
-    It then runs no message of Ferry's by a task that isn't tracked.
+    It then runs no message of Ferry's by a task that isn't tracked, tells of those for tasks that it doesn't know, and
+    says which queues it takes from.
     """
 
     def refuse(sender: Any, **_: Any) -> None:
@@ -44,6 +46,7 @@ def check_when_worker_starts(app: Any, routes: Callable[[], Sequence[Route]]) ->
             for warning in warnings(app, instance, routes()):
                 log.warning(warning)
 
+    app.steps["consumer"].update(_CONSUMER_STEPS)
     signals.worker_init.connect(refuse, weak=False)
     signals.celeryd_after_setup.connect(warn, weak=False)
 

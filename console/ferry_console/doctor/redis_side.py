@@ -13,6 +13,7 @@ from ferry_shared.errors import RedisUnavailable
 from ferry_shared.ledger.client import connect, server_time_ms, translated
 from ferry_shared.ledger.group_view import view_ledgers
 from ferry_shared.ledger.keys import queue_key
+from ferry_shared.ledger.listening import read_listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,6 +65,7 @@ def _read(client: redis.Redis, settings: ConsumerSettings, queues: Iterable[str]
         _clusters(client, settings, group),
         {queue: _length(client, queue_key(settings.ferry_key_prefix, queue)) for queue in queues},
         _listeners(client, database_of(settings.ledger_url)),
+        read_listening(client, settings.ferry_key_prefix),
     )
 
 

@@ -61,6 +61,11 @@ def replayed_key(prefix: str, group: str) -> str:
     return f"{prefix}ferry:replayed:{encoded(group)}"
 
 
+def listening_key(prefix: str) -> str:
+    """Name the sorted set of the workers and the queues they take from; it is for all groups."""
+    return f"{prefix}ferry:listening"
+
+
 def queue_key(prefix: str, queue: str) -> str:
     """Name the list that holds a Celery queue at kombu's default priority."""
     return f"{prefix}{queue}"

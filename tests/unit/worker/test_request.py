@@ -183,15 +183,20 @@ class FakeConsumer:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "calls"),
-    [(Verdict.RUN, ["claim", "release"]), (Verdict.POISON, ["claim", "fail"]), (Verdict.GONE, ["claim"])],
+    ("verdict", "calls", "stored"),
+    [(Verdict.RUN, ["claim", "fail"], ["FAILURE"]), (Verdict.GONE, ["claim"], ["PENDING"])],
 )
-def test_an_unknown_task_counts_until_it_is_poison(bench: Bench, verdict: Verdict, calls: list[str]) -> None:
-    """While a new version is rolled out the next worker may know the task."""
+def test_what_is_no_task_message_has_failed_for_its_result_too(
+    bench: Bench, verdict: Verdict, calls: list[str], stored: list[str]
+) -> None:
+    """Celery drops it without a result; a copy of what has ended by now changes none."""
+    bench.app.conf.update(result_backend="cache+memory://", task_ignore_result=False)
+    bench.app.AsyncResult("orders-0-7").forget()  # the backend in memory is the process's
     bench.ledger.verdict = verdict
-    unknown = message(bench, ferry=FIELDS)
-    signals.task_unknown.send(FakeConsumer(bench), message=unknown, exc=KeyError(), name="tests.task", id="orders-0-7")
+    error = InvalidTaskError("its body can't be decoded")
+    signals.task_rejected.send(FakeConsumer(bench), message=message(bench, ferry=FIELDS), exc=error)
     assert bench.ledger.names == calls
+    assert [bench.app.AsyncResult("orders-0-7").state] == stored
 
 
 @pytest.mark.parametrize("headers", [{}, {"ferry": {"v": 2}}])
