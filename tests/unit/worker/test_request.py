@@ -183,6 +183,30 @@ class FakeConsumer:
 
 
 @pytest.mark.parametrize(
+    ("sent", "own", "expected"),
+    [
+        ([None, None], {}, (300, 270.0)),
+        ([10, None], {}, (10, 9.0)),
+        ([10, 4], {}, (10, 4)),
+        ([None, 4], {}, (300, 4)),
+        ([400, 350], {}, (300, 270.0)),
+        ([None, None], {"time_limit": 2, "soft_time_limit": 2}, (2, 2)),
+        ([None, None], {"time_limit": 20}, (20, 18.0)),
+        ([30, None], {"time_limit": 20, "soft_time_limit": 5}, (30, 5)),
+    ],
+)
+def test_a_messages_limits(bench: Bench, sent: list[Any], own: dict[str, Any], expected: tuple[float, float]) -> None:
+    """The route's before the task's before the worker's, and none above that; the soft one never after the hard one."""
+    bench.app.conf.update(task_time_limit=300, task_soft_time_limit=270.0)
+    task = bench.task(lambda order: None, **own)
+    made = TrackedRequest(message(bench, ferry=FIELDS, timelimit=sent), app=bench.app, task=task, hostname="test")
+    assert made.time_limits == expected
+    assert made.request_dict["timelimit"] == list(expected)
+    plain = TrackedRequest(message(bench, timelimit=sent), app=bench.app, task=task, hostname="test")
+    assert list(plain.time_limits) == sent
+
+
+@pytest.mark.parametrize(
     ("verdict", "calls", "stored"),
     [(Verdict.RUN, ["claim", "fail"], ["FAILURE"]), (Verdict.GONE, ["claim"], ["PENDING"])],
 )
