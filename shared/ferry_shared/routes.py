@@ -34,7 +34,8 @@ class Route:
 
     `message` is any type that pydantic validates: a model, a union, a TypedDict, a dataclass; or a `JsonSchema`.
     `priority` is Celery's, with a Redis broker: of what waits, 0 is taken before 3, that before 6, that before 9.
-    The time limits are in seconds, and go before the task's own.
+    The time limits are in seconds, and go before the task's own. `countdown_field` names a field of the message that
+    delays its task: seconds, or a moment.
     """
 
     topic: str
@@ -44,6 +45,7 @@ class Route:
     priority: int = 0
     time_limit_seconds: float | None = None
     soft_time_limit_seconds: float | None = None
+    countdown_field: str | None = None
 
     @property
     def adapter(self) -> MessageAdapter:
@@ -96,6 +98,8 @@ def _problems(route: Route) -> Iterator[str]:
     """What of a route's options can't be."""
     if type(route.priority) is not int or not 0 <= route.priority <= LAST_PRIORITY:
         yield f"the priority of the route for {route.topic}: expected 0 (first) to {LAST_PRIORITY}"
+    if not _may_have(route.message, route.countdown_field):
+        yield f"countdown_field of the route for {route.topic}: its message has no field {route.countdown_field!r}"
     hard, soft = route.time_limit_seconds, route.soft_time_limit_seconds
     for name, limit in (("time_limit_seconds", hard), ("soft_time_limit_seconds", soft)):
         if limit is not None and (type(limit) not in {int, float} or not 0 < limit <= MOST_SECONDS):
@@ -103,6 +107,12 @@ def _problems(route: Route) -> Iterator[str]:
             return
     if hard is not None and soft is not None and soft > hard:
         yield f"soft_time_limit_seconds of the route for {route.topic}: expected at most time_limit_seconds ({hard:g})"
+
+
+def _may_have(message: Any, field: str | None) -> bool:
+    """Whether a message type can have a field; only of a pydantic model that is known."""
+    fields = getattr(message, "model_fields", None)
+    return field is None or (isinstance(field, str) and (fields is None or field in fields))
 
 
 def _attribute(reference: str) -> object:

@@ -64,6 +64,8 @@ def routes(reference: str) -> tuple[Route, ...]:
         ({"time_limit_seconds": 86_401}, "time_limit_seconds of the route for orders"),
         ({"time_limit_seconds": "5"}, "time_limit_seconds of the route for orders"),
         ({"soft_time_limit_seconds": float("nan")}, "soft_time_limit_seconds of the route for orders"),
+        ({"countdown_field": "after"}, "countdown_field of the route for orders: its message has no field 'after'"),
+        ({"countdown_field": 5}, "countdown_field of the route for orders"),
         (
             {"time_limit_seconds": 5, "soft_time_limit_seconds": 5.5},
             "soft_time_limit_seconds of the route for orders: expected at most time_limit_seconds (5)",
@@ -79,7 +81,12 @@ def test_an_option_that_can_not_be_is_refused(options: dict[str, Any], told: str
 
 @pytest.mark.parametrize(
     "options",
-    [{"priority": 9}, {"time_limit_seconds": 0.5}, {"time_limit_seconds": 5, "soft_time_limit_seconds": 5}],
+    [
+        {"priority": 9},
+        {"countdown_field": "text"},
+        {"time_limit_seconds": 0.5},
+        {"time_limit_seconds": 5, "soft_time_limit_seconds": 5},
+    ],
 )
 def test_options_that_can_be_are_taken(options: dict[str, Any]) -> None:
     """As they are."""
