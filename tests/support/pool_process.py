@@ -47,7 +47,7 @@ class PoolProcess:
             headers=fields["headers"],
             properties=fields["properties"],
             delivery_info=fields["properties"]["delivery_info"],
-        )  # type: ignore[no-untyped-call]
+        )
         task = self.app.tasks[fields["headers"]["task"]]
         request = symbol_by_name(task.Request)(message, app=self.app, task=task, hostname="test")
         _, _, embedded = message.payload

@@ -62,6 +62,7 @@ class TrackedRequest(Request):
     """Celery's request; without a `ferry` header it is nothing more."""
 
     delivery: Delivery | None = None
+    time_limits: Sequence[float | None]
 
     def __init__(self, message: Any, **options: Any) -> None:
         super().__init__(message, **options)

@@ -77,10 +77,10 @@ def _clusters(client: redis.Redis, settings: ConsumerSettings, group: GroupStatu
 
 def _length(client: redis.Redis, lists: Iterable[str]) -> int | None:
     try:
-        lengths: list[Any] = [client.llen(key) for key in lists]
+        lengths: Any = [client.llen(key) for key in lists]
     except redis.ResponseError:
         return None
-    return sum(lengths)
+    return sum(map(int, lengths))
 
 
 def _listeners(client: redis.Redis, database: int) -> int | None:

@@ -136,9 +136,11 @@ def test_a_routes_limit_above_the_workers_is_refused(name: str) -> None:
     app = tracked_app()
     app.task(shared=False, name="follows")(handle)
     app.finalize()
-    check(app, SETTINGS, (Route("orders", dict, "follows", **{name: 300}), Route("o", dict, "other", **{name: 301})))
+    fits: dict[str, Any] = {name: 300}
+    too_long: dict[str, Any] = {name: 301}
+    check(app, SETTINGS, (Route("orders", dict, "follows", **fits), Route("o", dict, "other", **too_long)))
     with pytest.raises(ConfigurationError, match=rf"{name} of the route for orders is 301: .*TIME_LIMIT_SECONDS \(300"):
-        check(app, SETTINGS, (Route("orders", dict, "follows", **{name: 301}),))
+        check(app, SETTINGS, (Route("orders", dict, "follows", **too_long),))
 
 
 @pytest.mark.parametrize("options", [{"priority_steps": [0, 5]}, {"sep": ":"}])
