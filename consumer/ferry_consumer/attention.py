@@ -118,7 +118,11 @@ class Attention:
         """Kafka no longer has the record: what the worker stored is all there is."""
         stored = consumer_ledger.stored_payload(self._client, partition.place.keys, due.member)
         # A damaged state has lost its attempts: there only the look of what is stored tells.
-        retried = Token.parse(due.token).attempt > 1 or (due.error or "").startswith("damaged-state:")
+        retried = (
+            Token.parse(due.token).attempt > 1
+            or partition.place.route.countdown_field is not None
+            or (due.error or "").startswith("damaged-state:")
+        )
         value, timestamp_ms = kept_of(stored, retried=retried)
         if value is None:
             self._metrics.lost_to_retention.labels(partition.topic_partition.topic).inc()
@@ -129,7 +133,7 @@ class Attention:
         return Record(*partition.topic_partition, int(due.member), timestamp_ms, None, value, ())
 
     def enqueue_retries(self, partition: Partition, snapshot: Snapshot) -> None:
-        """Queue the retries that are due.
+        """Queue the retries that are due, and the delayed messages.
 
         Raises:
             RedisUnavailable: the rest is due again.
@@ -158,5 +162,8 @@ class Attention:
         message = tenure.template.fill(copy, stored.body)
         place = partition.place
         if consumer_ledger.enqueue(self._client, place.keys, place.queue_key, tenure.ownership, due, message=message):
-            self._metrics.retried.labels(place.topic_partition.topic).inc()
-            log.info("its retry is due: queued again", extra={"task_id": tenure.template.task_id(due.member)})
+            is_first = Token.parse(due.token).attempt == 1
+            counter = self._metrics.dispatched if is_first else self._metrics.retried
+            counter.labels(place.topic_partition.topic).inc()
+            told = "its time has come: queued" if is_first else "its retry is due: queued again"
+            log.info(told, extra={"task_id": tenure.template.task_id(due.member)})

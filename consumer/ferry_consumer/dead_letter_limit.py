@@ -75,7 +75,7 @@ class DeadLetterLimit:
             return None
         invalid = sum(len(call.invalid) for call in drained)
         window = self._windows.setdefault(topic, InvalidWindow(self._run))
-        window.add(sum(len(call.queued) for call in drained) + invalid, invalid)
+        window.add(sum(call.valid for call in drained) + invalid, invalid)
         if not invalid or not window.exceeds(self._ratio):
             return None
         reasons = Counter(record.error.partition(":")[0] for call in drained for record in call.invalid)

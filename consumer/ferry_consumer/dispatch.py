@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError
 
-from ferry_shared.decode import check
+from ferry_shared.countdown import due_ms_of
+from ferry_shared.decode import checked
 from ferry_shared.errors import InvalidRecord
-from ferry_shared.ledger.consumer_ledger import Dispatch, Invalid, Queued
+from ferry_shared.ledger.consumer_ledger import Delayed, Dispatch, Invalid, Queued
 from ferry_shared.ledger.keys import Token
 from ferry_shared.record import Record, group_suffix, next_offset
 from ferry_shared.replay import replay_of
+from ferry_shared.stored_retry import StoredRetry
 from ferry_shared.task_message import Copy, body_of
 
 if TYPE_CHECKING:
@@ -35,8 +38,16 @@ UNREADABLE_HEADERS = "ferry.headers-unreadable"
 _read_headers = operator.methodcaller("headers")
 
 
+@dataclass(frozen=True, slots=True)
+class RecordLimits:
+    """What makes a record invalid that its model accepts: the size of its value, and a delay that is too long."""
+
+    record_bytes: int
+    countdown_seconds: float
+
+
 def dispatches_of(
-    partition: Partition, messages: Sequence[Message], now_ms: int, max_record_bytes: int
+    partition: Partition, messages: Sequence[Message], now_ms: int, limits: RecordLimits
 ) -> list[Dispatch]:
     """Turn what was fetched from a partition, in order, into dispatch calls; usually one.
 
@@ -47,7 +58,7 @@ def dispatches_of(
     tenure = partition.tenure
     if tenure is None:
         return []
-    builder = _Builder(partition, tenure, now_ms, max_record_bytes)
+    builder = _Builder(partition, tenure, now_ms, limits)
     for message in messages:
         builder.add(message)
     return builder.finish()
@@ -56,15 +67,16 @@ def dispatches_of(
 class _Builder:
     """Collects entries and cuts a call where it would get too large."""
 
-    def __init__(self, partition: Partition, tenure: Tenure, now_ms: int, max_record_bytes: int) -> None:
+    def __init__(self, partition: Partition, tenure: Tenure, now_ms: int, limits: RecordLimits) -> None:
         self._partition = partition
         self._tenure = tenure
         self._now_ms = now_ms
-        self._max_record_bytes = max_record_bytes
+        self._limits = limits
         self._token = str(Token(tenure.ownership.epoch, 1))
         self._calls: list[Dispatch] = []
         self._expected = self._next = partition.expected
         self._queued: list[Queued] = []
+        self._delayed: list[Delayed] = []
         self._invalid: list[Invalid] = []
         self._bytes = 0
         self._passed_over = 0
@@ -82,24 +94,38 @@ class _Builder:
         if headers and self._is_for_another_group(headers, offset):
             self._passed_over += 1
             return
+        place = self._partition.place
         try:
-            value = check(message.value(), self._partition.place.adapter, self._max_record_bytes)
+            found = checked(message.value(), place.adapter, self._limits.record_bytes)
+            due_ms = self._due_ms(message, found.message)
         except InvalidRecord as error:
             self._partition.remember_invalid(record_of(message, headers))
             self._invalid.append(Invalid(str(offset), str(error)))
         else:
-            self._queue(message, offset, body_of(value))
+            self._take(message, offset, body_of(found.value), due_ms)
+
+    def _due_ms(self, message: Message, found: Any) -> int | None:
+        field = self._partition.place.route.countdown_field
+        if field is None:
+            return None
+        longest, sent_ms = self._limits.countdown_seconds, timestamp_ms(message)
+        return due_ms_of(found, field, sent_ms=sent_ms, now_ms=self._now_ms, longest_seconds=longest)
 
     def _is_for_another_group(self, headers: Headers, offset: int) -> bool:
         """Whether a dead letter of another group was sent again as this record."""
         replayed = replay_of(headers, self._partition.topic_partition, offset)
         return replayed is not None and group_suffix(replayed.group) != self._tenure.template.suffix
 
-    def _queue(self, message: Message, offset: int, body: bytes) -> None:
-        copy = Copy(str(offset), self._token, 1, timestamp_ms(message), self._now_ms)
-        celery_message = self._tenure.template.fill(copy, body)
-        self._queued.append(Queued(copy.member, celery_message))
-        self._bytes += len(celery_message)
+    def _take(self, message: Message, offset: int, body: bytes, due_ms: int | None) -> None:
+        """Queue it; or, before its time, have it wait in the ledger."""
+        if due_ms is None:
+            copy = Copy(str(offset), self._token, 1, timestamp_ms(message), self._now_ms)
+            content = self._tenure.template.fill(copy, body)
+            self._queued.append(Queued(copy.member, content))
+        else:
+            content = StoredRetry(body, timestamp_ms(message), retries=0).to_bytes()
+            self._delayed.append(Delayed(str(offset), due_ms, content))
+        self._bytes += len(content)
         if self._bytes >= MAX_CALL_BYTES:
             self._cut()
 
@@ -117,9 +143,11 @@ class _Builder:
             queued=self._queued,
             invalid=self._invalid,
             passed_over=self._passed_over,
+            delayed=self._delayed,
         )
         self._calls.append(call)
-        self._expected, self._queued, self._invalid, self._bytes, self._passed_over = self._next, [], [], 0, 0
+        self._expected, self._queued, self._delayed, self._invalid = self._next, [], [], []
+        self._bytes = self._passed_over = 0
 
     def finish(self) -> list[Dispatch]:
         if self._next > self._expected:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError
 from redis.exceptions import RedisError
 
-from ferry_consumer.dispatch import dispatches_of, still_unanswered
+from ferry_consumer.dispatch import RecordLimits, dispatches_of, still_unanswered
 from ferry_consumer.intake import raise_if_serious
 from ferry_shared.errors import ConfigurationError, RedisUnavailable
 from ferry_shared.ledger import consumer_ledger
@@ -49,7 +49,7 @@ class Dispatcher:
         limit: DeadLetterLimit,
     ) -> None:
         self._group = settings.consumer_group
-        self._max_record_bytes = settings.consumer_max_record_bytes
+        self._limits = RecordLimits(settings.consumer_max_record_bytes, settings.consumer_max_countdown_seconds)
         self._client = client
         self._metrics = metrics
         self._server_clock = server_clock
@@ -75,7 +75,7 @@ class Dispatcher:
                 partition.lose()
             if partition.tenure is None or partition.unanswered or not partition.fetching or blocked:
                 continue
-            partition.unanswered = dispatches_of(partition, batch, now_ms, self._max_record_bytes)
+            partition.unanswered = dispatches_of(partition, batch, now_ms, self._limits)
             drained[place.topic].append(partition)
         for topic, its_partitions in drained.items():
             self._admit(topic, its_partitions)
@@ -85,7 +85,7 @@ class Dispatcher:
         calls = [call for partition in partitions for call in partition.unanswered]
         excess = self._limit.exceeded_by(topic, calls)
         if excess is None:
-            self._metrics.records.labels(topic).inc(sum(len(call.queued) + len(call.invalid) for call in calls))
+            self._metrics.records.labels(topic).inc(sum(call.valid + len(call.invalid) for call in calls))
             return
         task_id = TaskId(self._group, *excess.place, int(excess.member), int(excess.member)).text
         why = (
@@ -133,6 +133,8 @@ class Dispatcher:
                     "%s: %d dead letters of other groups, sent again, passed over up to offset %d",
                     call.place, call.passed_over, call.last,
                 )  # fmt: skip
+        if delayed := sum(len(call.delayed) for _, call in settled):
+            log.info("%d messages wait in the ledger for their time", delayed)
         filled = [(template, call.queued) for template, call in settled if call.queued]
         if not filled:
             return

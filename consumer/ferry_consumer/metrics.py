@@ -1,6 +1,6 @@
 """The consumer's metrics: counters that the loop raises per batch, gauges that each status sets anew.
 
-Three counters come from the ledger instead, which counts across consumers: each partition's owner shows its total, so
+Four counters come from the ledger instead, which counts across consumers: each partition's owner shows its total, so
 that the sum over all consumers counts nothing twice, and a partition that moves takes its total along.
 """
 
@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from ferry_shared import metric_names as names
+from ferry_shared.ledger.untracked import Obstacle
 from ferry_shared.record import TopicPartition
 
 if TYPE_CHECKING:
@@ -36,17 +37,18 @@ class LedgerCounters(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Give Prometheus the totals; called by the threads of the HTTP server."""
         statuses = tuple(self.statuses)
-        restored, rewound, untracked = (
+        restored, rewound, untracked, unknown = (
             CounterMetricFamily(metric.name, metric.meaning, labels=metric.labels)
-            for metric in (names.RESTORED, names.REWOUND, names.UNTRACKED)
+            for metric in (names.RESTORED, names.REWOUND, names.UNTRACKED, names.UNKNOWN_TASK)
         )
+        by_obstacle = {Obstacle.UNTRACKED: untracked, Obstacle.UNKNOWN: unknown}
         for status in statuses:
             place = [status.topic, str(status.partition)]
             restored.add_metric(place, status.restored)
             rewound.add_metric(place, status.rewound)
             for found in self.untracked.get(TopicPartition(status.topic, status.partition), ()):
-                untracked.add_metric([*place, found.task], found.count)
-        yield from (restored, rewound, untracked)
+                by_obstacle[found.obstacle].add_metric([*place, found.task], found.count)
+        yield from (restored, rewound, untracked, unknown)
 
 
 class Metrics:

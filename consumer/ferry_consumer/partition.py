@@ -124,7 +124,7 @@ class Partition:
     def note_dispatched(self, dispatch: Dispatch) -> None:
         """The oldest unanswered dispatch has happened."""
         self.expected = dispatch.next
-        self.in_flight += len(dispatch.queued) + len(dispatch.invalid)
+        self.in_flight += dispatch.valid + len(dispatch.invalid)
         self.unanswered = self.unanswered[1:]
 
     def note_snapshot(self, snapshot: Snapshot) -> None:

@@ -197,7 +197,7 @@ class Consumer:
         route, adapter = self._routes[place.topic]
         prefix = self._settings.ferry_key_prefix
         keys = LedgerKeys.of(prefix, self._settings.consumer_group, place)
-        return Place(place, route, adapter, keys, queue_key(prefix, route.queue))
+        return Place(place, route, adapter, keys, queue_key(prefix, route.queue, route.priority))
 
     def _finish(self) -> None:
         """Intake has stopped: settle what is open, commit what is done."""

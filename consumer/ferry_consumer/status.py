@@ -50,6 +50,7 @@ def status_of(partition: Partition, log_end: int | None, consumer: str, at_ms: i
         partition.restored,
         partition.rewound,
         partition.paused,
+        partition.place.route.queue,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from pydantic import ValidationError
@@ -17,7 +18,20 @@ MAX_DETAIL_CHARACTERS = 500
 
 
 def check(value: bytes | None, adapter: MessageAdapter, max_bytes: int) -> bytes:
-    """Return the value if it is strict JSON that the route's model accepts.
+    """Return the value if it is strict JSON that the route's model accepts; as `checked`."""
+    return checked(value, adapter, max_bytes).value
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A record's value that is valid, and what the route's model has made of it."""
+
+    value: bytes
+    message: Any
+
+
+def checked(value: bytes | None, adapter: MessageAdapter, max_bytes: int) -> Checked:
+    """Return the value, with what it stands for, if it is strict JSON that the route's model accepts.
 
     It is measured first: what parsing and validating may allocate grows with its size.
     orjson judges the JSON: of the parsers tried it alone rejects every invalid document of the public suites (NaN,
@@ -35,11 +49,11 @@ def check(value: bytes | None, adapter: MessageAdapter, max_bytes: int) -> bytes
     except orjson.JSONDecodeError as error:
         raise InvalidRecord("not-json", error.msg[:MAX_DETAIL_CHARACTERS]) from None
     try:
-        adapter.validate_json(value)
+        message = adapter.validate_json(value)
     except ValidationError as error:
         raise InvalidRecord("invalid", problems_of(error)[:MAX_DETAIL_CHARACTERS]) from None
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - a user's validator: anything can come out of it
         raise InvalidRecord("invalid", f"a validator of the model raised {type(error).__name__}") from None
-    return value
+    return Checked(value, message)

@@ -45,6 +45,12 @@ UNTRACKED = Metric(
     "Messages received by a task that isn't tracked, and not run, by the ledger.",
     (*PLACE, "task"),
 )
+UNKNOWN_TASK = Metric(
+    "ferry_unknown_task",
+    "counter",
+    "Messages received by a worker that doesn't know their task, and not run, by the ledger.",
+    (*PLACE, "task"),
+)
 SCRIPT_SECONDS = Metric("ferry_dispatch_seconds", "histogram", "Duration of a dispatch's round trip to Redis.")
 
 LOG_END = Metric("ferry_log_end", "gauge", "Kafka's log end offset.", PLACE)
@@ -58,6 +64,6 @@ UP = Metric("ferry_up", "gauge", "1 while the server answers.", ("server",))
 
 ALL = (
     RECORDS, DISPATCHED, INVALID, OTHERS_REPLAYS, RETRIED, REDELIVERED, DEAD_LETTERS, ACQUISITIONS, LOST_TO_RETENTION,
-    RESTORED, REWOUND, UNTRACKED, SCRIPT_SECONDS, LOG_END, POSITION, COMMITTED, IN_FLIGHT, OLDEST_SECONDS, BACKLOG,
-    PAUSED, UP,
+    RESTORED, REWOUND, UNTRACKED, UNKNOWN_TASK, SCRIPT_SECONDS, LOG_END, POSITION, COMMITTED, IN_FLIGHT,
+    OLDEST_SECONDS, BACKLOG, PAUSED, UP,
 )  # fmt: skip

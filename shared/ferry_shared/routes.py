@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,9 @@ __all__ = ["BUILT_IN_TASK", "DEFAULT_QUEUE", "JsonSchema", "Route", "checked_rou
 
 DEFAULT_QUEUE = "celery"
 BUILT_IN_TASK = "printSomething"
+LAST_PRIORITY = 9
+#: A day, as for WORKER_TASK_TIME_LIMIT_SECONDS.
+MOST_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +33,19 @@ class Route:
     """Every record of `topic`, validated as `message`, becomes the task named `task` in `queue`.
 
     `message` is any type that pydantic validates: a model, a union, a TypedDict, a dataclass; or a `JsonSchema`.
+    `priority` is Celery's, with a Redis broker: of what waits, 0 is taken before 3, that before 6, that before 9.
+    The time limits are in seconds, and go before the task's own. `countdown_field` names a field of the message that
+    delays its task: seconds, or a moment.
     """
 
     topic: str
     message: Any
     task: str
     queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    time_limit_seconds: float | None = None
+    soft_time_limit_seconds: float | None = None
+    countdown_field: str | None = None
 
     @property
     def adapter(self) -> MessageAdapter:
@@ -68,7 +78,7 @@ def checked_routes(routes: object, name: str) -> tuple[Route, ...]:
     """Return routes if they are some; `name` is what they are called in an error.
 
     Raises:
-        ConfigurationError: they are no list of routes with distinct topics.
+        ConfigurationError: they are no list of routes with distinct topics, or one has an option that can't be.
     """
     if not isinstance(routes, Iterable) or not (found := tuple(routes)):
         raise ConfigurationError(f"FERRY_ROUTES: expected {name} to be a list of Route(...)")
@@ -79,7 +89,30 @@ def checked_routes(routes: object, name: str) -> tuple[Route, ...]:
         raise ConfigurationError(f"FERRY_ROUTES: {unusable[0]!r} is no topic name: {TOPIC_NAME_EXPECTED}")
     if twice := sorted({topic for topic in topics if topics.count(topic) > 1}):
         raise ConfigurationError(f"FERRY_ROUTES: the topic {twice[0]} has more than one route")
+    if problems := [problem for route in found for problem in _problems(route)]:
+        raise ConfigurationError(f"FERRY_ROUTES: {problems[0]}")
     return found
+
+
+def _problems(route: Route) -> Iterator[str]:
+    """What of a route's options can't be."""
+    if type(route.priority) is not int or not 0 <= route.priority <= LAST_PRIORITY:
+        yield f"the priority of the route for {route.topic}: expected 0 (first) to {LAST_PRIORITY}"
+    if not _may_have(route.message, route.countdown_field):
+        yield f"countdown_field of the route for {route.topic}: its message has no field {route.countdown_field!r}"
+    hard, soft = route.time_limit_seconds, route.soft_time_limit_seconds
+    for name, limit in (("time_limit_seconds", hard), ("soft_time_limit_seconds", soft)):
+        if limit is not None and (type(limit) not in {int, float} or not 0 < limit <= MOST_SECONDS):
+            yield f"{name} of the route for {route.topic}: expected seconds above 0, at most {MOST_SECONDS:,}"
+            return
+    if hard is not None and soft is not None and soft > hard:
+        yield f"soft_time_limit_seconds of the route for {route.topic}: expected at most time_limit_seconds ({hard:g})"
+
+
+def _may_have(message: Any, field: str | None) -> bool:
+    """Whether a message type can have a field; only of a pydantic model that is known."""
+    fields = getattr(message, "model_fields", None)
+    return field is None or (isinstance(field, str) and (fields is None or field in fields))
 
 
 def _attribute(reference: str) -> object:

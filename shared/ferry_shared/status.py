@@ -33,7 +33,8 @@ class PartitionStatus:
     `oldest_ms` is when the oldest message in flight was dispatched, 0 when nothing is in flight. `dead_letters`,
     `restored` (copies that the transport handed back) and `rewound` (offsets dispatched again after an operator's
     rewind or a loss in Redis) are the ledger's counts: they go with the partition from consumer to consumer.
-    `paused` is None, "limit", "memory", "operator" or "dead-letter limit".
+    `paused` is None, "limit", "memory", "operator" or "dead-letter limit". `queue` is the one that its tasks go to,
+    empty where an older consumer wrote.
     """
 
     at_ms: int
@@ -49,6 +50,7 @@ class PartitionStatus:
     restored: int
     rewound: int
     paused: str | None
+    queue: str = ""
 
     @property
     def field(self) -> str:
@@ -64,7 +66,7 @@ class PartitionStatus:
         """Read what a consumer wrote. Raises ValueError when it is something else."""
         fields: Any = orjson.loads(text)
         try:
-            return cls(**{name: fields[name] for name in cls.__slots__})
+            return cls(**({"queue": ""} | {name: fields[name] for name in cls.__slots__ if name in fields}))
         except (KeyError, TypeError) as error:
             raise ValueError(f"no status of a partition: {error!r}") from error
 

@@ -1,4 +1,4 @@
-"""What a worker stored in the ledger for a task's next attempt."""
+"""What the ledger holds of a message that waits: for its next attempt, or, delayed, for its first one."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ class StoredRetry:
             return None
         return cls(body.encode(), timestamp_ms, retries)
 
+    def to_bytes(self) -> bytes:
+        """What the ledger stores."""
+        return orjson.dumps({"body": self.body.decode(), "retries": self.retries, "timestamp_ms": self.timestamp_ms})
+
     @property
     def payload(self) -> bytes | None:
         """The message's text, as the record's value was or as the task changed it; None when it can't be told."""
@@ -47,8 +51,8 @@ class StoredRetry:
 def kept_of(stored: bytes, *, retried: bool) -> tuple[bytes | None, int | None]:
     """What an entry keeps of its record: the value, and the timestamp (ms) where that was kept, too.
 
-    A failure stores the value itself, a retry the next attempt's message. Unless the entry was `retried` it is a value,
-    whatever it looks like; what can't be told apart is returned as it is.
+    A failure stores the value itself, a retry the next attempt's message, and so does a delay. Unless the entry was
+    `retried` or delayed it is a value, whatever it looks like; what can't be told apart is returned as it is.
     """
     retry = StoredRetry.parse(stored) if retried else None
     if retry is None or retry.payload is None:

@@ -18,6 +18,7 @@ from ferry_console.doctor.redis_side import read_redis
 from ferry_console.local.valkey import LocalValkey
 from ferry_shared.ledger.client import connect, server_time_ms
 from ferry_shared.ledger.keys import status_key
+from ferry_shared.ledger.listening import tell_listening
 from ferry_shared.settings import ConsumerSettings
 from ferry_shared.status import PartitionStatus
 from tests.support.fake_kafka import FakeKafka
@@ -140,13 +141,14 @@ def test_what_is_read_of_redis(ledger: LedgerProbe, redis_url: str) -> None:
     ledger.client.hset(ledger.keys.head, "cluster_id", "some-cluster")
     ledger.client.rpush("orders", "1", "2")
     ledger.client.set("wrong", "text")
+    tell_listening(ledger.client, "", "a@host", ["orders"], 30_000)
     settings = ConsumerSettings(celery_broker_url=redis_url, consumer_group=ledger.group)
     with redis.Redis.from_url(redis_url).pubsub() as worker:
         worker.psubscribe("/1.celery.pidbox")
         worker.get_message(timeout=5.0)
         facts = read_redis(settings, ["orders", "empty", "wrong"])
     assert facts.queued == {"orders": 2, "empty": 0, "wrong": None}
-    assert facts.listeners == 1
+    assert (facts.listeners, facts.listening) == (1, {"orders": 1})
     assert facts.clusters == {"some-cluster"}
     assert abs(facts.ahead_seconds) < 1.0
     assert read_redis(settings, []).listeners == 0

@@ -86,14 +86,14 @@ def test_the_oldest_of_all_partitions_come_first(
 
 
 def test_each_state_is_told_and_asked_for(ledger: LedgerProbe, capsys: pytest.CaptureFixture[str]) -> None:
-    """Queued, running, left, waiting for a retry, failed; attempts and starts are those of the ledger."""
+    """Queued, running, left, waiting for a retry, failed, delayed; attempts and starts are those of the ledger."""
     ledger.own()
-    ledger.dispatch(["0", "1", "2", "3"], {"4": "invalid: no such\nfield"})
+    ledger.dispatch(["0", "1", "2", "3"], {"4": "invalid: no such\nfield"}, delayed={"5": ledger.now_ms() + MINUTE_MS})
     ledger.claim("1", lease_ms=MINUTE_MS)
     ledger.claim_with_a_lease_that_is_over("2")
     ledger.claim("3")
     ledger.outcome("retry", "3")
-    expected = {0: "queued", 1: "running", 2: "left", 3: "retrying", 4: "failed"}
+    expected = {0: "queued", 1: "running", 2: "left", 3: "retrying", 4: "failed", 5: "delayed"}
     entries = {entry["offset"]: entry for entry in listed(capsys)["entries"]}
     assert {offset: entry["state"] for offset, entry in entries.items()} == expected
     for offset, state in expected.items():
@@ -101,6 +101,7 @@ def test_each_state_is_told_and_asked_for(ledger: LedgerProbe, capsys: pytest.Ca
     assert (entries[1]["owner"], entries[1]["starts"], entries[1]["attempt"]) == (OWNER, 1, 1)
     assert entries[1]["claim_until"] > entries[1]["claimed"] >= entries[1]["dispatched"]
     assert (entries[3]["attempt"], entries[3]["retry_due"] is not None) == (2, True)
+    assert (entries[5]["attempt"], entries[5]["retry_due"] is not None) == (1, True)
     assert entries[4]["error"] == "invalid: no such\nfield"
     assert entries[0]["claim_until"] is None
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ferry_shared.ledger.group_view import view_ledgers
-from ferry_shared.ledger.untracked import Untracked
+from ferry_shared.ledger.untracked import Obstacle, Untracked
 from ferry_shared.ledger.worker_ledger import Receipt, Recorded
 from tests.support.ledger_probe import FIRST_TOKEN, LEDGER, OTHER_LEDGER, LedgerProbe
 
@@ -20,7 +20,7 @@ def _two_entries(ledger: LedgerProbe) -> None:
 def receive(ledger: LedgerProbe, member: str, task: str = TASK, token: str = FIRST_TOKEN, of: str = LEDGER) -> Receipt:
     """A message of `member` comes to a task that isn't tracked."""
     header = ledger.task(member, token, ledger=of)
-    return ledger.worker.untracked(header, task, max_claims=2, error=ERROR)
+    return ledger.worker.untracked(header, task, Obstacle.UNTRACKED, max_claims=2, error=ERROR)
 
 
 def counted(ledger: LedgerProbe) -> dict[str, int]:
@@ -43,6 +43,19 @@ def test_each_receipt_counts_as_a_start_and_by_the_tasks_name(ledger: LedgerProb
     (first, _) = view.untracked
     assert first == Untracked("other", 1, first.last_ms)
     assert before <= first.last_ms <= ledger.now_ms()
+
+
+def test_a_task_that_is_not_known_is_counted_apart(ledger: LedgerProbe) -> None:
+    """One worker's app may not know what another one's has as a plain task; together they are the message's starts."""
+    header = ledger.task("0", FIRST_TOKEN)
+    receive(ledger, "0")
+    assert ledger.worker.untracked(header, TASK, Obstacle.UNKNOWN, max_claims=2, error=ERROR) is Receipt.COUNTED
+    assert ledger.worker.untracked(header, TASK, Obstacle.UNKNOWN, max_claims=2, error=ERROR) is Receipt.FAILED
+    (view,) = view_ledgers(ledger.client, "", ledger.group, [ledger.place])
+    assert [(found.obstacle, found.task, found.count) for found in view.untracked] == [
+        (Obstacle.UNTRACKED, TASK, 1),
+        (Obstacle.UNKNOWN, TASK, 2),
+    ]
 
 
 def test_after_a_lost_worker_it_counts_and_the_entry_is_free(ledger: LedgerProbe) -> None:

@@ -14,7 +14,7 @@ from celery.exceptions import Ignore, Reject
 from kombu.utils.json import loads
 from pydantic import BaseModel, Field
 
-from ferry_consumer.dispatch import dispatches_of
+from ferry_consumer.dispatch import RecordLimits, dispatches_of
 from ferry_consumer.partition import Partition, Place, Tenure
 from ferry_shared.ledger.keys import queue_key
 from ferry_shared.ledger.redelivery import Transport
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Message as KafkaMessage
 
 TIMESTAMP_MS = 1_700_000_000_000
-MAX_BYTES = ConsumerSettings().consumer_max_record_bytes
+LIMITS = RecordLimits(ConsumerSettings().consumer_max_record_bytes, 3_600)
 
 
 class Deed(BaseModel):
@@ -140,7 +140,7 @@ class Production:
             Tenure(self.ledger.ownership, "topic-id", template, transport), self.ledger.position, 0, self.offset
         )
         record = cast("KafkaMessage", Record(self.offset, value))
-        (call,) = dispatches_of(partition, [record], int(time.time() * 1000), MAX_BYTES)
+        (call,) = dispatches_of(partition, [record], int(time.time() * 1000), LIMITS)
         self.ledger.send(call)
         self.offset += 1
         for queued in call.queued:

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from kombu import Connection, Consumer, Queue
+from kombu.transport.redis import Channel as RedisChannel
 
+from ferry_shared.ledger.keys import PRIORITY_SEPARATOR, PRIORITY_STEPS, queue_key, queue_keys
 from ferry_shared.ledger.worker_ledger import TaskHeader
 from ferry_shared.message import Message
 from ferry_shared.record import TopicPartition
@@ -26,32 +29,51 @@ COPY = Copy("17", "4.1", 1, 1234, 5678)
 SENDERS_OWN = {"origin", "reply_to", "delivery_tag", "argsrepr"}
 
 
-def sent_by_celery(url: str, payload: bytes) -> dict[str, Any]:
-    """What `send_task` puts into Redis for the same task."""
+def sent_by_celery(url: str, payload: bytes, route: Route = ROUTE) -> tuple[str, dict[str, Any]]:
+    """What `send_task` puts into Redis for the same task, and into which list."""
     app = Celery(broker=url, set_as_current=False)
     app.send_task(
-        ROUTE.task,
+        route.task,
         args=[payload.decode()],
         task_id="orders-3-17",
-        queue=ROUTE.queue,
-        headers={"ferry": json.loads(sent_by_ferry(payload))["headers"]["ferry"]},
+        queue=route.queue,
+        headers={"ferry": json.loads(sent_by_ferry(payload, route))["headers"]["ferry"]},
         ignore_result=None,
+        priority=route.priority,
+        time_limit=route.time_limit_seconds,
+        soft_time_limit=route.soft_time_limit_seconds,
     )
     app.close()
-    raw = redis.Redis.from_url(url).rpop(ROUTE.queue)
+    with redis.Redis.from_url(url) as client:
+        (name,) = [key.decode() for key in client.scan_iter(_type="list")]
+        raw = client.rpop(name)
     assert isinstance(raw, bytes)
-    return dict(json.loads(raw))
+    return name, dict(json.loads(raw))
 
 
-def sent_by_ferry(payload: bytes) -> bytes:
+def sent_by_ferry(payload: bytes, route: Route = ROUTE) -> bytes:
     """The same, rendered."""
-    return TaskTemplate(ROUTE, "ferry", PLACE, "abc").fill(COPY, body_of(payload))
+    return TaskTemplate(route, "ferry", PLACE, "abc").fill(COPY, body_of(payload))
 
 
-def test_every_field_equals_what_send_task_sends(redis_url: str) -> None:
-    """Headers, properties and body, field by field."""
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        *({"priority": priority} for priority in range(1, 10)),
+        {"time_limit_seconds": 30},
+        {"time_limit_seconds": 2.5, "soft_time_limit_seconds": 2},
+        {"soft_time_limit_seconds": 7, "priority": 9},
+    ],
+    ids=str,
+)
+def test_every_field_equals_what_send_task_sends(redis_url: str, changed: dict[str, Any]) -> None:
+    """Headers, properties and body, field by field, and the list that it lies in, whatever options a route has."""
     payload = '{"text": "é☃ \\" \\\\ %s %b {}", "n": 18446744073709551617}'.encode()
-    ours, theirs = json.loads(sent_by_ferry(payload)), sent_by_celery(redis_url, payload)
+    route = replace(ROUTE, **changed)
+    name, theirs = sent_by_celery(redis_url, payload, route)
+    ours = json.loads(sent_by_ferry(payload, route))
+    assert name == queue_key("", route.queue, route.priority)
     assert ours.keys() == theirs.keys()
     for part in ("headers", "properties"):
         assert ours[part].keys() == theirs[part].keys()
@@ -105,3 +127,14 @@ def test_a_group_other_than_the_default_is_part_of_the_task_id() -> None:
     message = json.loads(TaskTemplate(ROUTE, group, PLACE, "abc").fill(COPY, b"x"))
     assert message["headers"]["id"] == message["properties"]["correlation_id"] == f"orders-3-17@{group}"
     assert message["headers"]["ferry"]["group"] == group
+
+
+def test_a_queues_lists_are_kombus() -> None:
+    """In the order in which a worker takes from them; the steps and what stands between are kombu's defaults."""
+    assert (RedisChannel.priority_steps, RedisChannel.sep) == (list(PRIORITY_STEPS), PRIORITY_SEPARATOR)
+    channel = RedisChannel.__new__(RedisChannel)
+    for priority in range(10):
+        assert queue_key("", "orders", priority) == channel._q_for_pri("orders", priority)
+    assert queue_keys("blue-", "orders") == tuple(
+        f"blue-{channel._q_for_pri('orders', step)}" for step in RedisChannel.priority_steps
+    )

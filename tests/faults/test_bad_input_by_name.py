@@ -216,10 +216,10 @@ def _check_request(name: str, run: dict[str, Any]) -> None:
 
 
 def _check_nothing_else_came_to_be(system: BadInputSystem) -> None:
-    """In Redis, the heads of the two ledgers, the status, and what kombu and Celery keep."""
+    """In Redis, the heads of the two ledgers, the status, who takes from the queue, and what kombu and Celery keep."""
     heads = {f"ferry:{{{system.group}:{system.topic}:{partition}}}:head" for partition in range(2)}
     assert {key for key in system.keys_left() if not key.startswith("_kombu.binding")} == {
-        *heads, f"ferry:status:{system.group}",
+        *heads, f"ferry:status:{system.group}", "ferry:listening",
     }  # fmt: skip
 
 

@@ -1,7 +1,8 @@
-"""A route whose task doesn't complete the ledger: told by name wherever one looks, and never run."""
+"""A route whose task can't run its messages, or whose queue nobody reads: told by name wherever one looks."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ferry_console.local.kafka import LocalKafka
 from ferry_console.local.ports import free_port
@@ -17,7 +18,8 @@ from ferry_worker import track
 
 app = Celery("shop", broker=os.environ["CELERY_BROKER_URL"])
 track(app)
-
+"""
+PLAIN = """
 @app.task(name="shop.plain", base=Task)
 def handle_plainly(order):
     print(f"ran {order}")
@@ -25,21 +27,20 @@ def handle_plainly(order):
 ROUTES = """
 from ferry_shared.routes import Route
 
-routes = [Route({topic!r}, dict, "shop.plain")]
+routes = [Route({topic!r}, dict, "shop.plain", "orders")]
 """
 SECOND = "1"
 REDELIVER_AFTER_SECONDS = "5"
 #: The first receipt counts, the second one ends the message.
 STARTS = {"WORKER_MAX_CLAIMS": "1"}
+UNKNOWN = "NotRegistered: no worker that received it knows the task 'shop.plain'"
 ERROR = "untracked: no worker that received it has 'shop.plain' as a tracked task"
 
 
-def test_a_task_that_is_not_tracked_is_told_by_name_in_log_metric_and_status(
-    kafka: LocalKafka, ferry: FerryProcesses, topic: str, group: str
-) -> None:
-    """Its messages aren't run; they become dead letters that say why, and the committed offset passes them."""
+def dispatch_two(kafka: LocalKafka, ferry: FerryProcesses, topic: str, app: str) -> int:
+    """Two messages are in the queue of a route of the app `shop`; returns the consumer's port."""
     create_topic(kafka.bootstrap_servers, topic)
-    (ferry.directory / "shop.py").write_text(SHOP, encoding="utf-8")
+    (ferry.directory / "shop.py").write_text(app, encoding="utf-8")
     (ferry.directory / "shop_routes.py").write_text(ROUTES.format(topic=topic), encoding="utf-8")
     ferry.settings["PYTHONPATH"] = str(Path(__file__).parents[2])
     port = free_port()
@@ -50,13 +51,26 @@ def test_a_task_that_is_not_tracked_is_told_by_name_in_log_metric_and_status(
         CONSUMER_REDELIVER_AFTER_SECONDS=REDELIVER_AFTER_SECONDS,
     )
     produce(kafka.bootstrap_servers, topic, [b'{"number": 1}', b'{"number": 2}'])
-    worker = ferry.start("shop", "-m", "celery", "-A", "shop", "worker", "-c", "1", settings=STARTS)
+    eventually(lambda: status(ferry)["totals"]["in_flight"], 2)
+    return port
+
+
+def status(ferry: FerryProcesses) -> Any:
+    """What `ferry status` says."""
+    return json.loads(ferry.run("-m", "ferry_console", "status", "--json").stdout)
+
+
+def test_a_task_that_is_not_tracked_is_told_by_name_in_log_metric_and_status(
+    kafka: LocalKafka, ferry: FerryProcesses, topic: str, group: str
+) -> None:
+    """Its messages aren't run; they become dead letters that say why, and the committed offset passes them."""
+    port = dispatch_two(kafka, ferry, topic, SHOP + PLAIN)
+    worker = ferry.start("shop", "-m", "celery", "-A", "shop", "worker", "-c", "1", "-Q", "orders", settings=STARTS)
 
     worker.wait_for_text("the task 'shop.plain' isn't tracked", 60.0)
     counter = f'ferry_untracked_total{{partition="0",task="shop.plain",topic="{topic}"}} 2.0'
     eventually(lambda: counter in http_get(port, "/metrics")[1], expected=True)
-    status = ferry.run("-m", "ferry_console", "status", "--json")
-    told = json.loads(status.stdout)
+    told = status(ferry)
     assert told["partitions"][0]["untracked"] == {"shop.plain": 2}
     assert any("the task 'shop.plain' isn't tracked" in warning for warning in told["warnings"])
 
@@ -65,3 +79,44 @@ def test_a_task_that_is_not_tracked_is_told_by_name_in_log_metric_and_status(
     assert [dict(letter.headers)["__dlq.errors.message"] for letter in letters] == [ERROR.encode()] * 2
     assert 'ran {"' not in worker.output()
     assert worker.output().count("isn't tracked") == 1
+
+
+def test_a_task_that_no_worker_knows_is_told_by_name_in_log_metric_and_status(
+    kafka: LocalKafka, ferry: FerryProcesses, topic: str, group: str
+) -> None:
+    """In one line instead of Celery's page a message, which would show its text; then they are dead letters."""
+    port = dispatch_two(kafka, ferry, topic, SHOP)
+    worker = ferry.start("shop", "-m", "celery", "-A", "shop", "worker", "-c", "1", "-Q", "orders", settings=STARTS)
+
+    worker.wait_for_text(f"the task 'shop.plain' isn't known to this worker: messages of the topic {topic} are", 60.0)
+    counter = f'ferry_unknown_task_total{{partition="0",task="shop.plain",topic="{topic}"}} 2.0'
+    eventually(lambda: counter in http_get(port, "/metrics")[1], expected=True)
+    told = status(ferry)
+    assert told["partitions"][0]["unknown"] == {"shop.plain": 2}
+    assert any("the task 'shop.plain' isn't known to a worker" in warning for warning in told["warnings"])
+
+    eventually(lambda: committed_offsets(kafka.bootstrap_servers, group, topic), {0: 2}, timeout_seconds=60)
+    letters = read_all(kafka.bootstrap_servers, f"{topic}.dlq")
+    assert [dict(letter.headers)["__dlq.errors.message"] for letter in letters] == [UNKNOWN.encode()] * 2
+    assert [letter.value for letter in letters] == [b'{"number": 1}', b'{"number": 2}']
+    assert worker.output().count("isn't known") == 1
+    assert "unregistered" not in worker.output()
+
+
+def test_a_queue_from_which_nobody_takes_is_named_until_somebody_does(
+    kafka: LocalKafka, ferry: FerryProcesses, topic: str
+) -> None:
+    """A worker of other queues doesn't count, and one that was killed is forgotten."""
+    dispatch_two(kafka, ferry, topic, SHOP)
+    ferry.start("others", "-m", "celery", "-A", "shop", "worker", "-c", "1").wait_for_text(r"ready\.", 60.0)
+
+    def warned() -> bool:
+        return any("no worker takes from the queue orders" in warning for warning in status(ferry)["warnings"])
+
+    (queue,) = status(ferry)["queues"]
+    assert queue == {"queue": "orders", "workers": 0, "topics": [topic], "in_flight": 2}
+    assert warned()
+    worker = ferry.start("shop", "-m", "celery", "-A", "shop", "worker", "-c", "1", "-Q", "orders", "-n", "o@host")
+    eventually(warned, expected=False, timeout_seconds=60)
+    worker.kill()
+    eventually(warned, expected=True, timeout_seconds=60)

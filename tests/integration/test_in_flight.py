@@ -29,7 +29,7 @@ def test_every_message_in_flight_is_listed_until_it_ends(kafka: LocalKafka, ferr
     retrying = f"{topic}-retrying"
     for name in (topic, retrying):
         create_topic(kafka.bootstrap_servers, name)
-    events = route(ferry, {topic: "tests.waiting", retrying: "tests.retrying"})
+    events = route(ferry, {topic: "tests.waiting", retrying: "tests.postponing"})
     produce(kafka.bootstrap_servers, retrying, [b'{"number": 1}'])
     ferry.consumer()
     worker = ferry.worker("-c", "1", *QUICK_START)
@@ -39,8 +39,7 @@ def test_every_message_in_flight_is_listed_until_it_ends(kafka: LocalKafka, ferr
     eventually(lambda: states(ferry, "--topic", topic), running)
     assert listed(ferry)["in_flight"] == 6
     assert states(ferry, "--topic", topic, "--state", "running") == running[:1]
-    # By now its retry may be due; it waits behind the task that runs.
-    assert states(ferry)[0][0] == f"{retrying}-0-0"
+    assert states(ferry)[0] == (f"{retrying}-0-0", "retrying")
     people = ferry.run("-m", "ferry_console", "in-flight", "list", "--limit", "2")
     assert "6 messages in flight, the 2 oldest of those asked for (more: --limit)" in people.stdout
     events.with_name("release").touch()

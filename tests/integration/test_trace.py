@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -98,19 +99,23 @@ def test_a_retry_and_a_failure(kafka: LocalKafka, ferry: FerryProcesses, topic: 
     for name in (topic, failing):
         create_topic(kafka.bootstrap_servers, name)
         produce(kafka.bootstrap_servers, name, orders(1))
-    route(ferry, {topic: "tests.retrying", failing: "tests.failing"})
+    route(ferry, {topic: "tests.postponing", failing: "tests.failing"})
     ferry.consumer()
     ferry.worker(*ONE_AT_A_TIME)
     eventually(lambda: state(ferry, f"{topic}-0-0@{group}"), "retrying", timeout_seconds=60)
     told = traced(ferry, f"{topic}-0-0@{group}")
     entry = told["entry"]
     assert (told["state"], entry["attempt"]) == ("retrying", 2)
-    assert entry["retry_due"] > entry["claimed"]
+    assert _seconds_between(entry["claimed"], entry["retry_due"]) == pytest.approx(3600, abs=60)
     assert '"number":2' in entry["stored"].replace(" ", "").replace("\\", "")
     eventually(lambda: state(ferry, f"{failing}-0-0@{group}"), "dead")
     (letter,) = traced(ferry, f"{failing}-0-0@{group}")["dead_letters"]
     assert letter["value"] == '{"number": 1}'
     assert "ValueError: no such order" in dict(letter["headers"])["__dlq.errors.message"]
+
+
+def _seconds_between(first: str, second: str) -> float:
+    return (datetime.fromisoformat(second) - datetime.fromisoformat(first)).total_seconds()
 
 
 def test_a_worker_that_died(kafka: LocalKafka, ferry: FerryProcesses, topic: str, group: str) -> None:

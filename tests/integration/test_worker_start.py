@@ -7,6 +7,7 @@ import pytest
 
 from ferry_shared.ledger.client import server_time_ms
 from ferry_shared.ledger.keys import status_key
+from ferry_shared.ledger.untracked import Obstacle
 from ferry_shared.ledger.worker_ledger import Receipt
 from ferry_shared.status import PartitionStatus
 from tests.integration.worker_harness import WorkerBench
@@ -122,7 +123,10 @@ def test_beats_status_names_a_task_that_is_not_tracked(bench: WorkerBench) -> No
     orders = bench.partition("plain.order")
     receipt = orders.worker_ledger.untracked
     orders.record(b"{}")
-    assert receipt(orders.header("0"), "plain.order", max_claims=3, error="untracked") is Receipt.COUNTED
+    assert (
+        receipt(orders.header("0"), "plain.order", Obstacle.UNTRACKED, max_claims=3, error="untracked")
+        is Receipt.COUNTED
+    )
     now_ms = server_time_ms(bench.client)
     word = PartitionStatus(now_ms, "orders", 0, "host:1", 1, 0, 1, 1, now_ms, 0, 0, 0, None)
     bench.client.hset(status_key("", "ferry"), word.field, word.to_json().decode())

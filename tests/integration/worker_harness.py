@@ -28,7 +28,7 @@ TIMESTAMP_MS = 1_700_000_000_000
 
 @dataclass
 class Partition:
-    """One partition of one topic: its ledger, and what a consumer does with it."""
+    """One partition of one topic: its ledger, and what a consumer does with it; `options` are its route's."""
 
     client: redis.Redis
     task: str
@@ -37,12 +37,14 @@ class Partition:
     group: str = GROUP
     ledger: str = LEDGER
     position: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
     ownership: Ownership = field(init=False)
 
     def __post_init__(self) -> None:
         self.place = TopicPartition(self.topic, 0)
         self.keys = LedgerKeys.of("", self.group, self.place)
-        self.template = TaskTemplate(Route(self.topic, Any, self.task, self.queue), self.group, self.place, self.ledger)
+        route = Route(self.topic, Any, self.task, self.queue, **self.options)
+        self.template = TaskTemplate(route, self.group, self.place, self.ledger)
 
     def acquire(self) -> None:
         """Create the ledger, or take it over with the next epoch."""

@@ -65,6 +65,12 @@ def retry(self: Any, order: Order) -> None:
     raise self.retry(exc=ValueError("not yet"), countdown=3, args=(changed,))
 
 
+@task(name="tests.postponing", bind=True)
+def postpone(self: Any, order: Order) -> None:
+    """Ask to be run again in an hour, with changed arguments: nobody who looks finds the next attempt."""
+    raise self.retry(exc=ValueError("not today"), countdown=3600, args=(Order(number=order.number + 1),))
+
+
 @task(name="tests.autoretrying", autoretry_for=(ConnectionError,), max_retries=1, default_retry_delay=7)
 def autoretry(order: Order) -> None:
     """Raise what `autoretry_for` names."""

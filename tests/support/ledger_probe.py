@@ -14,6 +14,7 @@ from ferry_shared.ledger.consumer_ledger import (
     Acquired,
     Condition,
     Counted,
+    Delayed,
     Dispatch,
     Dispatched,
     Due,
@@ -132,10 +133,11 @@ class LedgerProbe:
         *,
         next_position: int | None = None,
         messages: Sequence[bytes] | None = None,
+        delayed: Mapping[str, int] | None = None,
     ) -> Dispatch:
-        """A dispatch of `members` at the position that the last call returned."""
-        wrong = invalid or {}
-        last = max((member_span(member)[1] for member in (*members, *wrong)), default=self.position)
+        """A dispatch of `members` at the position that the last call returned; `delayed` says when those are due."""
+        wrong, waiting = invalid or {}, delayed or {}
+        last = max((member_span(member)[1] for member in (*members, *wrong, *waiting)), default=self.position)
         following = next_position if next_position is not None else max(self.position, last + 1)
         contents = messages or [payload_of(member) for member in members]
         return Dispatch(
@@ -148,6 +150,7 @@ class LedgerProbe:
             last=last,
             queued=[Queued(member, content) for member, content in zip(members, contents, strict=True)],
             invalid=[Invalid(member, error) for member, error in wrong.items()],
+            delayed=[Delayed(member, due_ms, payload_of(member)) for member, due_ms in waiting.items()],
         )
 
     def send(self, call: Dispatch) -> Dispatched | Refused | Exception:
@@ -164,9 +167,11 @@ class LedgerProbe:
         *,
         next_position: int | None = None,
         messages: Sequence[bytes] | None = None,
+        delayed: Mapping[str, int] | None = None,
     ) -> Dispatched:
         """Dispatch `members`; it must succeed."""
-        reply = self.send(self.dispatch_call(members, invalid, next_position=next_position, messages=messages))
+        call = self.dispatch_call(members, invalid, next_position=next_position, messages=messages, delayed=delayed)
+        reply = self.send(call)
         if isinstance(reply, Exception):
             raise reply
         assert isinstance(reply, Dispatched), reply

@@ -47,6 +47,7 @@ IMPORTED_ONLY_IN = {
     "celery": {
         "ferry_worker.attempt",
         "ferry_worker.celery",
+        "ferry_worker.listening",
         "ferry_worker.pool_end",
         "ferry_worker.request",
         "ferry_worker.retries",
@@ -58,7 +59,9 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.tracked_task",
         "ferry_worker.tracking",
         "ferry_worker.transport",
+        "ferry_worker.unknown",
         "ferry_worker.unreached",
+        "ferry_worker.unrunnable",
         "ferry_worker.untracked",
     },
     "kombu": {
@@ -74,6 +77,7 @@ IMPORTED_ONLY_IN = {
         "ferry_consumer.dispatcher",
         "ferry_consumer.ledger_reader",
         "ferry_worker.attempt",
+        "ferry_worker.listening",
         "ferry_worker.transport",
         "ferry_worker.unreached",
         "ferry_console.doctor.redis_side",

@@ -47,6 +47,10 @@ _seen_groups: set[str] = set()
 ReplyT = TypeVar("ReplyT")
 
 
+class Poison(FerryError):
+    """A task that was started too often and never ended. It becomes a dead letter."""
+
+
 class HandedBack(FerryError):
     """The task can't be run or recorded now: its message goes back to the queue."""
 
@@ -86,6 +90,7 @@ class Attempt:
 
         Raises:
             Ignore: it is not, and its message has served.
+            Poison: it is not, and has failed: for its result, too.
             HandedBack: that can't be told now.
         """
 
@@ -104,6 +109,7 @@ class Attempt:
                 error = f"poison: started {claimed.claims - 1} times and never ended"
                 log.error("not run: %s; it becomes a dead letter", error)
                 self.fail(error, payload)
+                raise Poison(error)
             case Verdict.NO_LEDGER if self.header.group not in _seen_groups:
                 raise handed_back(
                     f"the Redis that FERRY_LEDGER_URL names has no ledger of group {self.header.group} for "

@@ -66,6 +66,11 @@ def parent_ledger(url: str, key_prefix: str) -> WorkerLedger:
     return WorkerLedger(_hurried_client(os.getpid(), url), key_prefix)
 
 
+def parent_client(url: str) -> redis.Redis:
+    """Return the parent's client, for what isn't the ledger; its calls give up within a second or two."""
+    return _hurried_client(os.getpid(), url)
+
+
 def pool_client(url: str) -> redis.Redis:
     """Return this process's client, for what isn't the ledger."""
     return _client(os.getpid(), url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from ferry_worker.attempt import Poison
 from ferry_worker.payload import InvalidPayload
 
 TRACE_LOGGER = "celery.app.trace"
@@ -20,7 +21,7 @@ class TaskLineFilter(logging.Filter):
             return True
         record.task_id = data.get("id", "-")
         error = record.exc_info[1] if record.exc_info else None
-        return data.get("description") != "rejected" and not isinstance(error, InvalidPayload)
+        return data.get("description") != "rejected" and not isinstance(error, InvalidPayload | Poison)
 
 
 class AdviceFilter(logging.Filter):

@@ -15,13 +15,17 @@ from kombu.exceptions import DecodeError
 
 from ferry_shared import logs
 from ferry_shared.ledger.worker_ledger import HEADER
+from ferry_shared.settings import SOFT_SHARE
 from ferry_worker.attempt import OWNER_FIELD
+from ferry_worker.configuration import worker_settings
 from ferry_worker.unreached import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from billiard.einfo import ExceptionInfo
+
+    from ferry_shared.settings import WorkerSettings
 
 log = logging.getLogger("ferry.worker")
 
@@ -42,10 +46,23 @@ def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[...
     return take_message
 
 
+def limits_of(sent: Sequence[float | None], task: Any, settings: WorkerSettings) -> tuple[float, float]:
+    """The hard and the soft limit of a message that came with those of its route, in seconds.
+
+    The hard one is never above the worker's, from which the visibility timeout is derived. The soft one never comes
+    after it: Celery's pool begins to wait for the hard limit at the soft one, and would end the task only there.
+    """
+    highest = settings.worker_task_time_limit_seconds
+    hard = min(sent[0] or task.time_limit or highest, highest)
+    soft = sent[1] or task.soft_time_limit or hard
+    return hard, soft if soft <= hard else hard * SOFT_SHARE
+
+
 class TrackedRequest(Request):
     """Celery's request; without a `ferry` header it is nothing more."""
 
     delivery: Delivery | None = None
+    time_limits: Sequence[float | None]
 
     def __init__(self, message: Any, **options: Any) -> None:
         super().__init__(message, **options)
@@ -54,6 +71,9 @@ class TrackedRequest(Request):
         if fields is not None:
             owner = secrets.token_hex(8)
             self._request_dict[OWNER_FIELD] = owner
+            # What the parent enforces, and what the child reckons its claim by.
+            self.time_limits = limits_of(self.time_limits, self._task, worker_settings())
+            self._request_dict["timelimit"] = list(self.time_limits)
             self.delivery = Delivery(self._app, fields, owner, self._args)
 
     def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> Any:

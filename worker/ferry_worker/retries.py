@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.utils import json as kombu_json
+
+from ferry_shared.stored_retry import StoredRetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,9 +47,8 @@ class LedgerRetry:
     @property
     def message(self) -> bytes:
         """What the ledger stores: the next Celery message's body, as text, and what its headers take over."""
-        body = _json_text([self.args, self.kwargs, self.embedded])
-        timestamp_ms = self.attempt.header.timestamp_ms
-        return orjson.dumps({"body": body, "retries": self.retries, "timestamp_ms": timestamp_ms})
+        body = _json_text([self.args, self.kwargs, self.embedded]).encode()
+        return StoredRetry(body, self.attempt.header.timestamp_ms, self.retries).to_bytes()
 
     def apply_async(self) -> None:
         """Record the retry."""

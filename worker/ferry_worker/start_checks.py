@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from celery import signals
 
 from ferry_shared.errors import ConfigurationError
+from ferry_shared.ledger.keys import PRIORITY_SEPARATOR, PRIORITY_STEPS
 from ferry_worker.configuration import exit_for, worker_settings
 
 if TYPE_CHECKING:
@@ -20,12 +21,14 @@ log = logging.getLogger("ferry.worker")
 
 #: Named, not imported: it is needed when a worker takes its first message.
 _UNTRACKED_STRATEGY = "ferry_worker.untracked:strategy"
+_CONSUMER_STEPS = ("ferry_worker.unknown:UnknownTasks", "ferry_worker.listening:Listening")
 
 
 def check_when_worker_starts(app: Any, routes: Callable[[], Sequence[Route]]) -> None:
     """Have a worker of `app` checked at its start; `routes` returns the routes whose tasks it should know.
 
-    It then runs no message of Ferry's by a task that isn't tracked.
+    It then runs no message of Ferry's by a task that isn't tracked, tells of those for tasks that it doesn't know, and
+    says which queues it takes from.
     """
 
     def refuse(sender: Any, **_: Any) -> None:
@@ -44,6 +47,7 @@ def check_when_worker_starts(app: Any, routes: Callable[[], Sequence[Route]]) ->
             for warning in warnings(app, instance, routes()):
                 log.warning(warning)
 
+    app.steps["consumer"].update(_CONSUMER_STEPS)
     signals.worker_init.connect(refuse, weak=False)
     signals.celeryd_after_setup.connect(warn, weak=False)
 
@@ -60,6 +64,9 @@ def check(app: Any, settings: WorkerSettings, routes: Sequence[Route]) -> None:
     for route in routes:
         if (task := app.tasks.get(route.task)) is not None:
             _check_route(route, task)
+            _check_route_limit(route, settings)
+        if route.priority:
+            _check_priorities(route, app)
 
 
 def warnings(app: Any, worker: Any, routes: Sequence[Route]) -> Iterable[str]:
@@ -91,6 +98,26 @@ def _check_route(route: Route, task: Any) -> None:
         )
     # Raises where the annotation can't be used, and spares the first message the time to resolve it.
     _ = task.message_parameter
+
+
+def _check_route_limit(route: Route, settings: WorkerSettings) -> None:
+    limit = settings.worker_task_time_limit_seconds
+    for name in ("time_limit_seconds", "soft_time_limit_seconds"):
+        if (getattr(route, name) or 0) > limit:
+            raise ConfigurationError(
+                f"{name} of the route for {route.topic} is {getattr(route, name):g}: expected at most "
+                f"WORKER_TASK_TIME_LIMIT_SECONDS ({limit}), from which the visibility timeout is derived"
+            )
+
+
+def _check_priorities(route: Route, app: Any) -> None:
+    options = app.conf.broker_transport_options or {}
+    steps, separator = options.get("priority_steps", PRIORITY_STEPS), options.get("sep", PRIORITY_SEPARATOR)
+    if tuple(steps) != PRIORITY_STEPS or separator != PRIORITY_SEPARATOR:
+        raise ConfigurationError(
+            f"the route for {route.topic} has a priority: broker_transport_options must leave priority_steps and sep "
+            "as they are, or the messages lie where nobody looks"
+        )
 
 
 def _check_limit(task: Any, settings: WorkerSettings) -> None:

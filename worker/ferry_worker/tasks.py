@@ -33,7 +33,7 @@ def print_something(message: Message) -> None:
 
 @app.task(name=STATUS_TASK, ignore_result=True)
 def print_status() -> None:
-    """Print the status line, from what the consumers wrote last, and a line for each task that isn't tracked."""
+    """Print the status line, from what the consumers wrote last, and one for each task that can't run messages."""
     settings = worker_settings()
     try:
         client = pool_client(tracking_of(app).ledger_url)

@@ -6,11 +6,9 @@
 | the hard time limit                | failed                                         | acknowledged       |
 | revoked, terminated, expired       | failed                                         | acknowledged       |
 | body that can't be decoded         | failed                                         | dropped by Celery  |
-| unknown task                       | a start counts; after the last one failed      | dropped by Celery  |
-| task that isn't tracked            | a start counts; after the last one failed      | dropped            |
+| task unknown, or not tracked       | a start counts; after the last one failed      | dropped            |
 
-An unknown task isn't failed at once: while a new version is rolled out, the next worker may know it. The consumer
-queues it again when the transport no longer has it.
+The last row is `unrunnable`'s.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from celery import signals
+from celery.exceptions import InvalidTaskError
 from redis.exceptions import RedisError
 
 from ferry_shared import logs
@@ -30,6 +29,8 @@ from ferry_worker.tracking import Tracking, tracking_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ferry_shared.ledger.untracked import Obstacle
 
 log = logging.getLogger("ferry.worker")
 
@@ -60,10 +61,12 @@ class Delivery:
             log.error("%s; it becomes a dead letter", error)
             self._call(lambda tracking, header: self._recorded_failure(tracking, header, error))
 
-    def fail_unclaimed(self, error: str) -> None:
-        """Record the failure of a task that may not have been claimed yet."""
-        if self.claim() in {Verdict.RUN, Verdict.POISON}:
+    def fail_unclaimed(self, error: str) -> bool:
+        """Record the failure of a task that may not have been claimed yet; tells whether it was to be run."""
+        is_current = self.claim() in {Verdict.RUN, Verdict.POISON}
+        if is_current:
             self.fail(error)
+        return is_current
 
     def claim(self) -> Verdict | None:
         """Claim the task; None when the ledger gave no answer."""
@@ -75,12 +78,11 @@ class Delivery:
             )
         )
 
-    def count_untracked(self, task_name: str) -> Receipt | None:
-        """Record that it came to a task that isn't tracked; None when the ledger gave no answer."""
-        error = f"untracked: no worker that received it has {task_name!r} as a tracked task"
+    def count_untracked(self, task_name: str, obstacle: Obstacle, error: str) -> Receipt | None:
+        """Record that it came to a task that can't run it; None when the ledger gave no answer."""
         return self._call(
             lambda tracking, header: tracking.parent_ledger.untracked(
-                header, task_name, max_claims=tracking.settings.worker_max_claims, error=error
+                header, task_name, obstacle, max_claims=tracking.settings.worker_max_claims, error=error
             )
         )
 
@@ -100,25 +102,26 @@ class Delivery:
         return None
 
 
-@signals.task_unknown.connect(weak=False)
-def _count_unknown_task(sender: Any, message: Any, name: str, **_: Any) -> None:
-    delivery = _delivery(sender, message)
-    if delivery is None:
-        return
-    with logs.task_context(message.headers.get("id", "-")):
-        match delivery.claim():
-            case Verdict.RUN:
-                delivery.release()
-            case Verdict.POISON:
-                delivery.fail(f"NotRegistered: no worker that received it knows the task {name!r}")
-
-
 @signals.task_rejected.connect(weak=False)
 def _fail_invalid_task(sender: Any, message: Any, exc: BaseException | None, **_: Any) -> None:
     delivery = _delivery(sender, message)
     if delivery is not None:
-        with logs.task_context(message.headers.get("id", "-")):
-            delivery.fail_unclaimed(f"InvalidTaskError: {exc or 'no Celery task message'}")
+        task_id = message.headers.get("id", "-")
+        with logs.task_context(task_id):
+            error = InvalidTaskError(str(exc or "no Celery task message"))
+            if delivery.fail_unclaimed(f"InvalidTaskError: {error}"):
+                store_failure(delivery.app, task_id, error)
+
+
+def store_failure(app: Any, task_id: str, error: Exception) -> None:
+    """Store the failure of a task as its result, where Celery doesn't and the app keeps results."""
+    if app.conf.task_ignore_result and not app.conf.task_store_errors_even_if_ignored:
+        return
+    try:
+        app.backend.mark_as_failure(task_id, error)
+    except Exception:
+        # Any backend's: the ledger knows of the failure, and the worker goes on.
+        log.exception("its failure could not be stored as its result")
 
 
 def _delivery(consumer: Any, message: Any) -> Delivery | None:

@@ -54,9 +54,11 @@ def consumer_findings(
         )
 
 
-def worker_findings(listeners: int | None, queued: Mapping[str, int | None]) -> Iterator[Finding]:
-    """Judge whether workers are connected, by the connections that listen for them (None: it may not be asked), and
-    what waits in the queues."""
+def worker_findings(
+    listeners: int | None, queued: Mapping[str, int | None], listening: Mapping[str, int] | None
+) -> Iterator[Finding]:
+    """Judge whether workers are connected, by the connections that listen for them (None: it may not be asked), what
+    waits in the queues, and whether somebody takes from each (`listening`; None: it can't be told)."""
     waiting = ", ".join(f"{queue}: {length:,}" for queue, length in queued.items() if length is not None)
     if listeners is None:
         yield ok(Area.WORKERS, f"who is connected may not be asked (CLIENT LIST); waiting in the queues: {waiting}")
@@ -68,6 +70,14 @@ def worker_findings(listeners: int | None, queued: Mapping[str, int | None]) -> 
             f"no worker that listens to remote control is connected; waiting in the queues: {waiting}",
             "celery -A ferry_worker worker, or your own app's worker",
         )
+    if listeners != 0 and listening is not None:
+        for queue in [queue for queue in queued if not listening.get(queue)]:
+            yield warning(
+                Area.WORKERS,
+                f"no worker that runs Ferry's messages takes from the queue {queue}",
+                f"start one with -Q {queue}, or with FERRY_ROUTES and without -Q; that of your own app needs "
+                "ferry_worker.track(app)",
+            )
     for queue in [queue for queue, length in queued.items() if length is None]:
         yield error(
             Area.WORKERS,

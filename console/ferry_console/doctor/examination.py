@@ -83,7 +83,7 @@ def _at_work(look: SettingsLook, redis: RedisFacts | None, kafka: KafkaAnswers |
         yield from consumer_findings(redis.group, kafka.group if kafka else None, topics)
         if kafka is not None:
             yield from cluster_findings(redis.clusters, kafka.cluster.cluster_id)
-        yield from worker_findings(redis.listeners, redis.queued)
+        yield from worker_findings(redis.listeners, redis.queued, redis.listening)
     if look.worker is None or look.routes is None:
         yield warning(Area.WORKERS, "the tasks are not looked at: settings are wrong", "correct them and ask again")
     else:

@@ -20,7 +20,8 @@ class RedisFacts:
 
     `queued` has the length of each Celery queue by its name, None for a key that is no queue. `listeners` are the
     connections by which Celery's workers listen to remote control and events (one or two each), None where this user
-    may not ask. `clusters` are the Kafka clusters that the group's ledgers were made for.
+    may not ask; `listening` are the workers of Ferry's by the queue they take from, None where that can't be told.
+    `clusters` are the Kafka clusters that the group's ledgers were made for.
     """
 
     address: str
@@ -31,6 +32,7 @@ class RedisFacts:
     clusters: frozenset[str]
     queued: Mapping[str, int | None]
     listeners: int | None
+    listening: Mapping[str, int] | None
 
 
 def address_of(url: str) -> str:

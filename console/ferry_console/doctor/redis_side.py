@@ -12,7 +12,8 @@ from ferry_console.status.reading import read_group
 from ferry_shared.errors import RedisUnavailable
 from ferry_shared.ledger.client import connect, server_time_ms, translated
 from ferry_shared.ledger.group_view import view_ledgers
-from ferry_shared.ledger.keys import queue_key
+from ferry_shared.ledger.keys import queue_keys
+from ferry_shared.ledger.listening import read_listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,8 +63,9 @@ def _read(client: redis.Redis, settings: ConsumerSettings, queues: Iterable[str]
         info,
         group,
         _clusters(client, settings, group),
-        {queue: _length(client, queue_key(settings.ferry_key_prefix, queue)) for queue in queues},
+        {queue: _length(client, queue_keys(settings.ferry_key_prefix, queue)) for queue in queues},
         _listeners(client, database_of(settings.ledger_url)),
+        read_listening(client, settings.ferry_key_prefix),
     )
 
 
@@ -73,12 +75,12 @@ def _clusters(client: redis.Redis, settings: ConsumerSettings, group: GroupStatu
     return frozenset(view.head.cluster_id for view in views if view.head and view.head.cluster_id)
 
 
-def _length(client: redis.Redis, key: str) -> int | None:
+def _length(client: redis.Redis, lists: Iterable[str]) -> int | None:
     try:
-        length: Any = client.llen(key)
+        lengths: Any = [client.llen(key) for key in lists]
     except redis.ResponseError:
         return None
-    return int(length)
+    return sum(map(int, lengths))
 
 
 def _listeners(client: redis.Redis, database: int) -> int | None:

@@ -9,9 +9,15 @@ if TYPE_CHECKING:
     from ferry_shared.ledger.entry_view import EntryState
 
 
-class Stage(StrEnum):
-    """`QUEUED`: no worker has claimed it; `LEFT`: its last claim ended without an outcome, and it comes back."""
+#: How the token of a message ends that has asked for no retry.
+_FIRST_ATTEMPT = ".1"
 
+
+class Stage(StrEnum):
+    """`DELAYED`: it waits for its time; `QUEUED`: no worker has claimed it; `LEFT`: its last claim ended without an
+    outcome, and it comes back."""
+
+    DELAYED = "delayed"
     QUEUED = "queued"
     RUNNING = "running"
     LEFT = "left"
@@ -24,7 +30,7 @@ def stage_of(state: EntryState, now_ms: int) -> Stage:
     if state.error is not None:
         return Stage.FAILED
     if state.due_ms is not None:
-        return Stage.RETRYING
+        return Stage.DELAYED if state.token.endswith(_FIRST_ATTEMPT) else Stage.RETRYING
     if state.owner is not None:
         return Stage.RUNNING if state.lease_ms > now_ms else Stage.LEFT
     return Stage.QUEUED

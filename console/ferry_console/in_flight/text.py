@@ -64,7 +64,7 @@ def _detail(flight: Flight) -> str:
             return f"{since}its claim ends in {age_text((state.lease_ms - now_ms) / 1000)}"
         case Stage.LEFT:
             return f"its claim ended {age_text((now_ms - state.lease_ms) / 1000)} ago"
-        case Stage.RETRYING:
+        case Stage.RETRYING | Stage.DELAYED:
             left_ms = (state.due_ms or 0) - now_ms
             return f"due in {age_text(left_ms / 1000)}" if left_ms > 0 else f"due {age_text(-left_ms / 1000)} ago"
         case Stage.FAILED:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferry_console.moments import moment_text
 from ferry_console.status.warnings import warnings
+from ferry_shared.ledger.untracked import Obstacle
 
 if TYPE_CHECKING:
     from ferry_console.status.group_status import GroupStatus, PartitionView, PauseView
@@ -32,6 +33,10 @@ def document(status: GroupStatus, old_after_seconds: float) -> dict[str, Any]:
             "rewound": sum(view.rewound for view in views),
         },
         "partitions": [_partition(view) for view in views],
+        "queues": [
+            {"queue": view.queue, "workers": view.workers, "topics": list(view.topics), "in_flight": view.in_flight}
+            for view in status.queues
+        ],
         "warnings": warnings(status, old_after_seconds),
     }
 
@@ -52,12 +57,17 @@ def _partition(view: PartitionView) -> dict[str, Any]:
         "dead_letters": view.dead_letters,
         "restored": view.restored,
         "rewound": view.rewound,
-        "untracked": {found.task: found.count for found in view.untracked},
+        "untracked": _received(view, Obstacle.UNTRACKED),
+        "unknown": _received(view, Obstacle.UNKNOWN),
         "paused": _pause(view.pause),
         "consumer": view.consumer,
         "heard_seconds_ago": view.word_age_seconds,
         "silent": view.silent,
     }
+
+
+def _received(view: PartitionView, obstacle: Obstacle) -> dict[str, int]:
+    return {found.task: found.count for found in view.untracked if found.obstacle is obstacle}
 
 
 def _pause(pause: PauseView | None) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ferry_shared.record import TaskId, TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ferry_shared.ledger.consumer_ledger import Condition
     from ferry_shared.ledger.group_view import LedgerView
@@ -70,8 +70,21 @@ class PartitionView:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueView:
+    """A queue of the group's tasks: how many workers take from it (None: that can't be told), for which topics, and
+    how many messages of those are in flight."""
+
+    queue: str
+    workers: int | None
+    topics: tuple[str, ...]
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
 class GroupStatus:
     """A group at `at_ms`, the Redis server's time.
+
+    `queues` are those that its consumers have named.
 
     `other_pauses` are of topics or partitions that nobody has taken up yet. `complete` is False when not all of Redis
     could be searched.
@@ -82,6 +95,7 @@ class GroupStatus:
     partitions: tuple[PartitionView, ...]
     other_pauses: tuple[tuple[str, PauseView], ...] = ()
     complete: bool = True
+    queues: tuple[QueueView, ...] = ()
 
     @property
     def consumers(self) -> int:
@@ -147,9 +161,13 @@ def group_status(
     pauses: Mapping[str, Pause],
     silent_after: float,
     *,
+    listening: Mapping[str, int] | None = None,
     complete: bool = True,
 ) -> GroupStatus:
-    """Put together what is known of a group, partitions in order; `pauses` is by `topic` or `topic:partition`."""
+    """Put together what is known of a group, partitions in order.
+
+    `pauses` is by `topic` or `topic:partition`; `listening` are the workers of each queue, None where nobody knows.
+    """
     said = {TopicPartition(word.topic, word.partition): word for word in words}
     written = {
         target: PauseView(str(pause.cause), pause.who, pause.when_ms, pause.why) for target, pause in pauses.items()
@@ -162,7 +180,23 @@ def group_status(
         pause = written[targets[0]] if targets else None
         views.append(partition_view(group, place, ledgers[place], said.get(place), pause, at_ms, silent_after))
     others = tuple((target, pause) for target, pause in sorted(written.items()) if target not in used)
-    return GroupStatus(group, at_ms, tuple(views), others, complete)
+    queues = _queues({place: word.queue for place, word in said.items() if word.queue}, ledgers, listening)
+    return GroupStatus(group, at_ms, tuple(views), others, complete, tuple(queues))
+
+
+def _queues(
+    named: Mapping[TopicPartition, str],
+    ledgers: Mapping[TopicPartition, LedgerView],
+    listening: Mapping[str, int] | None,
+) -> Iterator[QueueView]:
+    for queue in sorted(set(named.values())):
+        places = [place for place in ledgers if named.get(place) == queue]
+        yield QueueView(
+            queue,
+            None if listening is None else listening.get(queue, 0),
+            tuple(sorted({place.topic for place in places})),
+            sum(ledgers[place].in_flight for place in places),
+        )
 
 
 def _task_id(group: str, place: TopicPartition, member: str | None) -> str | None:

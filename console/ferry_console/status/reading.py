@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ferry_console.status.group_status import group_status, silent_after_seconds
 from ferry_shared.ledger.client import server_time_ms
 from ferry_shared.ledger.group_view import find_places, view_ledgers
+from ferry_shared.ledger.listening import read_listening
 from ferry_shared.ledger.pauses import read_pauses
 from ferry_shared.record import TopicPartition
 from ferry_shared.status import read_status
@@ -42,6 +43,7 @@ def read_group(client: redis.Redis, settings: ConsumerSettings, group: str) -> G
         words,
         read_pauses(client, prefix, group),
         silent_after_seconds(settings.consumer_status_interval_seconds),
+        listening=read_listening(client, prefix),
         complete=complete,
     )
 

@@ -24,6 +24,7 @@ def warnings(status: GroupStatus, old_after_seconds: float) -> list[str]:
         *_without_log_end(status),
         *_without_ledger(status),
         *untracked_sentences({view.place: view.untracked for view in status.partitions}, status.at_ms),
+        *_unheard(status),
         *_paused(status),
         *_old(status, old_after_seconds),
     ]
@@ -70,6 +71,16 @@ def _without_ledger(status: GroupStatus) -> Iterator[str]:
     damaged = [view for view in status.partitions if view.ledger in {Condition.DAMAGED, Condition.WRONG_TYPE}]
     if damaged:
         yield f"{_named(damaged)} with a damaged ledger: its consumer makes a new one, from what Kafka has as committed"
+
+
+def _unheard(status: GroupStatus) -> Iterator[str]:
+    for view in status.queues:
+        if view.workers == 0 and view.in_flight:
+            yield (
+                f"no worker takes from the queue {view.queue}, and {view.in_flight:,} messages of"
+                f" {', '.join(view.topics[:MOST_NAMED])} are in flight: start one with -Q {view.queue}, or with"
+                " FERRY_ROUTES and without -Q; that of your own app needs ferry_worker.track(app)"
+            )
 
 
 def _paused(status: GroupStatus) -> Iterator[str]:

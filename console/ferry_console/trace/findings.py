@@ -17,6 +17,7 @@ class Whereabouts(StrEnum):
     """Where a message is."""
 
     IN_KAFKA = "in Kafka, not yet dispatched"
+    DELAYED = "waiting for its time"
     QUEUED = "queued"
     TAKEN = "taken by a worker and not yet started"
     WAITING = "queued, or just being taken by a worker"

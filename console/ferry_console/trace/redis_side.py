@@ -33,14 +33,14 @@ def look(
     """
     prefix = settings.ferry_key_prefix
     entry = view(client, prefix, task_id)
-    queue, problem = _queue_of(settings, task_id)
-    if queue is None:
+    key, problem = _queue_key_of(settings, task_id)
+    if key is None:
         return entry, None, problem
     search = None
     for _ in range(_LOOKS):
         if entry.state is None or in_flight(entry.state, entry, None) is not Whereabouts.WAITING:
             return entry, None, None
-        search = search_queue(client, queue_key(prefix, queue), task_id, entry, QUEUE_SEARCH_SECONDS)
+        search = search_queue(client, key, task_id, entry, QUEUE_SEARCH_SECONDS)
         again = view(client, prefix, task_id)
         if (again.state, again.taken) == (entry.state, entry.taken):
             return again, search, None
@@ -48,11 +48,12 @@ def look(
     return entry, search, None
 
 
-def _queue_of(settings: ConsumerSettings, task_id: TaskId) -> tuple[str | None, str | None]:
-    """The queue that the topic's tasks go to, as far as the routes can be read here."""
+def _queue_key_of(settings: ConsumerSettings, task_id: TaskId) -> tuple[str | None, str | None]:
+    """The list that the topic's tasks go to, as far as the routes can be read here."""
     try:
         routes = load_routes(settings)
     except ConfigurationError as error:
         return None, f"its queue can't be searched: {error}"
-    queues = [route.queue for route in routes if route.topic == task_id.topic]
-    return (queues[0] if queues else DEFAULT_QUEUE), None
+    found = [(route.queue, route.priority) for route in routes if route.topic == task_id.topic]
+    queue, priority = found[0] if found else (DEFAULT_QUEUE, 0)
+    return queue_key(settings.ferry_key_prefix, queue, priority), None

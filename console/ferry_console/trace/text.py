@@ -86,7 +86,7 @@ def _detail(where: Whereabouts, findings: Findings) -> str:
         return ""
     if where in {Whereabouts.RUNNING, Whereabouts.LEFT}:
         return _claim(state, entry.now_ms)
-    if where is Whereabouts.RETRYING and state.due_ms is not None:
+    if where in {Whereabouts.RETRYING, Whereabouts.DELAYED} and state.due_ms is not None:
         return f"attempt {attempt_of(state)}, due {_relative(entry.now_ms - state.due_ms)}"
     if where is Whereabouts.QUEUED and findings.queue is not None:
         return f"{findings.queue.ahead:,} before it in its queue"

@@ -122,7 +122,10 @@ class Dispatched:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """An entry at which the consumer must act, with its state and, for a retry, what `retry` stored."""
+    """An entry at which the consumer must act, with its state and, for what waited, what is to be queued now.
+
+    `retry_due`: a retry, or a message that was delayed, whose time has come.
+    """
 
     member: str
     token: str
@@ -166,6 +169,15 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class Delayed:
+    """A message that waits in the ledger until `due_ms` (ms since 1970): `stored` is a StoredRetry of its body."""
+
+    member: str
+    due_ms: int
+    stored: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Invalid:
     """A record that can't become a task: an entry with an error, and no message."""
 
@@ -190,14 +202,23 @@ class Dispatch:
     queued: Sequence[Queued]
     invalid: Sequence[Invalid]
     passed_over: int = 0
+    delayed: Sequence[Delayed] = ()
+
+    @property
+    def valid(self) -> int:
+        """How many of its records become tasks, now or later."""
+        return len(self.queued) + len(self.delayed)
 
     def call(self) -> Call:
         """The script call."""
         arguments: list[str | bytes | int] = [
             self.ownership.ledger, self.ownership.epoch, self.expected, self.next, self.last, len(self.queued),
+            len(self.delayed),
         ]  # fmt: skip
         for entry in self.queued:
             arguments += (entry.member, entry.celery_message)
+        for waiting in self.delayed:
+            arguments += (waiting.member, waiting.due_ms, waiting.stored)
         for record in self.invalid:
             arguments += (record.member, record.error)
         return Call("dispatch", (*self.keys.all, self.queue_key), arguments)

@@ -63,7 +63,7 @@ class LedgerView:
 
     @property
     def untracked(self) -> tuple[Untracked, ...]:
-        """Tasks that aren't tracked and have received messages of this partition."""
+        """Tasks that have received messages of this partition and can't run them."""
         return untracked_of(self.head.fields) if self.head else ()
 
     def _count(self, name: str) -> int:

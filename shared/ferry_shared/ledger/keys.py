@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,9 +62,25 @@ def replayed_key(prefix: str, group: str) -> str:
     return f"{prefix}ferry:replayed:{encoded(group)}"
 
 
-def queue_key(prefix: str, queue: str) -> str:
-    """Name the list that holds a Celery queue at kombu's default priority."""
-    return f"{prefix}{queue}"
+def listening_key(prefix: str) -> str:
+    """Name the sorted set of the workers and the queues they take from; it is for all groups."""
+    return f"{prefix}ferry:listening"
+
+
+#: kombu's defaults (`priority_steps`, `sep`): a queue is one list for each step, taken from in this order.
+PRIORITY_STEPS = (0, 3, 6, 9)
+PRIORITY_SEPARATOR = "\x06\x16"
+
+
+def queue_key(prefix: str, queue: str, priority: int = 0) -> str:
+    """Name the list that holds a Celery queue's messages of a priority, 0 (first) to 9."""
+    step = PRIORITY_STEPS[bisect_right(PRIORITY_STEPS, priority) - 1]
+    return f"{prefix}{queue}{PRIORITY_SEPARATOR}{step}" if step else f"{prefix}{queue}"
+
+
+def queue_keys(prefix: str, queue: str) -> tuple[str, ...]:
+    """Name all the lists of a Celery queue, the one that is taken from first before the others."""
+    return tuple(queue_key(prefix, queue, step) for step in PRIORITY_STEPS)
 
 
 def unacked_key(prefix: str) -> str:

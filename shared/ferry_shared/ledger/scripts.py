@@ -24,7 +24,7 @@ _REFUSED_WHEN_FULL = frozenset({"dispatch", "enqueue", "redeliver"})
 #: What some scripts share besides the prelude.
 _PARTS = {"stranded": "transport", "redeliver": "transport", "inspect": "pauses", "snapshot": "pauses"}
 #: For people who look: the server holds them to it.
-_READ_ONLY = frozenset({"overview", "entry", "page", "queued"})
+_READ_ONLY = frozenset({"overview", "entry", "page", "queued", "listeners"})
 
 
 @dataclass(frozen=True, slots=True)

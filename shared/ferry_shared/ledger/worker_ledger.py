@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import redis
 
+    from ferry_shared.ledger.untracked import Obstacle
+
 HEADER = "ferry"
 HEADER_VERSION = 1
 
@@ -124,9 +126,11 @@ class WorkerLedger:
         """Give up the lease without an outcome, so that the copy that is requeued can be claimed at once."""
         return self._recorded("release", task, owner)
 
-    def untracked(self, task: TaskHeader, task_name: str, *, max_claims: int, error: str) -> Receipt:
-        """Record that a task that isn't tracked received it: it counts as a start, and after the last one it fails."""
-        return Receipt(self._run("untracked", task, task_name, max_claims, error)[0].decode())
+    def untracked(
+        self, task: TaskHeader, task_name: str, obstacle: Obstacle, *, max_claims: int, error: str
+    ) -> Receipt:
+        """Record that it came to a task that can't run it: that counts as a start, and after the last one it fails."""
+        return Receipt(self._run("untracked", task, task_name, max_claims, error, obstacle)[0].decode())
 
     def _recorded(self, name: str, task: TaskHeader, owner: str, *arguments: str | bytes | int) -> Recorded:
         return Recorded(self._run(name, task, owner, *arguments)[0].decode())

@@ -12,10 +12,11 @@ from ferry_shared.settings.producer import ProducerSettings
 from ferry_shared.settings.redis import REDIS_SCHEMES, RedisSettings
 from ferry_shared.settings.routing import RoutingSettings
 from ferry_shared.settings.section import Settings
-from ferry_shared.settings.worker import WorkerSettings
+from ferry_shared.settings.worker import SOFT_SHARE, WorkerSettings
 
 __all__ = [
     "REDIS_SCHEMES",
+    "SOFT_SHARE",
     "ConsumerSettings",
     "Examined",
     "KafkaSettings",

@@ -66,6 +66,12 @@ class ConsumerSettings(KafkaSettings, RedisSettings, RoutingSettings, LogSetting
         le=100,
         description="How often a task that nobody acknowledges is queued before it becomes a dead letter.",
     )
+    consumer_max_countdown_seconds: float = Field(
+        3_600,
+        ge=0,
+        le=2_592_000,
+        description="Longest delay by a route's countdown_field; a message that asks for more is a dead letter.",
+    )
     consumer_dead_letter_suffix: str = Field(
         ".dlq",
         min_length=1,

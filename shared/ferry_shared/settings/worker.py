@@ -8,6 +8,9 @@ from ferry_shared.settings.logs import LogSettings
 from ferry_shared.settings.redis import RedisSettings
 from ferry_shared.settings.routing import RoutingSettings
 
+#: Of the hard time limit: when a task gets SoftTimeLimitExceeded, unless something else is said.
+SOFT_SHARE = 0.9
+
 
 class WorkerSettings(RedisSettings, RoutingSettings, LogSettings):
     """Worker and beat."""
@@ -57,7 +60,7 @@ class WorkerSettings(RedisSettings, RoutingSettings, LogSettings):
     @property
     def soft_time_limit_seconds(self) -> float:
         """When a task is asked to end, before the hard limit ends it."""
-        return self.worker_task_soft_time_limit_seconds or self.worker_task_time_limit_seconds * 0.9
+        return self.worker_task_soft_time_limit_seconds or self.worker_task_time_limit_seconds * SOFT_SHARE
 
     @property
     def lease_ms(self) -> int:

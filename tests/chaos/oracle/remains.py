@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferry_shared.ledger.keys import LedgerKeys, status_key
+from ferry_shared.ledger.keys import LedgerKeys, listening_key, status_key
 from ferry_shared.record import TopicPartition
 from ferry_worker.schedule import STATUS_QUEUE
 from tests.chaos.oracle.sentences import some
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 #: The name of Ferry's Celery app.
 _APP = "ferry_worker"
 _QUEUES = (QUEUE, STATUS_QUEUE)
-#: What kombu keeps of its queues, the lock of its sweep, and a last run of the schedule that no worker was there for.
+#: What kombu keeps of its queues, the lock of its sweep, a last run of the schedule that no worker was there for, and
+#: who took from which queue until a moment ago.
 MAY_REMAIN = frozenset(
     {
         "_kombu.binding_deadlines",
         *(f"_kombu.binding.{queue}" for queue in _QUEUES),
         *(f"_kombu.binding_permanent.{queue}" for queue in _QUEUES),
         "unacked_mutex",
+        listening_key(""),
         STATUS_QUEUE,
     }
 )

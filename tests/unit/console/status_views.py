@@ -47,13 +47,16 @@ def word(age_seconds: float = 1.0, place: TopicPartition = PLACE, **changed: Any
 
 
 def status(
-    *views: LedgerView, words: list[PartitionStatus] | None = None, pauses: dict[str, Pause] | None = None
+    *views: LedgerView,
+    words: list[PartitionStatus] | None = None,
+    pauses: dict[str, Pause] | None = None,
+    listening: dict[str, int] | None = None,
 ) -> GroupStatus:
     """The status of a group with these ledgers: partitions 0 and so on of `orders`."""
     places = [TopicPartition("orders", number) for number in range(len(views))]
     said = [word(place=place) for place in places] if words is None else words
     ledgers = dict(zip(places, views, strict=True))
-    return group_status("ferry", NOW_MS, ledgers, said, pauses or {}, SILENT_AFTER)
+    return group_status("ferry", NOW_MS, ledgers, said, pauses or {}, SILENT_AFTER, listening=listening)
 
 
 offsets = st.integers(0, 2**62)
@@ -81,16 +84,19 @@ pauses = st.builds(
 )
 
 
+heard = st.none() | st.dictionaries(anything, st.integers(1, 9), max_size=3)
+
+
 @st.composite
 def statuses(draw: st.DrawFn) -> GroupStatus:
     """Any group, with anything that somebody may have written into Redis."""
     found = draw(st.dictionaries(places, ledgers, max_size=6))
     words = [
         word(draw(st.floats(-100, 1e6)), place, consumer=draw(anything), log_end=draw(offsets | st.just(-1)),
-             paused=draw(st.none() | anything))
+             paused=draw(st.none() | anything), queue=draw(anything))
         for place in found
         if draw(st.booleans())
     ]  # fmt: skip
     targets = [target for place in found for target in (place.topic, f"{place.topic}:{place.partition}")]
     stopped = draw(st.dictionaries(st.sampled_from(targets) if targets else anything, pauses, max_size=2))
-    return group_status(draw(anything), NOW_MS, found, words, stopped, SILENT_AFTER)
+    return group_status(draw(anything), NOW_MS, found, words, stopped, SILENT_AFTER, listening=draw(heard))

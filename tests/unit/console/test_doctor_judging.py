@@ -39,7 +39,7 @@ findings = st.lists(
 
 def of_redis(**changed: Any) -> list[Finding]:
     """All that is said of a Redis whose INFO differs in this from one where all is well."""
-    facts = RedisFacts("localhost:6379, database 0", 0.0004, 0.0, FIT | changed, status(), frozenset(), {}, 1)
+    facts = RedisFacts("localhost:6379, database 0", 0.0004, 0.0, FIT | changed, status(), frozenset(), {}, 1, {})
     return list(redis_findings(facts, 0.8))
 
 
@@ -159,13 +159,32 @@ def test_ledgers_of_another_cluster() -> None:
 )
 def test_workers_and_queues(listeners: int | None, severity: Severity, told: str) -> None:
     """Whether some are there, and what waits for them; a key that is no queue is an error."""
-    first, *others = worker_findings(listeners, {"celery": 1_234, "orders": None})
+    first, *others = worker_findings(listeners, {"celery": 1_234, "orders": None}, None)
     assert first.severity is severity
     assert told in first.told
     assert "celery: 1,234" in first.told
     ((how, what),) = severe(others)
     assert how is Severity.ERROR
     assert "the queue orders" in what
+
+
+@pytest.mark.parametrize(
+    ("listeners", "listening", "named"),
+    [
+        (2, {"celery": 1}, ["orders"]),
+        (None, {}, ["celery", "orders"]),
+        (2, {"celery": 1, "orders": 2}, []),
+        (2, None, []),
+        (0, {}, []),
+    ],
+)
+def test_queues_from_which_nobody_takes(
+    listeners: int | None, listening: dict[str, int] | None, named: list[str]
+) -> None:
+    """By name, where that can be told, and unless there is no worker at all: that is said once."""
+    found = severe(list(worker_findings(listeners, {"celery": 0, "orders": 5}, listening))[1:])
+    assert [what.split()[-1] for _, what in found] == named
+    assert {how for how, _ in found} <= {Severity.WARNING}
 
 
 @pytest.mark.parametrize(

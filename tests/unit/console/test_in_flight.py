@@ -33,6 +33,7 @@ UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2
         (replace(RUNNING, lease_ms=NOW_MS - 60_000), Stage.LEFT, "its claim ended 1 min ago"),
         (replace(STATE, due_ms=NOW_MS + 2_500), Stage.RETRYING, "due in 2.5 s"),
         (replace(STATE, due_ms=NOW_MS - 2_500), Stage.RETRYING, "due 2.5 s ago"),
+        (replace(STATE, token="2.1", due_ms=NOW_MS + 2_500), Stage.DELAYED, "due in 2.5 s"),
         (replace(RUNNING, error="E: a\nb"), Stage.FAILED, r"E: a\nb"),
         (replace(STATE, error="x" * 500), Stage.FAILED, "x" * SHOWN_CHARACTERS + "…"),
     ],
@@ -42,7 +43,7 @@ def test_each_stage_has_its_row(state: EntryState, stage: Stage, detail: str) ->
     names, row = table(answer(flight(state)))
     assert names.split() == ["task", "state", "age", "attempt", "starts", "detail"]
     assert re.sub(" {2,}", "|", row) == "|".join(
-        ["orders-3-42@blue", str(stage), "5.0 s", "3", str(state.claims), *([detail] if detail else [])]
+        ["orders-3-42@blue", str(stage), "5.0 s", state.token[-1], str(state.claims), *([detail] if detail else [])]
     )
 
 

@@ -9,6 +9,7 @@ from ferry_console.status.document import document
 from ferry_console.status.group_status import GroupStatus
 from ferry_console.status.warnings import warnings
 from ferry_shared.ledger.pauses import Pause
+from ferry_shared.record import TopicPartition
 from tests.unit.console.status_views import NOW_MS, OLD_AFTER, ledger, status, statuses, word
 
 
@@ -27,12 +28,21 @@ def test_the_whole_object() -> None:
         "partitions": [{
             "topic": "orders", "partition": 0, "ledger": "sound", "log_end": 100, "committed": 60, "position": 90,
             "in_flight": 30, "oldest_task_id": "orders-0-60", "oldest_seconds": 2.5, "backlog": 40, "lag": 40,
-            "dead_letters": 4, "restored": 0, "rewound": 0, "untracked": {"plain": 3},
+            "dead_letters": 4, "restored": 0, "rewound": 0, "untracked": {"plain": 3}, "unknown": {},
             "paused": {"reason": "operator", "who": "ann", "when": "2023-11-14T22:13:20.000Z", "why": "closed"},
             "consumer": "host:1", "heard_seconds_ago": 1.0, "silent": False,
         }],
+        "queues": [],
         "warnings": warnings(found, OLD_AFTER),
     }  # fmt: skip
+
+
+def test_queues_and_who_takes_from_them() -> None:
+    """As far as consumers have named them, and workers can be told of."""
+    words = [word(queue="orders"), word(place=TopicPartition("orders", 1), queue="")]
+    for listening, workers in ((None, None), ({}, 0), ({"orders": 2, "others": 1}, 2)):
+        told = document(status(ledger(), ledger(), words=words, listening=listening), OLD_AFTER)["queues"]
+        assert told == [{"queue": "orders", "workers": workers, "topics": ["orders"], "in_flight": 30}]
 
 
 def test_what_is_not_known_is_null() -> None:

@@ -98,6 +98,20 @@ def test_a_task_that_is_not_tracked_is_named() -> None:
     assert warning.endswith("its base class must be ferry_worker.TrackedTask")
 
 
+def test_a_queue_from_which_nobody_takes_is_named() -> None:
+    """While something is in flight there, and it is known who listens: workers may be scaled to none meanwhile."""
+    words = [word(queue="quick orders")]
+    (warning,) = told(status(ledger(), words=words, listening={"celery": 3}))
+    assert warning == (
+        "no worker takes from the queue quick orders, and 30 messages of orders are in flight: start one with "
+        "-Q quick orders, or with FERRY_ROUTES and without -Q; that of your own app needs ferry_worker.track(app)"
+    )
+    idle = ledger(in_flight=0, lowest=None, age_seconds=None)
+    assert told(status(idle, words=words, listening={})) == []
+    assert told(status(ledger(), words=words, listening={"quick orders": 1})) == []
+    assert told(status(ledger(), words=words, listening=None)) == []
+
+
 def test_an_old_message_is_named_so_that_it_can_be_traced() -> None:
     """The oldest first; at its age exactly it is not yet old."""
     old = [ledger(age_seconds=300.0 + age) for age in (0, 1, 100, 7, 8)]

@@ -28,6 +28,7 @@ from tests.unit.console.trace_parts import (
         ({"error": "ValueError: no", "owner": "o", "due_ms": 1}, Whereabouts.FAILED),
         ({"due_ms": NOW_MS + 1}, Whereabouts.RETRYING),
         ({"due_ms": NOW_MS - 1}, Whereabouts.RETRYING),
+        ({"due_ms": NOW_MS + 1, "token": "2.1"}, Whereabouts.DELAYED),
         ({"owner": "o", "lease_ms": NOW_MS + 1}, Whereabouts.RUNNING),
         ({"owner": "o", "lease_ms": NOW_MS}, Whereabouts.LEFT),
         ({"claims": 2}, Whereabouts.WAITING),

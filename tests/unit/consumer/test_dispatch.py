@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -9,7 +10,7 @@ from confluent_kafka import KafkaError, Message
 
 from ferry_consumer import dispatch
 from ferry_consumer import partition as partition_module
-from ferry_consumer.dispatch import dispatches_of, still_unanswered
+from ferry_consumer.dispatch import RecordLimits, dispatches_of, still_unanswered
 from ferry_consumer.partition import Partition, Place, Tenure
 from ferry_shared.ledger.consumer_ledger import Dispatch, Ownership, Refused
 from ferry_shared.ledger.keys import LedgerKeys
@@ -22,7 +23,7 @@ from ferry_shared.task_message import TaskTemplate
 
 PLACE = TopicPartition("t", 0)
 OWNER = Ownership("ledger", 5)
-MAX_BYTES = 1_048_588
+LIMITS = RecordLimits(1_048_588, 3_600)
 
 
 class FakeRecord:
@@ -81,7 +82,7 @@ def partition(expected: int = 10) -> Partition:
 
 def test_records_in_a_row_become_one_call() -> None:
     """From the expected position to the one after the last."""
-    (call,) = dispatches_of(partition(), messages(FakeRecord(10), FakeRecord(11), FakeRecord(12)), 0, MAX_BYTES)
+    (call,) = dispatches_of(partition(), messages(FakeRecord(10), FakeRecord(11), FakeRecord(12)), 0, LIMITS)
     assert (call.expected, call.next, call.last) == (10, 13, 12)
     assert [entry.member for entry in call.queued] == ["10", "11", "12"]
 
@@ -89,7 +90,7 @@ def test_records_in_a_row_become_one_call() -> None:
 def test_gaps_are_fine_and_known_offsets_are_passed_over() -> None:
     """Transactions and compaction leave gaps; what lies below the position was dispatched before."""
     (call,) = dispatches_of(
-        partition(), messages(FakeRecord(8), FakeRecord(15), FakeRecord(15), FakeRecord(21)), 0, MAX_BYTES
+        partition(), messages(FakeRecord(8), FakeRecord(15), FakeRecord(15), FakeRecord(21)), 0, LIMITS
     )
     assert (call.expected, call.next) == (10, 22)
     assert [entry.member for entry in call.queued] == ["15", "21"]
@@ -98,22 +99,22 @@ def test_gaps_are_fine_and_known_offsets_are_passed_over() -> None:
 def test_the_end_of_the_log_moves_the_position() -> None:
     """Behind the last record may lie transaction markers: a commit below them would show lag for ever."""
     end = FakeRecord(14, None, KafkaError._PARTITION_EOF)
-    (call,) = dispatches_of(partition(), messages(FakeRecord(10), end), 0, MAX_BYTES)
+    (call,) = dispatches_of(partition(), messages(FakeRecord(10), end), 0, LIMITS)
     assert (call.next, len(call.queued)) == (14, 1)
-    (call,) = dispatches_of(partition(), messages(end), 0, MAX_BYTES)
+    (call,) = dispatches_of(partition(), messages(end), 0, LIMITS)
     assert (call.expected, call.next, call.queued) == (10, 14, [])
 
 
 def test_nothing_new_makes_no_call() -> None:
     """A quiet partition says only that its end was reached again."""
     end = FakeRecord(10, None, KafkaError._PARTITION_EOF)
-    assert dispatches_of(partition(), messages(end), 0, MAX_BYTES) == []
+    assert dispatches_of(partition(), messages(end), 0, LIMITS) == []
 
 
 def test_an_invalid_record_becomes_an_entry_with_its_reason_and_is_kept_whole() -> None:
     """It is not queued, and its bytes wait for the dead letter."""
     owned = partition()
-    (call,) = dispatches_of(owned, messages(FakeRecord(10), FakeRecord(11, b"{")), 0, MAX_BYTES)
+    (call,) = dispatches_of(owned, messages(FakeRecord(10), FakeRecord(11, b"{")), 0, LIMITS)
     assert [entry.member for entry in call.invalid] == ["11"]
     assert call.invalid[0].error.startswith("not-json: ")
     assert (owned.invalid[11].value, owned.invalid[11].key) == (b"{", b"key")
@@ -123,14 +124,14 @@ def test_an_invalid_record_becomes_an_entry_with_its_reason_and_is_kept_whole() 
 def test_a_call_is_cut_before_it_holds_the_server_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next call expects the position that the one before leaves behind."""
     monkeypatch.setattr(dispatch, "MAX_CALL_BYTES", 1)
-    calls = dispatches_of(partition(), messages(FakeRecord(10), FakeRecord(12)), 0, MAX_BYTES)
+    calls = dispatches_of(partition(), messages(FakeRecord(10), FakeRecord(12)), 0, LIMITS)
     assert [(call.expected, call.next, len(call.queued)) for call in calls] == [(10, 11, 1), (11, 13, 1)]
 
 
 def test_the_payload_travels_as_one_text() -> None:
     """Kombu must not find anything to interpret inside."""
     value = b'{"text": "x", "n": 18446744073709551617, "__type__": "date", "__value__": "1"}'
-    (call,) = dispatches_of(partition(), messages(FakeRecord(10, value)), 0, MAX_BYTES)
+    (call,) = dispatches_of(partition(), messages(FakeRecord(10, value)), 0, LIMITS)
     body = json.loads(base64.b64decode(json.loads(call.queued[0].celery_message)["body"]))
     assert body[0] == [value.decode()]
 
@@ -138,7 +139,9 @@ def test_the_payload_travels_as_one_text() -> None:
 def test_a_record_that_is_too_large_becomes_an_entry_without_a_message() -> None:
     """At the limit it is a task, one byte above it is a dead letter."""
     limit = len(b'{"text": "x"}')
-    (call,) = dispatches_of(partition(), messages(FakeRecord(10), FakeRecord(11, b'{"text": "xy"}')), 0, limit)
+    (call,) = dispatches_of(
+        partition(), messages(FakeRecord(10), FakeRecord(11, b'{"text": "xy"}')), 0, replace(LIMITS, record_bytes=limit)
+    )
     assert [entry.member for entry in call.queued] == ["10"]
     assert [entry.error for entry in call.invalid] == ["too-large: 14 bytes, CONSUMER_MAX_RECORD_BYTES is 13"]
 
@@ -177,7 +180,7 @@ def test_memory_keeps_only_so_many_invalid_records_and_no_large_ones(monkeypatch
     owned = partition()
     large = FakeRecord(10, b"x" * (partition_module.MAX_REMEMBERED_BYTES + 1))
     small = [FakeRecord(offset, b"{") for offset in (11, 12, 13)]
-    (call,) = dispatches_of(owned, messages(large, *small), 0, MAX_BYTES)
+    (call,) = dispatches_of(owned, messages(large, *small), 0, LIMITS)
     assert [entry.member for entry in call.invalid] == ["10", "11", "12", "13"]
     assert sorted(owned.invalid) == [11, 12]
 
@@ -185,7 +188,7 @@ def test_memory_keeps_only_so_many_invalid_records_and_no_large_ones(monkeypatch
 def test_headers_that_cannot_be_read_stop_nothing() -> None:
     """confluent_kafka raises SystemError over a name that is no UTF-8: the dead letter says so instead."""
     owned = partition()
-    dispatches_of(owned, messages(UnreadableHeaders(10, b"{")), 0, MAX_BYTES)
+    dispatches_of(owned, messages(UnreadableHeaders(10, b"{")), 0, LIMITS)
     assert owned.invalid[10].headers == ((dispatch.UNREADABLE_HEADERS, b"a header's name is no UTF-8"),)
 
 
@@ -205,10 +208,10 @@ class Replay(FakeRecord):
 def test_a_replay_for_another_group_is_passed_over_and_counted() -> None:
     """It failed there, not here; the position moves past it, also when there is nothing else."""
     ours, others = Replay(10, b"t-0-3"), Replay(11, b"t-0-4@blue")
-    (call,) = dispatches_of(partition(), messages(ours, others, FakeRecord(12)), 0, MAX_BYTES)
+    (call,) = dispatches_of(partition(), messages(ours, others, FakeRecord(12)), 0, LIMITS)
     assert [entry.member for entry in call.queued] == ["10", "12"]
     assert (call.expected, call.next, call.last, call.passed_over) == (10, 13, 12, 1)
-    (call,) = dispatches_of(partition(), messages(Replay(10, b"t-0-4@blue", value=b"{")), 0, MAX_BYTES)
+    (call,) = dispatches_of(partition(), messages(Replay(10, b"t-0-4@blue", value=b"{")), 0, LIMITS)
     assert (call.next, call.queued, call.invalid, call.passed_over) == (11, [], [], 1)
 
 
@@ -217,14 +220,14 @@ def test_a_replay_for_another_group_is_passed_over_and_counted() -> None:
 )
 def test_only_a_mark_of_an_earlier_record_here_and_another_group_counts(mark: bytes) -> None:
     """A record that was copied here with its headers is a record like any other; so is one with a broken mark."""
-    (call,) = dispatches_of(partition(), messages(Replay(10, mark)), 0, MAX_BYTES)
+    (call,) = dispatches_of(partition(), messages(Replay(10, mark)), 0, LIMITS)
     assert (len(call.queued), call.passed_over) == (1, 0)
 
 
 def test_the_last_mark_counts() -> None:
     """A sender's own header comes before it."""
     both = messages(Replay(10, b"t-0-4@blue", b"t-0-4"), Replay(11, b"t-0-4", b"t-0-4@blue"))
-    (call,) = dispatches_of(partition(), both, 0, MAX_BYTES)
+    (call,) = dispatches_of(partition(), both, 0, LIMITS)
     assert ([entry.member for entry in call.queued], call.passed_over) == (["10"], 1)
 
 
@@ -232,7 +235,7 @@ def test_headers_are_read_once_a_record() -> None:
     """Reading unreadable ones a second time would crash the client."""
     broken = Replay(10, b"t-0-4", value=b"{")
     owned = partition()
-    dispatches_of(owned, messages(broken), 0, MAX_BYTES)
+    dispatches_of(owned, messages(broken), 0, LIMITS)
     assert broken.looked == 1
     assert owned.invalid[10].headers == (("a", b"1"), (REPLAY_HEADER, b"t-0-4"))
 
@@ -241,5 +244,5 @@ def test_what_was_passed_over_is_counted_once_a_call(monkeypatch: pytest.MonkeyP
     """Where a drain becomes several calls, each counts its own."""
     monkeypatch.setattr(dispatch, "MAX_CALL_BYTES", 1)
     records = messages(Replay(10, b"t-0-4@blue"), FakeRecord(11), Replay(12, b"t-0-5@blue"), Replay(13, b"t-0-6@blue"))
-    calls = dispatches_of(partition(), records, 0, MAX_BYTES)
+    calls = dispatches_of(partition(), records, 0, LIMITS)
     assert [(call.next, len(call.queued), call.passed_over) for call in calls] == [(12, 1, 1), (14, 0, 2)]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ferry_consumer.metrics import Metrics
-from ferry_shared.ledger.untracked import Untracked
+from ferry_shared.ledger.untracked import Obstacle, Untracked
 from ferry_shared.record import TopicPartition
 from ferry_shared.status import PartitionStatus
 
@@ -36,6 +36,16 @@ def test_tasks_that_are_not_tracked_are_counted_by_name() -> None:
     assert sample in metrics.text().decode()
     metrics.show([STATUS], {place: []})
     assert "ferry_untracked_total{" not in metrics.text().decode()
+
+
+def test_tasks_that_are_not_known_have_a_counter_of_their_own() -> None:
+    """The same task can be unknown to one worker and untracked in another: two samples of one name would clash."""
+    metrics = Metrics()
+    received = [Untracked("plain", count, 1, obstacle) for count, obstacle in enumerate(Obstacle, 3)]
+    metrics.show([STATUS], {TopicPartition("orders", 0): received})
+    text = metrics.text().decode()
+    assert 'ferry_untracked_total{partition="0",task="plain",topic="orders"} 3.0' in text
+    assert 'ferry_unknown_task_total{partition="0",task="plain",topic="orders"} 4.0' in text
 
 
 def test_a_log_end_that_kafka_did_not_tell_has_no_sample() -> None:

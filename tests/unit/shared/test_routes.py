@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.message import Message
-from ferry_shared.routes import Route, load_routes
+from ferry_shared.routes import Route, checked_routes, load_routes
 from ferry_shared.settings import RoutingSettings
 
 MODULE = """
@@ -50,6 +51,47 @@ def _modules_of_a_user(tmp_path: Path) -> Iterator[None]:
 def routes(reference: str) -> tuple[Route, ...]:
     """What FERRY_ROUTES=reference means."""
     return load_routes(RoutingSettings(ferry_routes=reference))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"priority": -1}, "the priority of the route for orders: expected 0 (first) to 9"),
+        ({"priority": 10}, "the priority of the route for orders"),
+        ({"priority": True}, "the priority of the route for orders"),
+        ({"priority": 2.0}, "the priority of the route for orders"),
+        ({"time_limit_seconds": 0}, "time_limit_seconds of the route for orders: expected seconds above 0"),
+        ({"time_limit_seconds": 86_401}, "time_limit_seconds of the route for orders"),
+        ({"time_limit_seconds": "5"}, "time_limit_seconds of the route for orders"),
+        ({"soft_time_limit_seconds": float("nan")}, "soft_time_limit_seconds of the route for orders"),
+        ({"countdown_field": "after"}, "countdown_field of the route for orders: its message has no field 'after'"),
+        ({"countdown_field": 5}, "countdown_field of the route for orders"),
+        (
+            {"time_limit_seconds": 5, "soft_time_limit_seconds": 5.5},
+            "soft_time_limit_seconds of the route for orders: expected at most time_limit_seconds (5)",
+        ),
+    ],
+)
+def test_an_option_that_can_not_be_is_refused(options: dict[str, Any], told: str) -> None:
+    """By its name and its route, where the routes are loaded."""
+    with pytest.raises(ConfigurationError) as refused:
+        checked_routes([Route("letters", Message, "read"), Route("orders", Message, "handle", **options)], "routes")
+    assert str(refused.value).startswith(f"FERRY_ROUTES: {told}")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"priority": 9},
+        {"countdown_field": "text"},
+        {"time_limit_seconds": 0.5},
+        {"time_limit_seconds": 5, "soft_time_limit_seconds": 5},
+    ],
+)
+def test_options_that_can_be_are_taken(options: dict[str, Any]) -> None:
+    """As they are."""
+    route = Route("orders", Message, "handle", **options)
+    assert checked_routes([route], "routes") == (route,)
 
 
 def test_without_a_reference_there_is_the_built_in_route() -> None:

@@ -183,15 +183,44 @@ class FakeConsumer:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "calls"),
-    [(Verdict.RUN, ["claim", "release"]), (Verdict.POISON, ["claim", "fail"]), (Verdict.GONE, ["claim"])],
+    ("sent", "own", "expected"),
+    [
+        ([None, None], {}, (300, 270.0)),
+        ([10, None], {}, (10, 9.0)),
+        ([10, 4], {}, (10, 4)),
+        ([None, 4], {}, (300, 4)),
+        ([400, 350], {}, (300, 270.0)),
+        ([None, None], {"time_limit": 2, "soft_time_limit": 2}, (2, 2)),
+        ([None, None], {"time_limit": 20}, (20, 18.0)),
+        ([30, None], {"time_limit": 20, "soft_time_limit": 5}, (30, 5)),
+    ],
 )
-def test_an_unknown_task_counts_until_it_is_poison(bench: Bench, verdict: Verdict, calls: list[str]) -> None:
-    """While a new version is rolled out the next worker may know the task."""
+def test_a_messages_limits(bench: Bench, sent: list[Any], own: dict[str, Any], expected: tuple[float, float]) -> None:
+    """The route's before the task's before the worker's, and none above that; the soft one never after the hard one."""
+    bench.app.conf.update(task_time_limit=300, task_soft_time_limit=270.0)
+    task = bench.task(lambda order: None, **own)
+    made = TrackedRequest(message(bench, ferry=FIELDS, timelimit=sent), app=bench.app, task=task, hostname="test")
+    assert made.time_limits == expected
+    assert made.request_dict["timelimit"] == list(expected)
+    plain = TrackedRequest(message(bench, timelimit=sent), app=bench.app, task=task, hostname="test")
+    assert list(plain.time_limits) == sent
+
+
+@pytest.mark.parametrize(
+    ("verdict", "calls", "stored"),
+    [(Verdict.RUN, ["claim", "fail"], ["FAILURE"]), (Verdict.GONE, ["claim"], ["PENDING"])],
+)
+def test_what_is_no_task_message_has_failed_for_its_result_too(
+    bench: Bench, verdict: Verdict, calls: list[str], stored: list[str]
+) -> None:
+    """Celery drops it without a result; a copy of what has ended by now changes none."""
+    bench.app.conf.update(result_backend="cache+memory://", task_ignore_result=False)
+    bench.app.AsyncResult("orders-0-7").forget()  # the backend in memory is the process's
     bench.ledger.verdict = verdict
-    unknown = message(bench, ferry=FIELDS)
-    signals.task_unknown.send(FakeConsumer(bench), message=unknown, exc=KeyError(), name="tests.task", id="orders-0-7")
+    error = InvalidTaskError("its body can't be decoded")
+    signals.task_rejected.send(FakeConsumer(bench), message=message(bench, ferry=FIELDS), exc=error)
     assert bench.ledger.names == calls
+    assert [bench.app.AsyncResult("orders-0-7").state] == stored
 
 
 @pytest.mark.parametrize("headers", [{}, {"ferry": {"v": 2}}])

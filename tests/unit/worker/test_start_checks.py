@@ -130,6 +130,30 @@ def test_an_untracked_task_of_a_route_is_refused() -> None:
         check(app, SETTINGS, (Route("orders", dict, "own"),))
 
 
+@pytest.mark.parametrize("name", ["time_limit_seconds", "soft_time_limit_seconds"])
+def test_a_routes_limit_above_the_workers_is_refused(name: str) -> None:
+    """By the route's name; at the worker's it is fine, and a route of a task that it doesn't know isn't its own."""
+    app = tracked_app()
+    app.task(shared=False, name="follows")(handle)
+    app.finalize()
+    fits: dict[str, Any] = {name: 300}
+    too_long: dict[str, Any] = {name: 301}
+    check(app, SETTINGS, (Route("orders", dict, "follows", **fits), Route("o", dict, "other", **too_long)))
+    with pytest.raises(ConfigurationError, match=rf"{name} of the route for orders is 301: .*TIME_LIMIT_SECONDS \(300"):
+        check(app, SETTINGS, (Route("orders", dict, "follows", **too_long),))
+
+
+@pytest.mark.parametrize("options", [{"priority_steps": [0, 5]}, {"sep": ":"}])
+def test_priorities_need_kombus_own_lists(options: dict[str, Any]) -> None:
+    """The consumer pushes there; without a priority there is one list, whatever the app says."""
+    timeout = {"visibility_timeout": SETTINGS.visibility_timeout_seconds}
+    app = tracked_app(broker_transport_options=timeout | options)
+    app.finalize()
+    check(app, SETTINGS, (Route("orders", dict, "follows"),))
+    with pytest.raises(ConfigurationError, match="the route for orders has a priority"):
+        check(app, SETTINGS, (Route("orders", dict, "follows", priority=3),))
+
+
 def test_a_worker_needs_no_schema_file() -> None:
     """The consumer has checked what comes: neither the file nor its library have to be where the worker is."""
     app = tracked_app()

@@ -66,7 +66,7 @@ def test_poison_fails(bench: Bench) -> None:
     bench.ledger.verdict, bench.ledger.claims = Verdict.POISON, 4
     state, _ = bench.run(bench.task(raising(AssertionError("it ran"))), PAYLOAD)
     assert (state, bench.ledger.named("fail")) == (
-        "IGNORED",
+        "FAILURE",
         [("poison: started 3 times and never ended", PAYLOAD.encode())],
     )
 

@@ -14,6 +14,7 @@ from kombu.message import Message
 from kombu.utils import json as kombu_json
 
 from ferry_shared import decode
+from ferry_shared.countdown import due_ms_of
 from ferry_shared.errors import ConfigurationError, InvalidRecord
 from ferry_shared.ledger.keys import Token
 from ferry_shared.record import DEFAULT_GROUP, TopicPartition
@@ -53,8 +54,8 @@ def run_message(
 
     `app` is the Celery app that has the task, Ferry's own by default; the module with the task must have been
     imported. Partition, offset and group make the task's id; `timestamp_ms` is the record's, in milliseconds since
-    1970, the present time by default. Settings are read as in production. Time limits are not applied; what ends a
-    process (`SystemExit`) is raised.
+    1970, the present time by default. Settings are read as in production. Time limits are not applied, a delay by the
+    route's `countdown_field` is not waited for; what ends a process (`SystemExit`) is raised.
 
     Raises:
         ConfigurationError: with these routes consumer or worker would refuse to start, there is none for `topic`, or
@@ -66,13 +67,18 @@ def run_message(
     if route.task not in app.tasks:
         raise ConfigurationError(f"the app has no task {route.task!r} for topic {topic}: import the module that has it")
     record = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+    now_ms = time.time_ns() // 1_000_000
+    moment = now_ms if timestamp_ms is None else timestamp_ms
+    settings = load(ConsumerSettings)
     try:
-        payload = decode.check(record, route.adapter, load(ConsumerSettings).consumer_max_record_bytes)
+        found = decode.checked(record, route.adapter, settings.consumer_max_record_bytes)
+        if route.countdown_field is not None:
+            longest = settings.consumer_max_countdown_seconds
+            due_ms_of(found.message, route.countdown_field, sent_ms=moment, now_ms=now_ms, longest_seconds=longest)
     except InvalidRecord as error:
         return Invalid(error=str(error))
-    moment = time.time_ns() // 1_000_000 if timestamp_ms is None else timestamp_ms
     place = TopicPartition(topic, partition)
-    return _Entry(app, route, place, offset, group, moment).run(body_of(payload))
+    return _Entry(app, route, place, offset, group, moment).run(body_of(found.value))
 
 
 def _route_of(routes: Iterable[Route], topic: str) -> Route:

@@ -1,5 +1,6 @@
--- ARGV: 1 ledger, 2 epoch, 3 expected position, 4 next position, 5 last offset, 6 number of entries to queue,
--- then per queued entry its member and its Celery message, then per invalid entry its member and its error.
+-- ARGV: 1 ledger, 2 epoch, 3 expected position, 4 next position, 5 last offset, 6 number of entries to queue, 7 of entries
+-- that wait, then per queued entry its member and its Celery message, per waiting entry its member, when it is due, and
+-- what is to be queued then, and per invalid entry its member and its error.
 local refusal = refused_by_head(ARGV[1], ARGV[2])
 if refusal then
   return refusal
@@ -15,7 +16,7 @@ if mistyped then
   return mistyped
 end
 local now = now_ms()
-local first_argument, queued = 7, tonumber(ARGV[6])
+local first_argument, queued, waiting = 8, tonumber(ARGV[6]), tonumber(ARGV[7])
 local scored, messages, count = {}, {}, 0
 for entry = 1, queued do
   local member = ARGV[first_argument + 2 * (entry - 1)]
@@ -24,7 +25,18 @@ for entry = 1, queued do
   messages[entry] = ARGV[first_argument + 2 * entry - 1]
   count = count + message_count(member)
 end
-for argument = first_argument + 2 * queued, #ARGV, 2 do
+local first_waiting = first_argument + 2 * queued
+local first_invalid = first_waiting + 3 * waiting
+for argument = first_waiting, first_invalid - 1, 3 do
+  local member, due = ARGV[argument], tonumber(ARGV[argument + 1])
+  scored[#scored + 1] = string.match(member, '^%d+')
+  scored[#scored + 1] = member
+  count = count + 1
+  redis.call('HSET', STATE, member .. ':payload', ARGV[argument + 2], member, cjson.encode({
+    token = ARGV[2] .. '.1', copy = 0, claims = 0, deliveries = 0, enqueued = now, due = due}))
+  redis.call('ZADD', ATTENTION, int(due), member)
+end
+for argument = first_invalid, #ARGV, 2 do
   local member = ARGV[argument]
   scored[#scored + 1] = string.match(member, '^%d+')
   scored[#scored + 1] = member
