@@ -34,6 +34,7 @@ examples:
   ferry dead-letters list --since 2h            what failed lately, newest first
   ferry dead-letters show messages-0-42         one of them, whole
   ferry dead-letters replay --reason ValueError --since 2h    send them again
+  ferry dead-letters purge --until 30d          remove the old ones for good
   ferry pause messages          dispatch nothing more of a topic, until ferry resume messages
   ferry resume messages
   ferry skip messages-0-42 --reason "a test"    end one message in flight as a dead letter
@@ -90,6 +91,9 @@ class Arguments(argparse.Namespace):
     all: bool
     most: int | None
     force: bool
+    all_groups: bool
+    replayed: bool
+    yes: bool
     topics: list[str]
     partitions: int | None
     replicas: int | None

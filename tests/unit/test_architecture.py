@@ -41,6 +41,7 @@ IMPORTED_ONLY_IN = {
         "ferry_console.demo.watching",
         "ferry_console.doctor.kafka_side",
         "ferry_console.local.kafka",
+        "ferry_console.dead_letters.purge_deleting",
         "ferry_console.dead_letters.replay_sending",
         "ferry_console.topic_log",
     },

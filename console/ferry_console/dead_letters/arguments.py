@@ -47,10 +47,23 @@ exit codes: 0 all that was asked for is replayed, now or before; 1 some could no
 setting; 3 Kafka or Redis can't be reached
 """
 
+_PURGE = """\
+examples:
+  ferry dead-letters purge --until 30d --dry-run                what is older than that, and whether it can be removed
+  ferry dead-letters purge --until 30d
+  ferry dead-letters purge --topic orders --replayed --yes      what was sent again, without being asked
+  ferry dead-letters purge --topic orders --all --all-groups    all there is
+
+Kafka deletes the beginning of a partition and nothing in between: each is emptied up to the first letter that must
+stay, because it isn't asked for or is being replayed, and what stays behind that one is told. It is gone for good.
+exit codes: 0 all that was asked for is gone, or there was none; 1 some had to stay, or there is no such topic; 2 wrong
+usage or setting; 3 Kafka or Redis can't be reached
+"""
+
 
 def add_dead_letters(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `dead-letters list`, `dead-letters show` and `dead-letters replay`."""
-    summary = "tell what has failed for good, and send it again"
+    """Add `dead-letters list`, `dead-letters show`, `dead-letters replay` and `dead-letters purge`."""
+    summary = "tell what has failed for good, send it again, remove it"
     parser = commands.add_parser(
         "dead-letters", help=summary, description=f"{summary.capitalize()}.", allow_abbrev=False
     )
@@ -60,6 +73,7 @@ def add_dead_letters(commands: _SubParsersAction[argparse.ArgumentParser]) -> No
     show.add_argument("task_id", metavar="ID", help="a task id, as the list and the worker print it: messages-0-42")
     show.add_argument("--json", action="store_true", help="one JSON object instead of text")
     _add_replay(_verb(verbs, "replay", "send dead letters to their topics again", _REPLAY))
+    _add_purge(_verb(verbs, "purge", "remove dead letters for good", _PURGE))
 
 
 def _add_replay(replay: argparse.ArgumentParser) -> None:
@@ -73,6 +87,24 @@ def _add_replay(replay: argparse.ArgumentParser) -> None:
     replay.add_argument("--force", action="store_true", help="also what was replayed before")
     replay.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
     replay.add_argument("--json", action="store_true", help="one JSON object instead of text")
+
+
+def _add_purge(purge: argparse.ArgumentParser) -> None:
+    _add_filters(purge, "in which they failed (CONSUMER_GROUP)")
+    purge.add_argument("--all-groups", action="store_true", help="of any group, and what Ferry has not written")
+    purge.add_argument("--replayed", action="store_true", help="only what was sent again by replay")
+    purge.add_argument("--all", action="store_true", help="without any other option: all of them")
+    purge.add_argument(
+        "--timeout", type=seconds, default=600.0, metavar="SECONDS", help="how long the topics are read (600)"
+    )
+    purge.add_argument(
+        "--force",
+        action="store_true",
+        help="also what a replay that was killed may have sent or not; end replays first",
+    )
+    purge.add_argument("--yes", action="store_true", help="don't ask")
+    purge.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
+    purge.add_argument("--json", action="store_true", help="one JSON object instead of text")
 
 
 def _add_filters(parser: argparse.ArgumentParser, of_group: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
+from ferry_console.dead_letters.purge_fences import Fence, fence_over
 from ferry_shared.ledger.client import translated
-from ferry_shared.ledger.keys import replayed_key
+from ferry_shared.ledger.keys import purging_key, replayed_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
     import redis
 
     from ferry_console.dead_letters.replays import Replay
+    from ferry_shared.record import TaskId
+
+
+class Marked(Protocol):
+    """What has a mark, or none."""
+
+    @property
+    def task_id(self) -> TaskId:
+        """Of the dead letter; it names the group."""
+        ...
+
+    @property
+    def field(self) -> str:
+        """The mark's."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +56,26 @@ class Mark:
             return cls("unknown", 0, sent=True)
 
 
-def read_marks(client: redis.Redis, prefix: str, replays: Sequence[Replay]) -> list[Mark | None]:
+def read_marks(client: redis.Redis, prefix: str, letters: Sequence[Marked]) -> list[Mark | None]:
     """Read the marks of these, None where there is none.
 
     Raises:
         RedisUnavailable: Redis could not be reached.
     """
     pipeline = client.pipeline(transaction=False)
-    for one in replays:
+    for one in letters:
         pipeline.hget(replayed_key(prefix, one.task_id.group), one.field)
     with translated():
         return [None if text is None else Mark.of_json(text) for text in pipeline.execute()]
 
 
-def take(client: redis.Redis, prefix: str, replays: Sequence[Replay], mark: Mark, *, force: bool) -> list[Mark | None]:
-    """Mark these as being sent by us, and return for each None, or the mark of whoever was first: then it isn't ours.
+def take(
+    client: redis.Redis, prefix: str, replays: Sequence[Replay], mark: Mark, *, force: bool
+) -> list[Mark | Fence | None]:
+    """Mark these as being sent by us, and return for each None, or who was first: whose mark it has, or whose purge is
+    about to remove it, also against `force`. Then it isn't ours.
 
-    All or none are marked. With `force` all are ours.
+    All or none are marked.
 
     Raises:
         RedisUnavailable: whether they are marked is unknown; nothing may be sent.
@@ -64,16 +83,38 @@ def take(client: redis.Redis, prefix: str, replays: Sequence[Replay], mark: Mark
     pipeline = client.pipeline(transaction=True)
     for one in replays:
         key = replayed_key(prefix, one.task_id.group)
+        # A purge raises its fence before it looks at marks: whoever comes second sees the other one.
+        pipeline.hget(purging_key(prefix, one.letter_place.topic), str(one.letter_place.partition))
+        pipeline.hget(key, one.field)
         if force:
             pipeline.hset(key, one.field, mark.to_json())
         else:
             pipeline.hsetnx(key, one.field, mark.to_json())
     with translated():
-        taken = [force or bool(reply) for reply in pipeline.execute()]
-    others = [one for one, is_ours in zip(replays, taken, strict=True) if not is_ours]
-    found = iter(read_marks(client, prefix, others) if others else ())
-    # A mark that was given back in between is not ours all the same.
-    return [None if is_ours else next(found) or Mark("unknown", 0) for is_ours in taken]
+        replies = pipeline.execute()
+    others: list[Mark | Fence | None] = []
+    to_restore: list[tuple[Replay, bytes | None]] = []
+    for one, fence_text, present in zip(replays, replies[0::3], replies[1::3], strict=True):
+        is_ours = force or present is None
+        fence = fence_over(fence_text, one.letter_offset)
+        others.append(fence or (None if is_ours else Mark.of_json(present)))
+        if fence and is_ours:
+            to_restore.append((one, present))
+    if to_restore:
+        _restore(client, prefix, to_restore)
+    return others
+
+
+def _restore(client: redis.Redis, prefix: str, marks: Sequence[tuple[Replay, bytes | None]]) -> None:
+    pipeline = client.pipeline(transaction=True)
+    for one, before in marks:
+        key = replayed_key(prefix, one.task_id.group)
+        if before is None:
+            pipeline.hdel(key, one.field)
+        else:
+            pipeline.hset(key, one.field, before)
+    with translated():
+        pipeline.execute()
 
 
 def settle(client: redis.Redis, prefix: str, sent: Sequence[Replay], not_sent: Sequence[Replay], mark: Mark) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from ferry_console.dead_letters.purge_fences import Fence
 from ferry_console.dead_letters.replay_marks import read_marks, settle, take
 from ferry_console.dead_letters.replay_sending import Delivery
 from ferry_console.dead_letters.replays import Unfit, prepared
@@ -30,11 +31,13 @@ MOST_PROBLEMS = 1_000
 
 
 class Result(StrEnum):
-    """What became of a dead letter. `BEFORE`: it was replayed before; `UNCLEAR`: nobody knows whether it went out."""
+    """What became of a dead letter. `BEFORE`: it was replayed before; `UNCLEAR`: nobody knows whether it went out;
+    `PURGED`: somebody removes it at this moment."""
 
     REPLAYED = "replayed"
     BEFORE = "replayed before"
     UNCLEAR = "unclear"
+    PURGED = "purged"
     UNFIT = "unfit"
     REFUSED = "refused"
 
@@ -155,12 +158,16 @@ class Replaying:
         elif ours:
             self._send(ours, self._sender)
 
-    def _marks(self, batch: Sequence[Replay]) -> list[Mark | None]:
+    def _marks(self, batch: Sequence[Replay]) -> list[Mark | Fence | None]:
         if self._sender is not None:
             return take(self._client, self._prefix, batch, self._mark, force=self._force)
-        return [None] * len(batch) if self._force else read_marks(self._client, self._prefix, batch)
+        return [None] * len(batch) if self._force else [*read_marks(self._client, self._prefix, batch)]
 
-    def _note_other(self, one: Replay, other: Mark) -> None:
+    def _note_other(self, one: Replay, other: Mark | Fence) -> None:
+        if isinstance(other, Fence):
+            why = f"was removed, or is about to be, by {other.who} at {moment_text(other.when_ms)}"
+            self.tally.add(Result.PURGED, one.task_id.text, why)
+            return
         if other.sent:
             self.tally.add(Result.BEFORE, one.task_id.text)
             return

@@ -61,6 +61,11 @@ def replayed_key(prefix: str, group: str) -> str:
     return f"{prefix}ferry:replayed:{encoded(group)}"
 
 
+def purging_key(prefix: str, topic: str) -> str:
+    """Name the hash that says up to where a dead-letter topic is being purged: one field per partition."""
+    return f"{prefix}ferry:purging:{encoded(topic)}"
+
+
 def queue_key(prefix: str, queue: str) -> str:
     """Name the list that holds a Celery queue at kombu's default priority."""
     return f"{prefix}{queue}"
