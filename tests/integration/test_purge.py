@@ -10,7 +10,6 @@ import pytest
 
 from ferry_console.local.kafka import LocalKafka
 from ferry_console.topic_log import TopicLog
-from ferry_shared.record import Record
 from ferry_shared.settings import ConsumerSettings
 from tests.integration.test_replay import dead_letters, lenient, numbers, replay, started, tasks_of, texts_of
 from tests.support.eventually import eventually
@@ -155,8 +154,8 @@ def test_what_is_deleted_while_a_topic_is_read_is_passed_over(
         whole = log.whole(topic)
         delete_records_before(servers, topic, 6)
         delete_records_before(servers, topic, 10, partition=1)
-        seen: list[Record] = []
-        assert log.read(topic, whole, time.monotonic() + 30, seen.append)
-        assert [(one.partition, one.offset) for one in seen] == [(0, offset) for offset in range(6, 10)]
+        seen: list[tuple[int, int]] = []
+        assert log.read(topic, whole, time.monotonic() + 30, lambda one: seen.append((one.partition, one.offset)))
+        assert seen == [(0, offset) for offset in range(6, 10)]
     finally:
         log.close()
