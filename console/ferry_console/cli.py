@@ -37,6 +37,7 @@ examples:
   ferry dead-letters purge --until 30d          remove the old ones for good
   ferry pause messages          dispatch nothing more of a topic, until ferry resume messages
   ferry resume messages
+  ferry drain           pause all topics, and wait until nothing is in flight
   ferry skip messages-0-42 --reason "a test"    end one message in flight as a dead letter
   ferry doctor                  what is wrong with settings, Redis, Kafka or workers, and what to do about it
   ferry topics create --dry-run    which topics are missing, and what they would be
@@ -56,6 +57,7 @@ _MODULES = {
     "dead-letters": "ferry_console.dead_letters.command",
     "pause": "ferry_console.operating.pausing",
     "resume": "ferry_console.operating.pausing",
+    "drain": "ferry_console.operating.drain_command",
     "skip": "ferry_console.operating.skipping",
     "doctor": "ferry_console.doctor.command",
     "topics": "ferry_console.topics.command",
@@ -75,6 +77,7 @@ class Arguments(argparse.Namespace):
     group: str | None
     old: float
     target: str
+    targets: list[str]
     reason: str
     dry_run: bool
     verb: str

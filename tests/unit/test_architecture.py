@@ -89,6 +89,7 @@ IMPORTED_ONLY_IN = {
         "ferry_console.doctor.command",
         "ferry_console.doctor.screen",
         "ferry_console.local.progress",
+        "ferry_console.operating.drain_progress",
         "ferry_console.status.command",
         "ferry_console.status.screen",
         "ferry_producer.progress_bar",

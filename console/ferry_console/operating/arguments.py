@@ -6,6 +6,8 @@ import argparse
 import re
 from typing import TYPE_CHECKING
 
+from ferry_console.option_values import seconds
+
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
@@ -37,18 +39,37 @@ Whether it waits, runs or is to be retried: it ends as a dead letter. A task tha
 exit codes: 0 skipped, 1 it is not in flight, 2 wrong usage or setting, 3 Redis can't be reached
 """
 
+_DRAIN = """\
+examples:
+  ferry drain                        all topics of the group, before an upgrade or a move
+  ferry drain messages orders:3 --timeout 60
+  ferry drain --dry-run              what is in flight now, and what would be paused
+  ferry drain && systemctl restart my-workers; ferry resume messages
+
+Pauses the topics, and waits until nothing of them is in flight and all is committed. They stay paused, whatever comes
+of it, also after Ctrl-C: until ferry resume.
+exit codes: 0 drained, 1 not within the time or nothing to drain, 2 wrong usage or setting, 3 Redis can't be reached,
+130 interrupted
+"""
+
 
 def add_commands(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `pause`, `resume` and `skip`."""
+    """Add `pause`, `resume`, `drain` and `skip`."""
     pause = _command(commands, "pause", "dispatch nothing more of a topic or partition", _PAUSE)
     pause.add_argument("target", type=target, metavar="TOPIC[:PARTITION]")
     pause.add_argument("--reason", default="", metavar="TEXT", help="why, for those who find it paused")
     resume = _command(commands, "resume", "end a pause, an operator's or the dead-letter limit's", _RESUME)
     resume.add_argument("target", type=target, metavar="TOPIC[:PARTITION]")
+    drain = _command(commands, "drain", "pause, and wait until nothing is in flight", _DRAIN)
+    drain.add_argument(
+        "targets", nargs="*", type=target, metavar="TOPIC[:PARTITION]", help="these instead of all topics of the group"
+    )
+    drain.add_argument("--reason", default="", metavar="TEXT", help="why, for those who find it paused")
+    drain.add_argument("--timeout", type=seconds, default=600.0, metavar="SECONDS", help="how long it waits (600)")
     skip = _command(commands, "skip", "end one message in flight as a dead letter", _SKIP)
     skip.add_argument("task_id", metavar="ID", help="a task id, as the worker prints it: messages-0-42")
     skip.add_argument("--reason", required=True, metavar="TEXT", help="why: it is kept in the dead letter")
-    for parser in (pause, resume, skip):
+    for parser in (pause, resume, drain, skip):
         parser.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
         parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
 
