@@ -39,6 +39,7 @@ examples:
   ferry resume messages
   ferry drain           pause all topics, and wait until nothing is in flight
   ferry skip messages-0-42 --reason "a test"    end one message in flight as a dead letter
+  ferry forget shop --dry-run                   what Redis holds of a consumer group that is retired
   ferry doctor                  what is wrong with settings, Redis, Kafka or workers, and what to do about it
   ferry topics create --dry-run    which topics are missing, and what they would be
 
@@ -59,6 +60,7 @@ _MODULES = {
     "resume": "ferry_console.operating.pausing",
     "drain": "ferry_console.operating.drain_command",
     "skip": "ferry_console.operating.skipping",
+    "forget": "ferry_console.operating.forget_command",
     "doctor": "ferry_console.doctor.command",
     "topics": "ferry_console.topics.command",
 }
@@ -75,6 +77,7 @@ class Arguments(argparse.Namespace):
     watch: float | None
     json: bool
     group: str | None
+    group_name: str
     old: float
     target: str
     targets: list[str]

@@ -79,6 +79,7 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.unreached",
         "ferry_console.doctor.redis_side",
         "ferry_console.local.valkey",
+        "ferry_console.operating.group_keys",
         "ferry_console.pytest_plugin",
     },
     "prometheus_client": {"ferry_consumer.metrics"},

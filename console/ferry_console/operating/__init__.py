@@ -1,1 +1,1 @@
-"""Commands that change something in a running system: `ferry pause`, `ferry resume`, `ferry drain`, `ferry skip`."""
+"""Commands that change something in Redis: `ferry pause`, `resume`, `drain`, `skip` and `forget`."""

@@ -52,9 +52,21 @@ exit codes: 0 drained, 1 not within the time or nothing to drain, 2 wrong usage 
 130 interrupted
 """
 
+_FORGET = """\
+examples:
+  ferry forget shop --dry-run          every key that Redis holds of the group shop, and what stands in the way
+  ferry forget shop
+  ferry forget shop --force --yes      although messages are in flight; what is lost is said
+
+For a group that is retired: ledgers, pauses, status, marks of replays, beat's last runs. Its commits in Kafka are left;
+if the group comes back, it goes on from there. Nothing is removed while consumers of it are at work.
+exit codes: 0 forgotten, 1 something stands in the way or there is nothing, 2 wrong usage or setting, 3 Redis or Kafka
+can't be reached
+"""
+
 
 def add_commands(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `pause`, `resume`, `drain` and `skip`."""
+    """Add `pause`, `resume`, `drain`, `skip` and `forget`."""
     pause = _command(commands, "pause", "dispatch nothing more of a topic or partition", _PAUSE)
     pause.add_argument("target", type=target, metavar="TOPIC[:PARTITION]")
     pause.add_argument("--reason", default="", metavar="TEXT", help="why, for those who find it paused")
@@ -69,7 +81,11 @@ def add_commands(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     skip = _command(commands, "skip", "end one message in flight as a dead letter", _SKIP)
     skip.add_argument("task_id", metavar="ID", help="a task id, as the worker prints it: messages-0-42")
     skip.add_argument("--reason", required=True, metavar="TEXT", help="why: it is kept in the dead letter")
-    for parser in (pause, resume, drain, skip):
+    forget = _command(commands, "forget", "remove all that Redis holds of a retired consumer group", _FORGET)
+    forget.add_argument("group_name", metavar="GROUP", help="the consumer group, by its CONSUMER_GROUP")
+    forget.add_argument("--force", action="store_true", help="also what is in flight or not committed")
+    forget.add_argument("--yes", action="store_true", help="don't ask")
+    for parser in (pause, resume, drain, skip, forget):
         parser.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
         parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
 
