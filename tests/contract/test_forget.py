@@ -2,11 +2,14 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 
 from ferry_console.cli import main
+from ferry_console.operating import group_keys
 from ferry_console.operating.group_keys import Kind, find_group, remove_keys, remove_ledger
+from ferry_shared.ledger.group_view import LedgerView, view_ledgers
 from ferry_shared.ledger.keys import LedgerKeys, pause_key, replayed_key, status_key
 from ferry_shared.ledger.pauses import Pause, pause
 from ferry_shared.record import TopicPartition
@@ -116,6 +119,24 @@ def test_a_ledger_that_somebody_has_taken_up_stays(ledger: LedgerProbe, change: 
     before = ledger.dump()
     assert not remove_ledger(ledger.client, "", ledger.group, ledger.place, found.view)
     assert ledger.dump() == before
+
+
+def test_a_ledger_that_is_taken_up_at_the_last_moment_stays(
+    ledger: LedgerProbe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the second look and the removal."""
+    ledger.own()
+    (found,) = find_group(ledger.client, "", ledger.group)
+    assert found.view is not None
+
+    def looked_and_then_taken_up(*arguments: Any) -> list[LedgerView]:
+        views = view_ledgers(*arguments)
+        ledger.own()
+        return views
+
+    monkeypatch.setattr(group_keys, "view_ledgers", looked_and_then_taken_up)
+    assert not remove_ledger(ledger.client, "", ledger.group, ledger.place, found.view)
+    assert ledger.head()["epoch"] == "2"
 
 
 def test_without_kafka(
