@@ -6,10 +6,11 @@ import argparse
 import re
 from typing import TYPE_CHECKING
 
+from ferry_console.command_line import add_command, add_dry_run, add_json, add_yes
 from ferry_console.option_values import seconds
 
 if TYPE_CHECKING:
-    from argparse import _SubParsersAction
+    from ferry_console.command_line import Commands
 
 _TARGET = re.compile(r"[A-Za-z0-9._-]{1,249}(:(0|[1-9][0-9]{0,9}))?")
 
@@ -25,7 +26,8 @@ exit codes: 0 it is paused, 2 wrong usage or setting, 3 Redis can't be reached
 _RESUME = """\
 examples:
   ferry resume messages
-  ferry resume messages:3
+  ferry resume messages:3              partition 3 alone
+  ferry resume messages --dry-run      who paused it, when and why
 
 A topic and its partitions are paused each by itself: a paused topic isn't resumed by its partitions.
 exit codes: 0 resumed, 1 it was not paused, 2 wrong usage or setting, 3 Redis can't be reached
@@ -65,29 +67,29 @@ can't be reached
 """
 
 
-def add_commands(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_commands(commands: Commands) -> None:
     """Add `pause`, `resume`, `drain`, `skip` and `forget`."""
-    pause = _command(commands, "pause", "dispatch nothing more of a topic or partition", _PAUSE)
+    pause = add_command(commands, "pause", "dispatch nothing more of a topic or partition", _PAUSE)
     pause.add_argument("target", type=target, metavar="TOPIC[:PARTITION]")
     pause.add_argument("--reason", default="", metavar="TEXT", help="why, for those who find it paused")
-    resume = _command(commands, "resume", "end a pause, an operator's or the dead-letter limit's", _RESUME)
+    resume = add_command(commands, "resume", "end a pause, an operator's or the dead-letter limit's", _RESUME)
     resume.add_argument("target", type=target, metavar="TOPIC[:PARTITION]")
-    drain = _command(commands, "drain", "pause, and wait until nothing is in flight", _DRAIN)
+    drain = add_command(commands, "drain", "pause, and wait until nothing is in flight", _DRAIN)
     drain.add_argument(
         "targets", nargs="*", type=target, metavar="TOPIC[:PARTITION]", help="these instead of all topics of the group"
     )
     drain.add_argument("--reason", default="", metavar="TEXT", help="why, for those who find it paused")
     drain.add_argument("--timeout", type=seconds, default=600.0, metavar="SECONDS", help="how long it waits (600)")
-    skip = _command(commands, "skip", "end one message in flight as a dead letter", _SKIP)
+    skip = add_command(commands, "skip", "end one message in flight as a dead letter", _SKIP)
     skip.add_argument("task_id", metavar="ID", help="a task id, as the worker prints it: messages-0-42")
     skip.add_argument("--reason", required=True, metavar="TEXT", help="why: it is kept in the dead letter")
-    forget = _command(commands, "forget", "remove all that Redis holds of a retired consumer group", _FORGET)
+    forget = add_command(commands, "forget", "remove all that Redis holds of a retired consumer group", _FORGET)
     forget.add_argument("group_name", metavar="GROUP", help="the consumer group, by its CONSUMER_GROUP")
     forget.add_argument("--force", action="store_true", help="also what is in flight or not committed")
-    forget.add_argument("--yes", action="store_true", help="don't ask")
+    add_yes(forget)
     for parser in (pause, resume, drain, skip, forget):
-        parser.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
-        parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+        add_dry_run(parser)
+        add_json(parser)
 
 
 def target(text: str) -> str:
@@ -95,16 +97,3 @@ def target(text: str) -> str:
     if not _TARGET.fullmatch(text):
         raise argparse.ArgumentTypeError("expected TOPIC or TOPIC:PARTITION, such as messages or messages:3")
     return text
-
-
-def _command(
-    commands: _SubParsersAction[argparse.ArgumentParser], name: str, summary: str, epilog: str
-) -> argparse.ArgumentParser:
-    return commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )

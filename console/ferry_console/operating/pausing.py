@@ -59,8 +59,8 @@ def _paused(client: redis.Redis, settings: ConsumerSettings, arguments: PauseArg
     else:
         told = f"paused {target} {_told(holds)}; to end it: ferry resume {target}"
     facts = {"command": "pause", "target": target, "group": settings.consumer_group, "changed": is_new}
-    pauses = {"dry_run": arguments.dry_run, "pause": asdict(holds)}
-    return Outcome(EXIT_OK, [told], facts | pauses, unknown_target(client, settings, target))
+    facts |= {"dry_run": arguments.dry_run, "who": wanted.who, "at": moment_text(server_time_ms(client))}
+    return Outcome(EXIT_OK, [told], facts | {"pause": asdict(holds)}, unknown_target(client, settings, target))
 
 
 def _resumed(client: redis.Redis, settings: ConsumerSettings, arguments: PauseArguments) -> Outcome:
@@ -75,7 +75,7 @@ def _resumed(client: redis.Redis, settings: ConsumerSettings, arguments: PauseAr
     else:
         told = f"{now} {who} resumed {target}, paused {_told(ended)}"
     facts = {"command": "resume", "target": target, "group": settings.consumer_group, "changed": ended is not None}
-    facts |= {"dry_run": arguments.dry_run, "who": who, "pause": asdict(ended) if ended else None}
+    facts |= {"dry_run": arguments.dry_run, "who": who, "at": now, "pause": asdict(ended) if ended else None}
     warnings = [*_still_paused(pauses, target), *unknown_target(client, settings, target)]
     return Outcome(EXIT_OK if ended else EXIT_NOTHING_DONE, [told], facts, warnings)
 
