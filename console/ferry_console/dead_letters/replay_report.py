@@ -59,7 +59,7 @@ def _exit_code(tally: Tally, cut_short: CutShort | None) -> int:
 
 
 def _sentence(tally: Tally, mark: Mark, cut_short: CutShort | None, *, dry_run: bool) -> str:
-    replayed, before = _letters(tally.counts[Result.REPLAYED]), tally.counts[Result.BEFORE]
+    replayed, before = letters(tally.counts[Result.REPLAYED]), tally.counts[Result.BEFORE]
     also = f"; {before:,} more had been replayed before" if before else ""
     if not tally.counts.total() and cut_short is None:
         return "there are no dead letters that are asked for"
@@ -68,13 +68,14 @@ def _sentence(tally: Tally, mark: Mark, cut_short: CutShort | None, *, dry_run: 
     return f"{moment_text(mark.when_ms)} {mark.who} replayed {replayed}{also}"
 
 
-def _letters(count: int) -> str:
+def letters(count: int) -> str:
+    """So many, in words."""
     return f"{count:,} dead letter{'' if count == 1 else 's'}"
 
 
 def _warnings(tally: Tally, reach: Reach) -> list[str]:
     found = [f"{problem.id} {problem.why}" for problem in tally.problems[:SHOWN_PROBLEMS]]
-    counted = sum(tally.counts[result] for result in (Result.UNCLEAR, Result.UNFIT, Result.REFUSED))
+    counted = sum(tally.counts[result] for result in (Result.UNCLEAR, Result.PURGED, Result.UNFIT, Result.REFUSED))
     if counted > len(found):
         found.append(f"and {counted - len(found):,} more that were not replayed: --json lists them")
     if reach.absent:

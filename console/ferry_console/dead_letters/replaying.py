@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from ferry_console.dead_letters.purge_fences import Fence
 from ferry_console.dead_letters.replay_marks import Taken, read_marks, settle, take
 from ferry_console.dead_letters.replay_sending import Delivery
 from ferry_console.dead_letters.replays import Replay, Unfit, prepared
@@ -36,11 +37,13 @@ _UNSENT = (
 
 
 class Result(StrEnum):
-    """What became of a dead letter. `BEFORE`: it was replayed before; `UNCLEAR`: nobody knows whether it went out."""
+    """What became of a dead letter. `BEFORE`: it was replayed before; `UNCLEAR`: nobody knows whether it went out;
+    `PURGED`: somebody removes it at this moment."""
 
     REPLAYED = "replayed"
     BEFORE = "replayed before"
     UNCLEAR = "unclear"
+    PURGED = "purged"
     UNFIT = "unfit"
     REFUSED = "refused"
 
@@ -184,7 +187,11 @@ class Replaying:
                 self.tally.add(Result.UNCLEAR, one.task_id.text, _UNSENT)
             raise
 
-    def _note_other(self, one: Replay, other: Mark) -> None:
+    def _note_other(self, one: Replay, other: Mark | Fence) -> None:
+        if isinstance(other, Fence):
+            why = f"was removed, or is about to be, by {other.who} at {moment_text(other.when_ms)}"
+            self.tally.add(Result.PURGED, one.task_id.text, why)
+            return
         if other.sent:
             self.tally.add(Result.BEFORE, one.task_id.text)
             return

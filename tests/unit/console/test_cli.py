@@ -17,8 +17,8 @@ def test_help_lists_every_command_with_an_example(capsys: pytest.CaptureFixture[
         main(["--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    commands = ("up", "demo", "status", "trace", "in-flight", "dead-letters", "pause", "resume", "skip")
-    for command in (*commands, "doctor", "topics"):
+    commands = ("up", "demo", "status", "trace", "in-flight", "dead-letters", "pause", "resume", "drain", "skip")
+    for command in (*commands, "forget", "doctor", "topics"):
         assert re.search(rf"\n    {command}\s+\w", shown)
         assert f"\n  ferry {command}" in shown
 

@@ -14,7 +14,7 @@ from ferry_console.dead_letters.replay_sending import Answer, Delivery, answer_o
 from ferry_console.dead_letters.replaying import MOST_PROBLEMS, Problem, Result, Tally
 from ferry_console.dead_letters.replays import Replay, Unfit, prepared
 from ferry_consumer.dispatch import UNREADABLE_HEADERS
-from ferry_shared.record import Record, TaskId
+from ferry_shared.record import Record, TaskId, TopicPartition
 from ferry_shared.replay import REPLAY_HEADER, replay_of
 from tests.unit.console.letter_parts import NOW_MS, RECORD, written
 
@@ -27,7 +27,8 @@ def test_a_letter_becomes_the_record_that_it_was() -> None:
     """To its topic and partition, with key, value, and headers; only the mark is new."""
     found = prepared(written(), ".dlq", force=False)
     assert found == Replay(
-        TaskId("blue", "orders", 3, 42, 42), f"orders-3-42@blue/{NOW_MS - 9_000}", b"key", b'{"number": 1}',
+        TaskId("blue", "orders", 3, 42, 42), f"orders-3-42@blue/{NOW_MS - 9_000}",
+        TopicPartition("orders.dlq", 0), 17, b"key", b'{"number": 1}',
         (*RECORD.headers, (REPLAY_HEADER, b"orders-3-42@blue")),
     )  # fmt: skip
     assert found.topic == "orders"
