@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ferry_producer.messages import built_in_value, value_of_route
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.routes import load_routes
-from ferry_shared.settings import RoutingSettings, load
+from ferry_shared.settings import RouteSettings, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +31,10 @@ def target_of(topic: str | None, settings: ProducerSettings) -> Target:
     Raises:
         ConfigurationError: several routes, and no topic was asked for.
     """
-    routing = load(RoutingSettings)
-    if not routing.ferry_routes:
+    wanted = load(RouteSettings)
+    if not wanted.ferry_routes:
         return Target(topic, built_in_value)
-    routes = {route.topic: route for route in load_routes(routing)}
+    routes = {route.topic: route for route in load_routes(wanted)}
     if topic is None and settings.ferry_topic not in routes and len(routes) > 1:
         raise ConfigurationError(f"FERRY_ROUTES has several topics: choose one with --topic: {', '.join(routes)}")
     if topic is None:

@@ -16,7 +16,7 @@ from ferry_shared.record import TOPIC_NAME_EXPECTED, is_topic_name
 from ferry_shared.validation import adapter_of
 
 if TYPE_CHECKING:
-    from ferry_shared.settings import RoutingSettings
+    from ferry_shared.settings import RouteSettings
     from ferry_shared.validation import MessageAdapter
 
 __all__ = ["BUILT_IN_TASK", "DEFAULT_QUEUE", "JsonSchema", "Route", "checked_routes", "load_routes"]
@@ -53,7 +53,7 @@ class Route:
             ) from error
 
 
-def load_routes(settings: RoutingSettings) -> tuple[Route, ...]:
+def load_routes(settings: RouteSettings) -> tuple[Route, ...]:
     """Return the routes that `FERRY_ROUTES` names, or the built-in one.
 
     Raises:
