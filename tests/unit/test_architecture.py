@@ -47,6 +47,7 @@ IMPORTED_ONLY_IN = {
     "celery": {
         "ferry_worker.attempt",
         "ferry_worker.celery",
+        "ferry_worker.existing_app",
         "ferry_worker.pool_end",
         "ferry_worker.request",
         "ferry_worker.retries",
@@ -56,7 +57,6 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.testing.stand_ins",
         "ferry_worker.tracebacks",
         "ferry_worker.tracked_task",
-        "ferry_worker.tracking",
         "ferry_worker.transport",
         "ferry_worker.unreached",
         "ferry_worker.untracked",
@@ -64,6 +64,7 @@ IMPORTED_ONLY_IN = {
     "kombu": {
         "ferry_worker.request",
         "ferry_worker.retries",
+        "ferry_worker.start_checks",
         "ferry_worker.testing.running",
         "ferry_worker.testing.stand_ins",
         "ferry_worker.transport",
