@@ -13,7 +13,7 @@ from ferry_shared.errors import ConfigurationError
 from ferry_shared.json_schema import JsonSchema
 from ferry_shared.message import Message
 from ferry_shared.record import TOPIC_NAME_EXPECTED, is_topic_name
-from ferry_shared.validation import adapter_of
+from ferry_shared.validation import adapter_of, first_line
 
 if TYPE_CHECKING:
     from ferry_shared.settings import RouteSettings
@@ -49,7 +49,7 @@ class Route:
         except Exception as error:
             # A type is a user's code: anything can come out of it.
             raise ConfigurationError(
-                f"FERRY_ROUTES: the message type of the route for {self.topic} can't be used: {error}"
+                f"FERRY_ROUTES: the message type of the route for {self.topic} can't be used: {first_line(error)}"
             ) from error
 
 
