@@ -47,7 +47,10 @@ class Input:
             Stopped: a signal came before the end; what had been read in whole lines until then was yielded.
             UnreadableInput: it can't be read, or what looks like gzip is none.
         """
-        reader, plain = ChunkReader(self.descriptor), _Plain(gzip_allowed=self.again)
+        try:
+            reader, plain = ChunkReader(self.descriptor), _Plain(gzip_allowed=self.again)
+        except OSError as error:
+            raise UnreadableInput(f"{self.name} can't be read: {error.strerror}") from error
         try:
             while chunk := await stop.unless_asked(reader.next()):
                 reader.given = b""

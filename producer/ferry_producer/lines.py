@@ -81,6 +81,11 @@ class ChunkReader:
     """
 
     def __init__(self, descriptor: int) -> None:
+        """Begin; nothing is read yet.
+
+        Raises:
+            OSError: this process may have no more threads or files.
+        """
         self._descriptor = descriptor
         self._loop = asyncio.get_running_loop()
         self._chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue()
@@ -90,7 +95,12 @@ class ChunkReader:
         self._closed, close = os.pipe()
         self._close: int | None = close
         self._thread = threading.Thread(target=self._run, name="ferry-producer-input", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            os.close(close)
+            os.close(self._closed)
+            raise OSError(0, str(error)) from error
 
     async def next(self) -> bytes:
         """Return what can be read, at most 64 KiB; nothing at the end.
@@ -143,3 +153,5 @@ class ChunkReader:
                     return os.read(self._descriptor, CHUNK_BYTES)
         except OSError as error:
             return error
+        except Exception as error:  # noqa: BLE001 - nobody else would hear of it, and the reader waits for an answer
+            return OSError(0, f"{type(error).__name__}: {error}")
