@@ -10,6 +10,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 CHUNK_BYTES = 65_536
+#: What some editors put at the beginning of a file in UTF-8.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 #: A longer line can't be a message (Kafka's default limit is 1 MB); it is skipped as it comes, memory stays flat.
 MAX_LINE_BYTES = 16 * 1024 * 1024
 #: How long a read that has begun may take to end.
