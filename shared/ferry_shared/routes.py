@@ -94,6 +94,8 @@ def _attribute(reference: str) -> object:
     except Exception as error:
         # A user's module: anything can come out of it.
         problem = f"{type(error).__name__}: {error}"
+        if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
+            problem = f"there is no module {error.name} (searched in {here} and sys.path)"
         raise ConfigurationError(f"FERRY_ROUTES: can't import {module_name}: {problem}") from error
     try:
         return getattr(module, attribute)
