@@ -48,7 +48,8 @@ def test_the_three_steps(newcomer: FerryProcesses) -> None:
     start, send = blocks("sh")
     exported, command = start.splitlines()
     settings = dict(word.split("=", 1) for word in shlex.split(exported.removeprefix("export ")))
-    assert (settings.keys(), command) == ({"FERRY_ROUTES", "FERRY_IMPORTS"}, "ferry up")
+    assert settings.keys() == {"FERRY_ROUTES", "FERRY_IMPORTS"}
+    assert command == "ferry up"
     system = newcomer.start("up", "-m", "ferry_console", "up", settings=settings)
     system.wait_for_text(r"topic orders, group ferry", START_SECONDS)
 
