@@ -17,6 +17,7 @@ Outcomes that never reach this class are recorded by the parent (`request`, `unr
 from __future__ import annotations
 
 import logging
+import math
 from functools import cached_property, partial, wraps
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,18 @@ class TrackedTask(Task):
         super().__init_subclass__(**options)
         if "__call__" in vars(cls):
             cls.__call__ = accounted(vars(cls)["__call__"])  # type: ignore[method-assign]  # for this class alone
+
+    @classmethod
+    def bind(cls, app: Any) -> Any:
+        """Take what the task doesn't say from the app's configuration; a soft time limit only if it can strike.
+
+        Celery refuses to send a task whose soft limit is above its hard one, also if only the latter is its own.
+        """
+        takes_limit = cls.soft_time_limit is None
+        super().bind(app)
+        if takes_limit and (cls.soft_time_limit or 0) > (cls.time_limit or math.inf):
+            cls.soft_time_limit = None
+        return app
 
     @cached_property
     def message_parameter(self) -> MessageParameter:

@@ -275,6 +275,29 @@ def test_what_breaks_the_promises_is_refused(
         check(app, SETTINGS, ())
 
 
+@pytest.mark.parametrize(
+    ("configured", "limits", "bound"),
+    [
+        ({}, {}, (300, 270)),
+        ({}, {"time_limit": 10}, (10, None)),
+        ({"task_time_limit": 60}, {}, (60, None)),
+        ({"task_time_limit": 60, "task_soft_time_limit": 50}, {}, (60, 50)),
+        ({}, {"soft_time_limit": 5, "time_limit": 10}, (10, 5)),
+    ],
+)
+def test_a_task_with_a_limit_of_its_own_can_be_called(
+    configured: dict[str, int], limits: dict[str, int], bound: tuple[int, int | None]
+) -> None:
+    """Celery would refuse to send it with the soft limit of the longer one."""
+    app = Celery("limits", broker="memory://", set_as_current=False)
+    track(app)
+    app.conf.update(configured)
+    task = app._task_from_fun(handle, name="handleOrder", **limits)
+    app.finalize()
+    assert (task.time_limit, task.soft_time_limit) == bound
+    assert task.delay({}).id
+
+
 def test_a_prefix_that_both_have_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     """The consumer finds the app's queues by the same one."""
     settings = WorkerSettings(ferry_key_prefix="shop:")
