@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from celery import Celery, Task, _state, shared_task
+from celery import Celery, Task, _state, shared_task, signals
 from celery.worker.request import Request
 
 from ferry_shared.errors import ConfigurationError
@@ -17,6 +18,7 @@ from ferry_shared.settings import WorkerSettings
 from ferry_worker import TrackedTask, track
 from ferry_worker.configuration import tracked_configuration, worker_settings
 from ferry_worker.start_checks import check
+from ferry_worker.transport import TRANSPORT_NAME
 from tests.unit.worker.fake_ledger import Bench
 
 SETTINGS = WorkerSettings()
@@ -205,7 +207,7 @@ def test_track_twice_is_track_once(bench: Bench, events: list[str]) -> None:
     assert events == ["claim", "enter", "leave", "done"]
 
 
-def configured(monkeypatch: pytest.MonkeyPatch, namespace: str | None, when: str, **settings: Any) -> Any:
+def configured_app(monkeypatch: pytest.MonkeyPatch, namespace: str | None, when: str, **settings: Any) -> Any:
     """An app that is configured by an object, as Django's and Flask's are, before or after `track`, or read before."""
     prefix = f"{namespace}_" if namespace else ""
     names = {prefix + name: value for name, value in settings.items()}
@@ -230,7 +232,7 @@ each_moment = pytest.mark.parametrize("when", ["before", "after", "read"])
 @each_moment
 def test_what_the_object_says_wins(monkeypatch: pytest.MonkeyPatch, namespace: str | None, when: str) -> None:
     """The app's own settings stay, its dictionaries are added to, and the rest is what the ledger needs."""
-    app = configured(
+    app = configured_app(
         monkeypatch,
         namespace,
         when,
@@ -268,7 +270,7 @@ def test_what_breaks_the_promises_is_refused(
     monkeypatch: pytest.MonkeyPatch, namespace: str | None, when: str, name: str, value: object, told: str
 ) -> None:
     """An app's own settings are checked wherever they come from."""
-    app = configured(monkeypatch, namespace, when, **{name: value})
+    app = configured_app(monkeypatch, namespace, when, **{name: value})
     app._task_from_fun(handle, name="handleOrder")
     app.finalize()
     with pytest.raises(ConfigurationError, match=told):
@@ -301,9 +303,38 @@ def test_a_task_with_a_limit_of_its_own_can_be_called(
 def test_a_prefix_that_both_have_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     """The consumer finds the app's queues by the same one."""
     settings = WorkerSettings(ferry_key_prefix="shop:")
-    app = configured(monkeypatch, "CELERY", "before", broker_transport_options={"global_keyprefix": "shop:"})
+    app = configured_app(monkeypatch, "CELERY", "before", broker_transport_options={"global_keyprefix": "shop:"})
     app.finalize()
     check(app, settings, ())
+
+
+@dataclass(eq=False)
+class Worker:
+    """Stands for Celery's, which tells that it starts."""
+
+    app: Any
+
+
+@pytest.mark.parametrize(
+    ("configured", "transport"),
+    [
+        ({"broker_url": "redis://broker.invalid/0"}, TRANSPORT_NAME),
+        ({"broker_url": "rediss://broker.invalid/0"}, TRANSPORT_NAME),
+        ({"broker_url": "redis://broker.invalid/0", "broker_transport": "shop.transport:Own"}, "shop.transport:Own"),
+        ({"broker_url": "memory://"}, None),
+        ({"broker_url": "memory://", "broker_read_url": "redis://broker.invalid/0"}, TRANSPORT_NAME),
+    ],
+)
+@each_namespace
+def test_a_worker_gets_ferrys_transport_unless_it_has_one(
+    monkeypatch: pytest.MonkeyPatch, namespace: str | None, configured: dict[str, str], transport: str | None
+) -> None:
+    """A subclass of the user's own is left alone, and so is another kind of broker."""
+    app = configured_app(monkeypatch, namespace, "before", **configured)
+    other = configured_app(monkeypatch, namespace, "before", **configured)
+    signals.worker_init.send(sender=Worker(app))
+    assert app.conf.broker_transport == transport
+    assert other.conf.broker_transport == configured.get("broker_transport")
 
 
 def test_a_request_class_of_its_own_is_refused() -> None:
