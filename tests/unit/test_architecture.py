@@ -49,6 +49,7 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.attempt",
         "ferry_worker.celery",
         "ferry_worker.listening",
+        "ferry_worker.existing_app",
         "ferry_worker.pool_end",
         "ferry_worker.request",
         "ferry_worker.retries",
@@ -58,7 +59,6 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.testing.stand_ins",
         "ferry_worker.tracebacks",
         "ferry_worker.tracked_task",
-        "ferry_worker.tracking",
         "ferry_worker.transport",
         "ferry_worker.unknown",
         "ferry_worker.unreached",
@@ -68,6 +68,7 @@ IMPORTED_ONLY_IN = {
     "kombu": {
         "ferry_worker.request",
         "ferry_worker.retries",
+        "ferry_worker.start_checks",
         "ferry_worker.testing.running",
         "ferry_worker.testing.stand_ins",
         "ferry_worker.transport",
