@@ -14,6 +14,7 @@ from ferry_console.doctor.arguments import add_doctor
 from ferry_console.in_flight.arguments import add_in_flight
 from ferry_console.operating.arguments import add_commands
 from ferry_console.option_values import seconds
+from ferry_console.page.arguments import add_page
 from ferry_console.topics.arguments import add_topics
 from ferry_shared.completion import add_completion
 
@@ -38,6 +39,7 @@ examples:
   ferry resume messages
   ferry skip messages-0-42 --reason "a test"    end one message in flight as a dead letter
   ferry doctor                  what is wrong with settings, Redis, Kafka or workers, and what to do about it
+  ferry console                 all of this live in a browser
   ferry topics create --dry-run    which topics are missing, and what they would be
 
 Settings come from the environment and from .env; .env.example lists them all.
@@ -58,6 +60,7 @@ _MODULES = {
     "skip": "ferry_console.operating.skipping",
     "doctor": "ferry_console.doctor.command",
     "topics": "ferry_console.topics.command",
+    "console": "ferry_console.page.command",
 }
 
 
@@ -93,6 +96,10 @@ class Arguments(argparse.Namespace):
     topics: list[str]
     partitions: int | None
     replicas: int | None
+    host: str
+    port: int
+    token_file: Path | None
+    allowed_host: list[str]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -152,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     add_commands(commands)
     add_doctor(commands)
     add_topics(commands)
+    add_page(commands)
     add_completion(parser)
     return parser
 

@@ -81,6 +81,8 @@ IMPORTED_ONLY_IN = {
         "ferry_console.pytest_plugin",
     },
     "prometheus_client": {"ferry_consumer.metrics"},
+    "starlette": {"ferry_console.page.application", "ferry_console.page.guard"},
+    "uvicorn": {"ferry_console.page.command"},
     "rich": {
         "ferry_console.columns",
         "ferry_console.demo.command",
