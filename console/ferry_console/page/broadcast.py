@@ -29,7 +29,8 @@ class Look:
 class Broadcast:
     """Asks `look` in a thread, one call at a time, and never while nobody watches.
 
-    `greeting` tells what a new watcher must know first. `is_stopping` ends everything.
+    `greeting` tells what a new watcher must know first. `is_stopping` ends everything. `rest` is called when nobody
+    watches any more; looks can follow.
     """
 
     def __init__(
@@ -37,10 +38,12 @@ class Broadcast:
         look: Callable[[], Look],
         greeting: Callable[[], Event | None] = lambda: None,
         is_stopping: Callable[[], bool] = lambda: False,
+        rest: Callable[[], None] = lambda: None,
     ) -> None:
         self._look = look
         self._greeting = greeting
         self._is_stopping = is_stopping
+        self._rest = rest
         self._watchers = 0
         self._latest: Event | None = None
         self._news = asyncio.Event()
@@ -52,7 +55,7 @@ class Broadcast:
         return self._watchers
 
     async def watch(self) -> AsyncIterator[Event]:
-        """Every answer from now on, the latest first; a slow watcher misses some."""
+        """Every answer that isn't the same as before, the latest first; a slow watcher misses some."""
         self._watchers += 1
         if self._asking is None or self._asking.done():
             self._latest = None
@@ -87,14 +90,22 @@ class Broadcast:
         """Look until nobody watches, or nothing more can come."""
         try:
             while self._watchers and not self._is_stopping():
-                look, cpu_seconds = await asyncio.to_thread(_timed, self._look)
-                self._latest = look.event
-                self._tell()
-                if look.event.is_last:
+                await self._look_until_left()
+                await asyncio.to_thread(self._rest)
+                if self._latest is not None and self._latest.is_last:
                     return
-                await asyncio.sleep(max(look.again_seconds, cpu_seconds / CPU_SHARE))
         finally:
             self._tell()
+
+    async def _look_until_left(self) -> None:
+        while self._watchers and not self._is_stopping():
+            look, cpu_seconds = await asyncio.to_thread(_timed, self._look)
+            if look.event != self._latest:
+                self._latest = look.event
+                self._tell()
+            if look.event.is_last:
+                return
+            await asyncio.sleep(max(look.again_seconds, cpu_seconds / CPU_SHARE))
 
     def _tell(self) -> None:
         self._news.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 import sys
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,8 +13,10 @@ import uvicorn
 
 from ferry_console.output import say
 from ferry_console.page.access import EXPECTED, TOKEN, Access
-from ferry_console.page.application import page_application
+from ferry_console.page.application import Sources, page_application
 from ferry_console.page.guard import TOKEN_PARAMETER
+from ferry_console.page.letter_desk import LetterDesk
+from ferry_console.page.message_finder import MessageFinder
 from ferry_console.page.redis_source import RedisSource
 from ferry_console.page.watching import GroupWatch
 from ferry_shared.errors import ConfigurationError
@@ -61,11 +64,8 @@ def main(arguments: PageArguments) -> int:
     port = listener.getsockname()[1]
     names = frozenset(name.lower() for name in (arguments.host, socket.gethostname(), *arguments.allowed_host))
     access = Access(token, names, f"ferry-console-{port}")
-    group = GroupWatch(
-        RedisSource(connect(settings.ledger_url), settings, arguments.group or settings.consumer_group), arguments.old
-    )
     server: uvicorn.Server | None = None
-    app = page_application(access, group, lambda: server is not None and server.should_exit)
+    app = page_application(access, _sources(settings, arguments), lambda: server is not None and server.should_exit)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -81,6 +81,16 @@ def main(arguments: PageArguments) -> int:
     say([f"the page is at {_link(arguments, port, token)} until Ctrl-C"])
     server.run(sockets=[listener])
     return EXIT_OK
+
+
+def _sources(settings: ConsumerSettings, arguments: PageArguments) -> Sources:
+    client = connect(settings.ledger_url)
+    group = RedisSource(client, settings, arguments.group or settings.consumer_group)
+    return Sources(
+        GroupWatch(group, arguments.old),
+        partial(MessageFinder, client, settings),
+        LetterDesk(client, settings, lambda sentence: say([printable(sentence)])),
+    )
 
 
 def _token(arguments: PageArguments) -> str | None:

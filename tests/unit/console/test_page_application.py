@@ -7,53 +7,26 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
-from ferry_console.in_flight.flights import InFlight
 from ferry_console.page.access import Access
-from ferry_console.page.application import ASSETS, page_application
+from ferry_console.page.application import ASSETS, Sources, page_application
 from ferry_console.page.watching import GroupWatch
-from ferry_console.status.group_status import GroupStatus
 from ferry_shared.errors import RedisUnavailable
 from tests.support.asgi import ask, asked, with_headers
-from tests.unit.console.in_flight_parts import answer, flight
-from tests.unit.console.status_views import ledger, status
-from tests.unit.console.trace_parts import STATE
+from tests.support.page_parts import MadeUpFinder, MadeUpGroup, MadeUpLetters
 
 KEY = "a-token-of-the-test"
 OPEN = Access(None, frozenset(), "ferry-console-8090")
 
 
-class Group:
-    """A group that stands still; `away` is what is raised instead."""
-
-    def __init__(self) -> None:
-        self.looks = 0
-        self.away: Exception | None = None
-
-    def status(self) -> GroupStatus:
-        """The same each time."""
-        self.looks += 1
-        if self.away:
-            raise self.away
-        return status(ledger())
-
-    def oldest(self) -> InFlight:
-        """One message."""
-        return answer(flight(STATE))
-
-    def tasks(self) -> dict[str, str]:
-        """One route."""
-        return {"orders": "handleOrder"}
-
-
 @pytest.fixture
-def group() -> Group:
+def group() -> MadeUpGroup:
     """The group that is looked at."""
-    return Group()
+    return MadeUpGroup()
 
 
-def application(group: Group, access: Access = OPEN) -> ASGIApp:
+def application(group: MadeUpGroup, access: Access = OPEN) -> ASGIApp:
     """The application over it."""
-    return page_application(access, GroupWatch(group, 300.0), lambda: False)
+    return page_application(access, Sources(GroupWatch(group, 300.0), MadeUpFinder, MadeUpLetters()), lambda: False)
 
 
 async def events_until(app: ASGIApp, name: str) -> list[tuple[str, Any]]:
@@ -65,7 +38,7 @@ async def events_until(app: ASGIApp, name: str) -> list[tuple[str, Any]]:
     return [(event["event"], json.loads(event["data"])) for event in told.events]
 
 
-async def test_the_page_and_its_files(group: Group) -> None:
+async def test_the_page_and_its_files(group: MadeUpGroup) -> None:
     """Everything that the page names is there, from this server alone; nobody's state is asked for it."""
     app = application(group)
     page = await ask(app, "/")
@@ -97,7 +70,7 @@ def test_no_file_asks_another_server() -> None:
 
 
 @pytest.mark.parametrize("address", ["/", "/assets/page.js", "/events/nothing", "/assets/../application.py"])
-async def test_headers_of_every_answer(group: Group, address: str) -> None:
+async def test_headers_of_every_answer(group: MadeUpGroup, address: str) -> None:
     """No inline script, no frame, nothing kept, nothing told to others; also where there is nothing."""
     told = await ask(application(group), address)
     policy = told.headers["content-security-policy"]
@@ -111,18 +84,18 @@ async def test_headers_of_every_answer(group: Group, address: str) -> None:
     assert "import" not in told.text or address != "/assets/../application.py"
 
 
-async def test_a_look(group: Group) -> None:
+async def test_a_look(group: MadeUpGroup) -> None:
     """First the points so far, then a look with everything."""
     (first, history), (second, look) = await events_until(application(group), "look")
     assert (first, history) == ("history", {"samples": []})
     assert second == "look"
     assert look["status"]["group"] == "ferry"
-    assert look["failures"][0]["task"] == "handleOrder"
+    assert {one["task"] for one in look["failures"]} == {"handleOrder", "sendInvoice"}
     assert look["oldest"]["entries"][0]["task_id"]
     assert look["sample"]["backlog"] == look["status"]["totals"]["backlog"]
 
 
-async def test_while_redis_is_away(group: Group) -> None:
+async def test_while_redis_is_away(group: MadeUpGroup) -> None:
     """That is told, and looked again."""
     group.away = RedisUnavailable("Redis: away")
     app = application(group)
@@ -131,7 +104,7 @@ async def test_while_redis_is_away(group: Group) -> None:
     assert (await events_until(app, "look"))[-1][1]["status"]["group"] == "ferry"
 
 
-async def test_strangers_get_nothing(group: Group) -> None:
+async def test_strangers_get_nothing(group: MadeUpGroup) -> None:
     """Neither page nor stream, and nothing is asked for them."""
     app = application(group, Access(KEY, frozenset(), "ferry-console-8090"))
     for address in ("/", "/events", "/assets/page.js", "/nowhere"):
@@ -141,7 +114,7 @@ async def test_strangers_get_nothing(group: Group) -> None:
     assert group.looks == 0
 
 
-async def test_the_token_becomes_a_cookie(group: Group) -> None:
+async def test_the_token_becomes_a_cookie(group: MadeUpGroup) -> None:
     """Given once in the address, it is kept where no script reads it and no other site sends it."""
     app = application(group, Access(KEY, frozenset(), "ferry-console-8090"))
     first = await ask(app, f"/?token={KEY}")

@@ -34,8 +34,25 @@ export function tell(place, text) {
   if (place.textContent !== told) place.textContent = told;
 }
 
+// pairs: [name, text or nothing]; what is nothing isn't told.
+export function fillFacts(list, pairs) {
+  list.className = "facts";
+  const told = pairs.filter(([, text]) => text !== null && text !== undefined && text !== "");
+  if (list.children.length !== told.length * 2) {
+    list.replaceChildren(...told.flatMap(() => [element("dt"), element("dd")]));
+  }
+  told.flat().forEach((text, index) => tell(list.children[index], text));
+}
+
+export function fillList(list, sentences) {
+  if ([...list.children].map((item) => item.textContent).join("\n") !== sentences.map(safe).join("\n")) {
+    list.replaceChildren(...sentences.map((sentence) => element("li", {}, sentence)));
+  }
+  list.hidden = !sentences.length;
+}
+
 // Rows are kept by their key, cells by their column, so that focus and selection outlive a look.
-// columns: {title, number?, cell(row) -> text or node}; the first column heads its row.
+// columns: {title, number?, head?, cell(row) -> text or node}; the one with `head`, or the first, heads its row.
 export function fillTable(table, columns, rows, key, trouble = () => false, none = "none") {
   if (!table.tHead) {
     const heads = columns.map((column) =>
@@ -59,8 +76,9 @@ export function fillTable(table, columns, rows, key, trouble = () => false, none
 }
 
 function emptyRow(columns, name) {
+  const head = Math.max(0, columns.findIndex((column) => column.head));
   const cells = columns.map((column, index) =>
-    element(index ? "td" : "th", { scope: index ? null : "row", class: column.number ? "number" : null }));
+    element(index === head ? "th" : "td", { scope: index === head ? "row" : null, class: column.number ? "number" : null }));
   const line = element("tr", {}, cells);
   line.dataset.key = name;
   return line;

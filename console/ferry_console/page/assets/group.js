@@ -1,7 +1,7 @@
 // What the page shows of the whole group: totals, warnings, charts, partitions, the oldest, failures.
 
 import { Chart } from "./chart.js";
-import { byId, element, fillTable, safe, tell } from "./elements.js";
+import { byId, element, fillList, fillTable, tell } from "./elements.js";
 import { age, count, rate } from "./format.js";
 
 const MOST_SAMPLES = 600;
@@ -25,7 +25,7 @@ export class Group {
     tell(byId("group"), status.group);
     tell(byId("at"), `Last look at ${status.at}.`);
     this.totals(status, sample);
-    this.warnings(status.warnings);
+    fillList(byId("warnings"), status.warnings);
     this.partitions(status.partitions, leftOut);
     this.oldest(oldest.entries);
     this.failures(failures);
@@ -51,14 +51,6 @@ export class Group {
       list.append(...Object.keys(told).map((name) => element("div", {}, element("dt", {}, name), element("dd"))));
     }
     Object.values(told).forEach((text, index) => tell(list.children[index].lastChild, text));
-  }
-
-  warnings(sentences) {
-    const list = byId("warnings");
-    if ([...list.children].map((item) => item.textContent).join("\n") !== sentences.map(safe).join("\n")) {
-      list.replaceChildren(...sentences.map((sentence) => element("li", {}, sentence)));
-    }
-    list.hidden = !sentences.length;
   }
 
   partitions(rows, leftOut) {
