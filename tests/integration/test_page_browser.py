@@ -150,15 +150,10 @@ def test_nobody_looks_nothing_is_asked(page: Browser, parts: Parts) -> None:
     began, before = time.monotonic(), parts.group.looks
     eventually(lambda: parts.group.looks >= before + 4, True)
     assert time.monotonic() - began > 2.5, "two browsers share their looks"
-    page.script(
-        "Object.defineProperty(document, 'hidden', {value: true}); document.dispatchEvent(new Event('visibilitychange'))"
-    )
     page.driver.close()
     page.driver.switch_to.window(first)
     assert second not in page.driver.window_handles
-    page.script(
-        "Object.defineProperty(document, 'hidden', {value: true, configurable: true}); document.dispatchEvent(new Event('visibilitychange'))"
-    )
+    hide(page, hidden=True)
     _stands_still(parts)
     hide(page, hidden=False)
     looks = parts.group.looks
@@ -341,7 +336,7 @@ def violations(page: Browser) -> list[str]:
     page.script(f"{AXE}; window.axe = axe")
     found = page.driver.execute_async_script(
         "const done = arguments[arguments.length - 1]; axe.run(document).then((told) => done(told.violations))"
-    )  # type: ignore[no-untyped-call]
+    )
     return [f"{one['id']}: {node['html'][:200]} {node['failureSummary']}" for one in found for node in one["nodes"]]
 
 

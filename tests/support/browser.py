@@ -55,12 +55,12 @@ class Browser:
     def media(self, **features: str) -> None:
         """Let the page see other preferences, such as `prefers_color_scheme="dark"`."""
         told = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": told})  # type: ignore[no-untyped-call]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": told})
 
     def size(self, width: int, height: int) -> None:
         """The size of what is shown, in CSS pixels."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)  # type: ignore[no-untyped-call]
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
 @contextlib.contextmanager
