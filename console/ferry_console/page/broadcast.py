@@ -113,5 +113,8 @@ class Broadcast:
 
 
 def _timed(look: Callable[[], Look]) -> tuple[Look, float]:
+    """Look, and put it in words, which can take as long."""
     began = time.thread_time()
-    return look(), time.thread_time() - began
+    found = look()
+    _ = found.event.frame
+    return found, time.thread_time() - began

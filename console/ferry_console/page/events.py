@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ferry_console.output import json_line
@@ -12,7 +13,7 @@ RETRY_MS = 1_000
 OPENING = f"retry: {RETRY_MS}\n\n".encode()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Event:
     """One event: its name, and a document that becomes JSON. `is_last`: nothing follows."""
 
@@ -20,7 +21,7 @@ class Event:
     document: Any
     is_last: bool = False
 
-    @property
+    @cached_property
     def frame(self) -> bytes:
-        """As it is sent: the document is one line of ASCII."""
+        """As it is sent, made once for all who watch: the document is one line of ASCII."""
         return f"event: {self.name}\ndata: {json_line(self.document)}\n\n".encode()
