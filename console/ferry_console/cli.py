@@ -13,6 +13,7 @@ from ferry_console.doctor.arguments import add_doctor
 from ferry_console.in_flight.arguments import add_in_flight
 from ferry_console.local.arguments import add_local
 from ferry_console.operating.arguments import add_commands
+from ferry_console.page.arguments import add_page
 from ferry_console.status.arguments import add_status
 from ferry_console.topics.arguments import add_topics
 from ferry_console.trace.arguments import add_trace
@@ -43,6 +44,7 @@ examples:
   ferry skip messages-0-42 --reason "a test"      end one message in flight as a dead letter
   ferry forget shop --dry-run                     what Redis holds of a consumer group that is retired
   ferry doctor                                    what is wrong with settings, Redis, Kafka or workers
+  ferry console                                   all of this live in a browser
   ferry topics create --dry-run                   which topics are missing, and what they would be
 
 Settings come from the environment and from .env; .env.example lists them all.
@@ -65,6 +67,7 @@ _MODULES = {
     "forget": "ferry_console.operating.forget_command",
     "doctor": "ferry_console.doctor.command",
     "topics": "ferry_console.topics.command",
+    "console": "ferry_console.page.command",
 }
 
 
@@ -106,6 +109,10 @@ class Arguments(argparse.Namespace):
     topics: list[str]
     partitions: int | None
     replicas: int | None
+    host: str
+    port: int
+    token_file: Path | None
+    allowed_host: list[str]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -161,5 +168,6 @@ def parser() -> argparse.ArgumentParser:
     add_commands(commands)
     add_doctor(commands)
     add_topics(commands)
+    add_page(commands)
     add_completion(root)
     return root

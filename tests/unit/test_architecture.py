@@ -88,6 +88,12 @@ IMPORTED_ONLY_IN = {
         "ferry_console.pytest_plugin",
     },
     "prometheus_client": {"ferry_consumer.metrics"},
+    "starlette": {
+        "ferry_console.page.application",
+        "ferry_console.page.guard",
+        "ferry_console.page.letter_routes",
+    },
+    "uvicorn": {"ferry_console.page.command"},
     "rich": {
         "ferry_console.columns",
         "ferry_console.demo.command",

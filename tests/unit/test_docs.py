@@ -46,7 +46,7 @@ WEB_HOST = re.compile(r"\b(?:https?|git|ssh)://(?:[^\s/@]*@)?(?P<host>[\w.-]+)")
 REGISTRY = re.compile(r"\b(?:pypi\.org|pythonhosted\.org|repo1?\.maven\.|docker\.io/|ghcr\.io|quay\.io|npmjs\.org)")
 #: Hosts that a tracked file may name: they are public and hold no packages, or don't exist (RFC 2606).
 PUBLIC_HOST = re.compile(
-    r"(www\.apache\.org|docs\.celeryq\.dev|no-color\.org|keepachangelog\.com|json-schema\.org|semver\.org|localhost|127\.0\.0\.1|.*\.(example|invalid))\.?"
+    r"(www\.apache\.org|docs\.celeryq\.dev|no-color\.org|keepachangelog\.com|json-schema\.org|www\.w3\.org|semver\.org|localhost|127\.0\.0\.1|.*\.(example|invalid))\.?"
 )
 
 Main = Callable[[Sequence[str]], int]

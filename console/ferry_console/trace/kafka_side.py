@@ -23,14 +23,18 @@ CLOCK_MARGIN_MS = 60_000
 
 
 class KafkaSide:
-    """One client, for one message; `close` it."""
+    """Two clients, for one message; `close` them."""
 
     def __init__(self, settings: ConsumerSettings) -> None:
+        from ferry_consumer.record_reader import RecordReader  # noqa: PLC0415 - other services are imported when needed
+
         self._settings = settings
         self._log = TopicLog(settings, "ferry-trace")
+        self._reader = RecordReader(settings)
 
     def close(self) -> None:
-        """Close the client."""
+        """Close the clients."""
+        self._reader.close()
         self._log.close()
 
     def record(self, task_id: TaskId) -> KafkaView:
@@ -39,17 +43,11 @@ class KafkaSide:
         Raises:
             KafkaUnavailable: Kafka did not answer.
         """
-        from ferry_consumer.record_reader import RecordReader  # noqa: PLC0415 - other services are imported when needed
-
         place = TopicPartition(task_id.topic, task_id.partition)
         log = self._log.whole(task_id.topic).get(task_id.partition)
         if log is None:
             return KafkaView(None, None, None)
-        reader = RecordReader(self._settings)
-        try:
-            found = reader.read(place, [task_id.first], REQUEST_TIMEOUT_SECONDS)
-        finally:
-            reader.close()
+        found = self._reader.read(place, [task_id.first], REQUEST_TIMEOUT_SECONDS)
         if task_id.first not in found:
             raise KafkaUnavailable(f"Kafka: reading {place} took longer than {REQUEST_TIMEOUT_SECONDS:.0f} s")
         return KafkaView(*log, found[task_id.first])
