@@ -16,8 +16,9 @@ from ferry_console.page.access import EXPECTED, TOKEN, Access
 from ferry_console.page.application import Sources, page_application
 from ferry_console.page.guard import TOKEN_PARAMETER
 from ferry_console.page.letter_desk import LetterDesk
+from ferry_console.page.live_group import LiveGroup
+from ferry_console.page.log_ends import LogEnds
 from ferry_console.page.message_finder import MessageFinder
-from ferry_console.page.redis_source import RedisSource
 from ferry_console.page.watching import GroupWatch
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.ledger.client import connect
@@ -85,7 +86,7 @@ def main(arguments: PageArguments) -> int:
 
 def _sources(settings: ConsumerSettings, arguments: PageArguments) -> Sources:
     client = connect(settings.ledger_url)
-    group = RedisSource(client, settings, arguments.group or settings.consumer_group)
+    group = LiveGroup(client, settings, arguments.group or settings.consumer_group, LogEnds(settings))
     return Sources(
         GroupWatch(group, arguments.old),
         partial(MessageFinder, client, settings),

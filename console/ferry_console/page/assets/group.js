@@ -15,14 +15,20 @@ export class Group {
     window.addEventListener("resize", () => this.draw());
   }
 
+  // A server that was started anew knows less than the page.
   history({ samples }) {
-    this.samples = samples;
+    this.add(samples);
     this.draw();
   }
 
+  add(samples) {
+    const byTime = new Map([...this.samples, ...samples].map((sample) => [sample.at_ms, sample]));
+    this.samples = [...byTime.values()].sort((one, other) => one.at_ms - other.at_ms).slice(-MOST_SAMPLES);
+  }
+
   look({ status, sample, oldest, failures, partitions_left_out: leftOut }) {
-    this.samples = [...this.samples.filter((one) => one.at_ms < sample.at_ms), sample].slice(-MOST_SAMPLES);
-    tell(byId("group"), status.group);
+    this.add([sample]);
+    tell(byId("group"), `group ${status.group}`);
     tell(byId("at"), `Last look at ${status.at}.`);
     this.totals(status, sample);
     fillList(byId("warnings"), status.warnings);
