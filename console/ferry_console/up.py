@@ -83,6 +83,7 @@ Paste into another terminal:
   {commands.to_kafka(running, "ferry-producer", "--forever", "--interval", "0.2")}
   {commands.to_all(running, "ferry", "status", "--watch")}
   {commands.to_all(running, "ferry", "trace", f"{running.topic}-0-0")}
+  {commands.to_all(running, "ferry", "console")}
 """
 
 

@@ -9,6 +9,7 @@ import selenium_axe_python
 from selenium.webdriver.common.keys import Keys
 
 from ferry_console.local.ports import free_port
+from ferry_console.moments import age_text
 from ferry_console.page.application import Sources
 from ferry_console.page.watching import GroupWatch
 from ferry_shared.errors import KafkaUnavailable, RedisUnavailable
@@ -82,10 +83,34 @@ def test_a_look_reaches_the_page(page: Browser, parts: Parts) -> None:
     assert any(row.startswith("invoices") and "paused: operator" in row for row in rows)
     assert "paused (operator) by ann@desk" in page.text("#warnings")
     assert "retrying" in page.text("#oldest")
-    assert "handleOrder" in page.text("#failures")
+    assert page.text("#failures tbody tr").split() == ["handleOrder", "orders", "18", "0", "0"]
+    parts.group.died += 5
+    eventually(lambda: page.text("#failures tbody tr").split(), ["handleOrder", "orders", "33", "15", "0"])
     before = parts.group.looks
     first = page.text("#partitions")
     eventually(lambda: parts.group.looks >= before + 2 and page.text("#partitions") != first, True)
+
+
+def test_ages_are_told_as_the_commands_tell_them(page: Browser) -> None:
+    """The same words for the same number of seconds."""
+    seconds = [0, 0.04, 1.5, 59.9, 60, 61.7, 119, 3599.9, 3600, 3661, 7200, 86_399, 86_400, 90_000, 1e7]
+    told = page.driver.execute_async_script(
+        "const [numbers, done] = arguments;"
+        "import('/assets/format.js').then(({age}) => done([...numbers.map((one) => age(one)), age(null)]))",
+        seconds,
+    )
+    assert told == [*map(age_text, seconds), "-"]
+
+
+@pytest.mark.parametrize(
+    ("value", "top"), [(0, 1), (1, 1), (1.2, 2), (4.9, 5), (5.1, 10), (10, 10), (11, 20), (999_999, 1_000_000)]
+)
+def test_charts_end_at_round_numbers(page: Browser, value: float, top: float) -> None:
+    """The next of 1, 2, 5, 10, 20 and so on."""
+    told = page.driver.execute_async_script(
+        "const [value, done] = arguments; import('/assets/chart.js').then(({niceTop}) => done(niceTop(value)))", value
+    )
+    assert told == top
 
 
 def test_what_came_with_a_message_stays_text(page: Browser) -> None:

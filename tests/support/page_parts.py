@@ -33,6 +33,7 @@ class MadeUpGroup:
     def __init__(self, partitions: int = 4, backlog: int = 40_000) -> None:
         self.looks = 0
         self.rests = 0
+        self.died = 0
         self.away: Exception | None = None
         self._partitions = partitions
         self._backlog = backlog
@@ -60,11 +61,12 @@ class MadeUpGroup:
             else None
         )
         position = 10_000 + done + flying
+        dead = 3 * (number + 1) + self.died
         left = max(0, self._backlog // self._partitions - seconds * 15)
         return PartitionView(
             place, Condition.SOUND, position + left, position - flying - 5, position, flying,
-            f"{place.topic}-{place.partition}-{position - flying}", 1.5 + number / 10, 3 * (number + 1), 0, 0,
-            paused, "shop-1:4711", 0.8, silent=False, untracked=(),
+            f"{place.topic}-{place.partition}-{position - flying}", 1.5 + number / 10, dead, 0, 0, paused,
+            "shop-1:4711", 0.8, silent=False, untracked=(),
         )  # fmt: skip
 
     def oldest(self) -> InFlight:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ferry_console.page import broadcast as broadcast_module
 from ferry_console.page.broadcast import Broadcast, Look
 from ferry_console.page.events import Event
 
@@ -161,3 +162,11 @@ async def test_the_same_answer_is_told_once() -> None:
 
     events = await heard(Broadcast(look), lambda events: len(events) == 2)
     assert [event.document for event in events] == [False, True]
+
+
+async def test_a_sign_of_life_while_nothing_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comment, so that a connection that has died is noticed."""
+    monkeypatch.setattr(broadcast_module, "PULSE_SECONDS", 0.0)
+    events = await heard(Broadcast(lambda: Look(Event("look", 1), 3600.0)), lambda events: len(events) == 3)
+    assert {event.frame for event in events if event.name != "look"} == {b":\n\n"}
+    assert [event.document for event in events if event.name == "look"] in ([1], [])

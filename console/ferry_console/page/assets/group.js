@@ -90,10 +90,13 @@ export class Group {
   }
 
   failures(rows) {
+    this.failedBefore ??= new Map(rows.map((row) => [row.topic, row.dead_letters]));
+    const since = (row) => Math.max(0, row.dead_letters - (this.failedBefore.get(row.topic) ?? 0));
     fillTable(byId("failures"), [
       { title: "task", cell: (row) => row.task ?? "not known here" },
       { title: "topic", cell: (row) => row.topic },
       { title: "dead letters", number: true, cell: (row) => count(row.dead_letters) },
+      { title: "while you look", number: true, cell: (row) => count(since(row)) },
       { title: "untracked", number: true, cell: (row) => count(row.untracked) },
     ], rows, (row) => row.topic, (row) => row.untracked > 0, "no topics");
   }
