@@ -98,6 +98,7 @@ def introduction(
         *(() if "-" in first else (commands.to_kafka(running, "ferry-producer", *_FOREVER, given=given),)),
         commands.to_all(running, "ferry", "status", "--watch", given=given),
         commands.to_all(running, "ferry", "trace", f"{topics[0]}-0-0", given=given),
+        commands.to_all(running, "ferry", "console", given=given),
     )
     pasted = "\n".join(f"  {command}" for command in commands_to_paste)
     named = f"topic {topics[0]}" if len(topics) == 1 else f"topics {', '.join(topics)}"

@@ -6,23 +6,28 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from ferry_console.dead_letters.replay_sending import Answer, Delivery
 from ferry_console.dead_letters.replays import Replay
 from ferry_console.page import letter_desk, message_finder
 from ferry_console.page.letter_desk import LetterDesk
 from ferry_console.page.letter_requests import LetterPlace, ReplayRequest
+from ferry_console.page.live_group import MOST_OLDEST, LiveGroup
+from ferry_console.page.log_ends import LogEnds
 from ferry_console.page.message_finder import MessageFinder
-from ferry_console.page.redis_source import MOST_OLDEST, RedisSource
 from ferry_console.page.tracing import Trace
 from ferry_console.page.watching import GroupWatch
 from ferry_console.trace import redis_side
 from ferry_console.trace.findings import DeadLetters, KafkaView, Whereabouts
+from ferry_consumer import topics
 from ferry_consumer.record_reader import RecordReader
 from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger.client import connect
+from ferry_shared.ledger.keys import status_key
 from ferry_shared.record import Record, TaskId, TopicPartition
 from ferry_shared.settings import ConsumerSettings
+from ferry_shared.status import PartitionStatus
 from tests.support.ledger_probe import LedgerProbe
 from tests.unit.console.letter_parts import RECORD, written
 
@@ -41,6 +46,11 @@ def settings(redis_url: str, ledger: LedgerProbe) -> ConsumerSettings:
 # The group
 
 
+def group_watch(client: Redis, settings: ConsumerSettings, group: str) -> GroupWatch:
+    """Watches this test's ledgers; Kafka is away."""
+    return GroupWatch(LiveGroup(client, settings, group, LogEnds(settings)), 300.0)
+
+
 def look(watch: GroupWatch) -> dict[str, Any]:
     """One look's document; looks lie a moment apart."""
     time.sleep(0.01)
@@ -52,7 +62,7 @@ def look(watch: GroupWatch) -> dict[str, Any]:
 
 def test_progress(ledger: LedgerProbe, settings: ConsumerSettings) -> None:
     """What was done between two looks is the rate; dead letters count by themselves; the oldest are listed."""
-    watch = GroupWatch(RedisSource(ledger.client, settings, ledger.group), 300.0)
+    watch = group_watch(ledger.client, settings, ledger.group)
     ledger.own()
     ledger.dispatch([str(offset) for offset in range(20)])
     first = look(watch)
@@ -77,7 +87,7 @@ def test_progress(ledger: LedgerProbe, settings: ConsumerSettings) -> None:
 
 def test_the_list_of_the_oldest_is_asked_for_seldom(ledger: LedgerProbe, settings: ConsumerSettings) -> None:
     """It costs Redis more than the rest."""
-    watch = GroupWatch(RedisSource(ledger.client, settings, ledger.group), 300.0)
+    watch = group_watch(ledger.client, settings, ledger.group)
     ledger.own()
     ledger.dispatch(["0"])
     assert len(look(watch)["oldest"]["entries"]) == 1
@@ -87,7 +97,7 @@ def test_the_list_of_the_oldest_is_asked_for_seldom(ledger: LedgerProbe, setting
 
 def test_without_redis(settings: ConsumerSettings) -> None:
     """A sentence instead of a look."""
-    watch = GroupWatch(RedisSource(connect("redis://127.0.0.1:1/0"), settings, "ferry"), 300.0)
+    watch = group_watch(connect("redis://127.0.0.1:1/0"), settings, "ferry")
     event = watch.look().event
     assert event.name == "problem"
     assert event.document["problem"].startswith("Redis: ")
@@ -96,10 +106,49 @@ def test_without_redis(settings: ConsumerSettings) -> None:
 def test_routes_that_can_not_be_read(ledger: LedgerProbe, settings: ConsumerSettings) -> None:
     """Then the tasks have no names, and all else is shown."""
     broken = settings.model_copy(update={"ferry_routes": "not.there:routes"})
-    watch = GroupWatch(RedisSource(ledger.client, broken, ledger.group), 300.0)
+    watch = group_watch(ledger.client, broken, ledger.group)
     ledger.own()
     ledger.dispatch(["0"])
     assert [(one["topic"], one["task"]) for one in look(watch)["failures"]] == [(ledger.place.topic, None)]
+
+
+class FakeTopics:
+    """Stands for the consumer's admin client: logs that end at 500; or silence."""
+
+    silent = False
+    asked = 0
+
+    def __init__(self, _settings: ConsumerSettings) -> None:
+        pass
+
+    def log_ranges(
+        self, places: Sequence[TopicPartition], timeout_seconds: float
+    ) -> dict[TopicPartition, tuple[int, int]]:
+        """Of all that are asked for."""
+        assert timeout_seconds <= 1.0, "a look must not stand still"
+        type(self).asked += 1
+        if type(self).silent:
+            raise KafkaUnavailable("Kafka: silent")
+        return dict.fromkeys(places, (0, 500))
+
+
+def test_the_backlog_is_of_now(
+    ledger: LedgerProbe, settings: ConsumerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka tells where logs end; while it is silent the consumer's last word counts, and it is asked seldom."""
+    monkeypatch.setattr(topics, "Topics", FakeTopics)
+    watch = group_watch(ledger.client, settings, ledger.group)
+    ledger.own()
+    ledger.dispatch(["0", "1", "2"])
+    assert look(watch)["sample"]["backlog"] == 3
+    assert FakeTopics.asked == 0, "of no partition a consumer has told a log end"
+    word = PartitionStatus(ledger.now_ms(), *ledger.place, "host:1", 40, 0, 3, 3, 0, 0, 0, 0, None)
+    ledger.client.hset(status_key("", ledger.group), word.field, word.to_json())
+    assert look(watch)["sample"]["backlog"] == 500
+    monkeypatch.setattr(FakeTopics, "silent", True)
+    watch.rest()
+    assert [look(watch)["sample"]["backlog"] for _ in range(3)] == [40, 40, 40]
+    assert FakeTopics.asked == 2
 
 
 # One message
@@ -178,6 +227,17 @@ def test_a_message_from_before_it_is_sent_to_its_end(
     assert kafka_side.asked == ["record", "record", "letters"]
     finder.close()
     assert kafka_side.open == 0
+
+
+def test_what_was_not_sent_has_no_dead_letter(
+    ledger: LedgerProbe, finder: MessageFinder, kafka_side: type[FakeKafka]
+) -> None:
+    """So none is searched, also when it was sent, and has ended, since Kafka was asked."""
+    ledger.own(5)
+    assert finder.find().whereabouts is Whereabouts.NOT_SENT
+    assert kafka_side.asked == ["record"]
+    kafka_side.record_of = RECORD
+    assert finder.find().whereabouts is Whereabouts.DONE
 
 
 def test_a_message_that_fails(ledger: LedgerProbe, finder: MessageFinder, kafka_side: type[FakeKafka]) -> None:
@@ -281,6 +341,7 @@ def sender(monkeypatch: pytest.MonkeyPatch) -> type[FakeSender]:
         return {offset: letter(offset) if offset < 10 else None for offset in sorted(offsets)[:3]}
 
     monkeypatch.setattr(letter_desk, "ReplaySender", Fresh)
+    monkeypatch.setattr(letter_desk, "reasons_against", lambda *_: lambda _: None)
     monkeypatch.setattr(RecordReader, "read", read)
     return Fresh
 
@@ -322,6 +383,17 @@ def test_what_can_not_be_replayed_is_told(
     shown = desk.show(LetterPlace(topic="orders.dlq", partition=0, offset=1))
     assert shown is not None
     assert shown["id"] == "orders-3-1@blue"
+
+
+def test_what_nobody_would_run_is_not_replayed_unless_forced(
+    ledger: LedgerProbe, settings: ConsumerSettings, sender: type[FakeSender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the same rule as the command."""
+    monkeypatch.setattr(letter_desk, "reasons_against", lambda *_: lambda _: "is a stranger")
+    desk = LetterDesk(ledger.client, settings, lambda _: None)
+    assert desk.replay(request(1))["warnings"] == ["orders-3-1@blue is a stranger; --force sends it all the same"]
+    assert desk.replay(request(1, force=True))["replayed"] == 1
+    assert sender.sent == [1]
 
 
 def test_a_replay_without_kafka(

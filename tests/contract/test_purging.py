@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -99,6 +99,11 @@ def one_partition(*records: Record) -> FakeKafka:
     return FakeKafka({TOPIC: {0: list(records)}})
 
 
+def others(ledger: LedgerProbe, *numbers: int, force: bool = False) -> list[Mark | Fence | None]:
+    """Have Bob replay these; returns who keeps him from each."""
+    return [taken.other for taken in take(ledger.client, PREFIX, [ready(one) for one in numbers], BOB, force=force)]
+
+
 def test_all_goes_up_to_the_end(ledger: LedgerProbe) -> None:
     """Also what lies behind the last letter and is no record."""
     kafka = FakeKafka(
@@ -181,11 +186,11 @@ def test_a_replay_that_begins_in_between_keeps_its_letters(ledger: LedgerProbe) 
     purge = removal(ledger, kafka)
     found = purge.survey([TOPIC], {}, 60)
     assert found.removed == 4
-    assert take(ledger.client, PREFIX, [ready(2)], BOB, force=False) == [None]
+    assert others(ledger, 2) == [None]
     purge.remove(found, kafka)
     assert kafka.left() == [2, 3]
     assert (found.removed, found.stay) == (2, 2)
-    assert take(ledger.client, PREFIX, [ready(3)], BOB, force=False) == [None], "what stays can be replayed"
+    assert others(ledger, 3) == [None], "what stays can be replayed"
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -193,13 +198,13 @@ def test_a_replay_that_comes_later_learns_of_the_purge(ledger: LedgerProbe, forc
     """Also one that has read the letter before it went: nothing is sent, and its mark is as it was."""
     take(ledger.client, PREFIX, [ready(0)], BOB, force=False)
     settle(ledger.client, PREFIX, [ready(0)], [], BOB)
-    taken: list[Any] = []
+    told: list[Mark | Fence | None] = []
     kafka = one_partition(letter(0), letter(1))
-    kafka.when_asked = lambda: taken.extend(take(ledger.client, PREFIX, [ready(0), ready(1)], BOB, force=force))
+    kafka.when_asked = lambda: told.extend(others(ledger, 0, 1, force=force))
     purged(ledger, kafka)
-    taken += take(ledger.client, PREFIX, [ready(1), ready(2)], BOB, force=force)
+    told += others(ledger, 1, 2, force=force)
     fence = Fence(2, "alice@host", 1_000)
-    assert taken == [fence, fence, fence, None]
+    assert told == [fence, fence, fence, None]
     assert read_marks(ledger.client, PREFIX, [ready(0), ready(1)]) == [replace(BOB, sent=True), None]
     assert 0 < ledger.client.ttl(purging_key(PREFIX, TOPIC)) <= FENCE_SECONDS
 
@@ -211,7 +216,7 @@ def test_what_kafka_refuses_stays_and_can_be_replayed(ledger: LedgerProbe) -> No
     told = report(found, ALICE, dry_run=False)
     assert (found.removed, found.stay, told.exit_code) == (1, 1, 1)
     assert told.warnings == ["orders.dlq-0: Kafka didn't delete: no leader"]
-    assert take(ledger.client, PREFIX, [ready(0)], BOB, force=False) == [None]
+    assert others(ledger, 0) == [None]
 
 
 def test_when_kafka_goes_away_what_is_gone_is_told(ledger: LedgerProbe) -> None:

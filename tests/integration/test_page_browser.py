@@ -9,6 +9,7 @@ import selenium_axe_python
 from selenium.webdriver.common.keys import Keys
 
 from ferry_console.local.ports import free_port
+from ferry_console.moments import age_text
 from ferry_console.page.application import Sources
 from ferry_console.page.watching import GroupWatch
 from ferry_shared.errors import KafkaUnavailable, RedisUnavailable
@@ -82,10 +83,34 @@ def test_a_look_reaches_the_page(page: Browser, parts: Parts) -> None:
     assert any(row.startswith("invoices") and "paused: operator" in row for row in rows)
     assert "paused (operator) by ann@desk" in page.text("#warnings")
     assert "retrying" in page.text("#oldest")
-    assert "handleOrder" in page.text("#failures")
+    assert page.text("#failures tbody tr").split() == ["handleOrder", "orders", "18", "0", "0"]
+    parts.group.died += 5
+    eventually(lambda: page.text("#failures tbody tr").split(), ["handleOrder", "orders", "33", "15", "0"])
     before = parts.group.looks
     first = page.text("#partitions")
     eventually(lambda: parts.group.looks >= before + 2 and page.text("#partitions") != first, True)
+
+
+def test_ages_are_told_as_the_commands_tell_them(page: Browser) -> None:
+    """The same words for the same number of seconds."""
+    seconds = [0, 0.04, 1.5, 59.9, 60, 61.7, 119, 3599.9, 3600, 3661, 7200, 86_399, 86_400, 90_000, 1e7]
+    told = page.driver.execute_async_script(
+        "const [numbers, done] = arguments;"
+        "import('/assets/format.js').then(({age}) => done([...numbers.map((one) => age(one)), age(null)]))",
+        seconds,
+    )
+    assert told == [*map(age_text, seconds), "-"]
+
+
+@pytest.mark.parametrize(
+    ("value", "top"), [(0, 1), (1, 1), (1.2, 2), (4.9, 5), (5.1, 10), (10, 10), (11, 20), (999_999, 1_000_000)]
+)
+def test_charts_end_at_round_numbers(page: Browser, value: float, top: float) -> None:
+    """The next of 1, 2, 5, 10, 20 and so on."""
+    told = page.driver.execute_async_script(
+        "const [value, done] = arguments; import('/assets/chart.js').then(({niceTop}) => done(niceTop(value)))", value
+    )
+    assert told == top
 
 
 def test_what_came_with_a_message_stays_text(page: Browser) -> None:
@@ -109,7 +134,6 @@ def test_what_came_with_a_message_stays_text(page: Browser) -> None:
         "document.body.innerHTML = '<p>x</p>'",
         "document.body.setAttribute('onclick', 'x')",
         "document.createElement('script').text = 'x'",
-        "new Function('x')",
     ],
 )
 def test_the_policy_forbids_text_as_code(page: Browser, code: str) -> None:
@@ -119,16 +143,30 @@ def test_the_policy_forbids_text_as_code(page: Browser, code: str) -> None:
 
 
 def test_it_says_that_it_is_stale_and_comes_back(chromium: Browser, parts: Parts) -> None:
-    """While the server is away, since when; it goes on by itself, with the points that the server still has."""
+    """While the server is away, and while it refuses; it goes on by itself, and its charts too."""
     port = free_port()
     with served(parts.sources, port) as address:
         chromium.driver.get(address)
         chromium.wait_for_text("#connection", "live")
+        _numbers_of_the_backlog(chromium, at_least=3)
     chromium.wait_for_text("#connection", "stale: ferry console doesn't answer; trying again")
-    with served(parts.sources, port):
+    with served(parts.sources, port, token="a-token-of-the-test"):
+        chromium.wait_for_text("#connection", "no valid token: open the link")
+    anew = Parts()
+    anew.group.looks = parts.group.looks
+    with served(anew.sources, port):
         chromium.wait_for_text("#connection", "live")
+        _numbers_of_the_backlog(chromium, at_least=4)
         chromium.driver.get("about:blank")
     chromium.complaints()
+
+
+def _numbers_of_the_backlog(page: Browser, at_least: int) -> None:
+    """How many points the line has."""
+    code = (
+        "return (document.querySelector('#backlog-chart .chart-line')?.getAttribute('d') ?? '').split(',').length - 1"
+    )
+    eventually(lambda: page.script(code) >= at_least, True)
 
 
 def test_while_redis_is_away(page: Browser, parts: Parts) -> None:
@@ -175,10 +213,10 @@ def hide(page: Browser, *, hidden: bool) -> None:
 
 def test_a_message_is_followed_to_its_end(page: Browser, parts: Parts) -> None:
     """By keyboard alone: Kafka, queued, running, done, each within a second; then nothing more is asked of it."""
-    page.driver.find_element("css selector", "body").send_keys(Keys.TAB, Keys.ENTER)
-    page.driver.switch_to.active_element.send_keys(Keys.TAB)
-    page.script("document.querySelector('#message').focus()")
-    page.driver.switch_to.active_element.send_keys("orders-0-7", Keys.ENTER)
+    page.driver.find_element("css selector", "body").send_keys(Keys.TAB)
+    assert page.driver.switch_to.active_element.text == "Skip to the search for a message"
+    page.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    page.driver.find_element("css selector", "#message").send_keys("orders-0-7", Keys.ENTER)
     page.wait_for_text("#trace-answer", "orders-0-7: in Kafka, not yet dispatched")
     finder = parts.finders["orders-0-7"]
     for told in ("orders-0-7: queued, 7 before it", "orders-0-7: running", "orders-0-7: done"):
@@ -192,7 +230,7 @@ def test_a_message_is_followed_to_its_end(page: Browser, parts: Parts) -> None:
         "done",
     ]
     assert "passed, 0.10 s after" in page.text("#trace-way")
-    assert page.driver.current_url.endswith("#orders-0-7")
+    assert page.driver.current_url.endswith("#trace=orders-0-7")
     time.sleep(0.5)
     looks = finder.looks
     time.sleep(1.0)
@@ -202,7 +240,7 @@ def test_a_message_is_followed_to_its_end(page: Browser, parts: Parts) -> None:
 
 def test_a_message_that_dies(page: Browser, parts: Parts) -> None:
     """Its way ends as a dead letter; and from an address that names it."""
-    page.driver.get(page.driver.current_url + "#dying-0-9")
+    page.driver.get(page.driver.current_url + "#trace=dying-0-9")
     page.wait_for_text("#trace-answer", "dying-0-9: in Kafka")
     for _ in range(3):
         parts.finders["dying-0-9"].move()
@@ -323,7 +361,7 @@ def test_accessibility(page: Browser, scheme: str, size: tuple[int, int]) -> Non
     page.media(prefers_color_scheme=scheme)
     page.size(*size)
     page.wait_for_text("#letters", "orders-1-44")
-    page.driver.get(page.driver.current_url + "#orders-0-7")
+    page.driver.get(page.driver.current_url + "#trace=orders-0-7")
     page.wait_for_text("#trace-way", "queued")
     assert violations(page) == []
     page.script("document.querySelector('#letters tbody th button').click()")

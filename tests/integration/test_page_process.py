@@ -18,8 +18,9 @@ from ferry_shared.ledger.keys import LedgerKeys, status_key
 from ferry_shared.record import TopicPartition
 from ferry_shared.status import PartitionStatus
 from tests.support.eventually import eventually
-from tests.support.ferry_processes import FerryProcess, FerryProcesses
+from tests.support.ferry_processes import FerryProcesses
 from tests.support.ledger_probe import LedgerProbe
+from tests.support.page_process import share_of_a_core, start_page
 
 PARTITIONS, IN_FLIGHT, BACKLOG = 4, 10_000, 1_000_000
 #: The whole process, with the client's and the server's threads.
@@ -41,16 +42,6 @@ def ledger(redis_url: str, group: str, topic: str) -> Iterator[LedgerProbe]:
     """The group's ledgers."""
     with LedgerProbe(redis_url, group, topic) as probe:
         yield probe
-
-
-def serve(processes: FerryProcesses, *arguments: str) -> tuple[FerryProcess, int, str]:
-    """Start it; returns the process, its port, and the link that it told."""
-    process = processes.start("console", "-m", "ferry_console", "console", "--port", "0", *arguments)
-    told = process.wait_for_text(r"the page is at (http://\S+) until Ctrl-C")
-    link = told.split()[4]
-    found = re.search(r":(\d+)", link.removeprefix("http:"))
-    assert found
-    return process, int(found[1]), link
 
 
 def answered(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
@@ -108,10 +99,10 @@ def make_busy(ledger: LedgerProbe) -> None:
 def test_what_it_costs(processes: FerryProcesses, ledger: LedgerProbe) -> None:
     """A million messages behind, three browsers: less than a twentieth of a core; without a browser next to nothing."""
     make_busy(ledger)
-    process, port, _ = serve(processes)
+    process, port, _ = start_page(processes)
     listeners = [Listener(port) for _ in range(3)]
     eventually(lambda: all(len(listener.looks) >= 2 for listener in listeners), True)
-    busy, looks = _share_of_a_core(process, 10.0), len(listeners[0].looks)
+    busy, looks = share_of_a_core(process, 10.0), len(listeners[0].looks)
     totals = listeners[0].looks[-1]["status"]["totals"]
     assert totals["backlog"] == BACKLOG + PARTITIONS * IN_FLIGHT
     assert looks >= 5, "it goes on looking"
@@ -119,19 +110,11 @@ def test_what_it_costs(processes: FerryProcesses, ledger: LedgerProbe) -> None:
     for listener in listeners:
         listener.leave()
     time.sleep(2)
-    idle = _share_of_a_core(process, 5.0)
+    idle = share_of_a_core(process, 5.0)
     assert idle < 0.01, f"{idle:.1%} of a core"
     commands = _commands(ledger)
     time.sleep(3)
     assert _commands(ledger) - commands <= 2, "only this test asks Redis"
-
-
-def _share_of_a_core(process: FerryProcess, seconds: float) -> float:
-    watched = psutil.Process(process.pid)
-    before, began = watched.cpu_times(), time.monotonic()
-    time.sleep(seconds)
-    after = watched.cpu_times()
-    return (after.user + after.system - before.user - before.system) / (time.monotonic() - began)
 
 
 def _commands(ledger: LedgerProbe) -> int:
@@ -142,13 +125,13 @@ def _commands(ledger: LedgerProbe) -> int:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_at_once(processes: FerryProcesses, number: signal.Signals) -> None:
     """Though a browser looks; without a traceback."""
-    process, port, _ = serve(processes)
+    process, port, _ = start_page(processes)
     listener = Listener(port)
     began = time.monotonic()
     process.send_signal(number)
     code = process.wait()
     assert time.monotonic() - began < 5
-    assert code == (130 if number is signal.SIGINT else -signal.SIGTERM)
+    assert code == 0
     assert len(process.lines()) == 1, process.output()
     listener.join(5)
     assert not listener.is_alive(), "the server has ended the stream"
@@ -157,7 +140,7 @@ def test_it_ends_at_once(processes: FerryProcesses, number: signal.Signals) -> N
 
 def test_without_a_token_it_serves_this_machine_alone(processes: FerryProcesses) -> None:
     """And whoever asks by a name that it wasn't given is refused."""
-    process, port, link = serve(processes)
+    process, port, link = start_page(processes)
     assert link == f"http://127.0.0.1:{port}"
     assert answered(port, "/")[0] == 200
     assert answered(port, "/", host="evil.example")[0] == 400
@@ -169,7 +152,7 @@ def test_for_others_it_makes_a_token(processes: FerryProcesses) -> None:
     """A new one at each start, in the link that it prints."""
     links = []
     for _ in range(2):
-        _, port, link = serve(processes, "--host", "0.0.0.0", "--allowed-host", "ferry.example")  # noqa: S104
+        _, port, link = start_page(processes, "--host", "0.0.0.0", "--allowed-host", "ferry.example")  # noqa: S104
         token = link.partition("/?")[2]
         assert answered(port, "/")[0] == 401
         assert answered(port, f"/?{token}")[0] == 200
@@ -184,7 +167,7 @@ def test_a_token_of_a_file_is_not_shown(processes: FerryProcesses, tmp_path: Pat
     """It is asked for on every address, also on this machine's own."""
     file = tmp_path / "token"
     file.write_text("a-token-of-the-test\n")
-    process, port, _ = serve(processes, "--token-file", str(file))
+    process, port, _ = start_page(processes, "--token-file", str(file))
     assert answered(port, "/events")[0] == 401
     assert answered(port, "/?token=a-token-of-the-test")[0] == 200
     assert "a-token-of-the-test" not in process.output()

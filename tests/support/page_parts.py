@@ -32,6 +32,8 @@ class MadeUpGroup:
 
     def __init__(self, partitions: int = 4, backlog: int = 40_000) -> None:
         self.looks = 0
+        self.rests = 0
+        self.died = 0
         self.away: Exception | None = None
         self._partitions = partitions
         self._backlog = backlog
@@ -59,18 +61,19 @@ class MadeUpGroup:
             else None
         )
         position = 10_000 + done + flying
+        dead = 3 * (number + 1) + self.died
         left = max(0, self._backlog // self._partitions - seconds * 15)
         return PartitionView(
             place, Condition.SOUND, position + left, position - flying - 5, position, flying,
-            f"{place.topic}-{place.partition}-{position - flying}", 1.5 + number / 10, 3 * (number + 1), 0, 0,
-            paused, "shop-1:4711", 0.8, silent=False, untracked=(),
+            f"{place.topic}-{place.partition}-{position - flying}", 1.5 + number / 10, dead, 0, 0, paused,
+            "shop-1:4711", 0.8, silent=False, untracked=(),
         )  # fmt: skip
 
     def oldest(self) -> InFlight:
         """Three messages: one runs, one is to be retried, one waits."""
         now = self.at_ms
         running = replace(_WAITING, owner="w", claims=1, claimed_ms=now - 41_000, lease_ms=now + 280_000)
-        retrying = replace(_WAITING, token="2.7", claims=1, due_ms=now + 9_000)
+        retrying = replace(_WAITING, token="1.2", claims=1, due_ms=now + 9_000)
         found = [
             flight_of("ferry", TopicPartition("orders", number), Entry(str(10_000 + number), state, now - age), now)
             for number, state, age in ((0, running, 42_000), (1, retrying, 21_500), (2, _WAITING, 3_200))
@@ -81,17 +84,21 @@ class MadeUpGroup:
         """The routes' tasks."""
         return TASKS
 
+    def rest(self) -> None:
+        """Nobody looks."""
+        self.rests += 1
+
 
 class MadeUpFinder:
     """A message that waits in Kafka until `move` is called, then is queued, runs, and is done; or dies."""
 
-    def __init__(self, task_id: TaskId, *, dies: bool = False, value: bytes = b'{"number": 1}') -> None:
+    def __init__(self, task_id: TaskId, *, dies: bool = False, hostile: bool = True) -> None:
         self.stage = 0
         self.looks = 0
         self.closed = 0
         self._task_id = task_id
         self._dies = dies
-        self._value = value
+        self._header = HOSTILE if hostile else "00-4bf92f"
 
     def move(self) -> None:
         """On to the next stage."""
@@ -105,8 +112,9 @@ class MadeUpFinder:
         """Where it is."""
         self.looks += 1
         task_id, stage = self._task_id, self.stage
-        headers = (("trace", HOSTILE.encode()),)
-        record = Record(task_id.topic, task_id.partition, task_id.first, BEGAN_MS, b"key", self._value, headers)
+        headers = (("trace", self._header.encode()),)
+        value = b'{"number": 10000, "note": "two of the blue ones"}'
+        record = Record(task_id.topic, task_id.partition, task_id.first, BEGAN_MS, b"customer-7", value, headers)
         now = BEGAN_MS + 100 * stage
         state = replace(_WAITING, enqueued_ms=BEGAN_MS + 100)
         if stage >= 2:
@@ -141,8 +149,9 @@ def letter_record(task_id: TaskId, offset: int = 0, error: str = "ValueError: no
 class MadeUpLetters:
     """A topic of dead letters, and what was replayed; `away` is raised instead."""
 
-    def __init__(self, count: int = 5) -> None:
-        errors = ("ValueError: no such order: 1", f"invalid: number: {HOSTILE}", "TimeLimitExceeded: 300 s")
+    def __init__(self, count: int = 5, *, hostile: bool = True) -> None:
+        detail = HOSTILE if hostile else "Input should be a valid integer"
+        errors = ("ValueError: no such order: 1", f"invalid: number: {detail}", "TimeLimitExceeded: 300 s")
         self.records = [
             letter_record(TaskId("ferry", "orders", number % 3, 40 + number, 40 + number), number, errors[number % 3])
             for number in range(count)

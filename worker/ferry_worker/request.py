@@ -54,7 +54,7 @@ def limits_of(sent: Sequence[float | None], task: Any, settings: WorkerSettings)
     """
     highest = settings.worker_task_time_limit_seconds
     hard = min(sent[0] or task.time_limit or highest, highest)
-    soft = sent[1] or task.soft_time_limit or hard
+    soft = sent[1] or task.soft_time_limit or hard * SOFT_SHARE
     return hard, soft if soft <= hard else hard * SOFT_SHARE
 
 

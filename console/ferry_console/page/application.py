@@ -44,7 +44,7 @@ class Sources:
 
 def page_application(access: Access, sources: Sources, is_stopping: Callable[[], bool]) -> Starlette:
     """Put the page together; `is_stopping` ends its streams."""
-    looks = Broadcast(sources.group.look, sources.group.greeting, is_stopping)
+    looks = Broadcast(sources.group.look, sources.group.greeting, is_stopping, sources.group.rest)
     traces = Traces(sources.finder, is_stopping)
 
     async def page(_request: Request) -> Response:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ferry_console.command_line import add_command
 from ferry_console.option_values import port, seconds
 
 if TYPE_CHECKING:
-    from argparse import _SubParsersAction
+    from ferry_console.command_line import Commands
 
 LOCAL_ADDRESS, USUAL_PORT = "127.0.0.1", 8090
 
@@ -22,25 +22,18 @@ examples:
 
 Shows rate and backlog, partitions, what is in flight, where a message is, and dead letters, which it can send again.
 Asks Redis and Kafka only while a browser shows the page. It runs until Ctrl-C.
-exit codes: 2 wrong usage or setting, or the address can't be had; 130 Ctrl-C
+exit codes: 0 ended by Ctrl-C or SIGTERM; 2 wrong usage or setting, or the address can't be had
 """
 
 
-def add_page(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_page(commands: Commands) -> None:
     """Add `console`."""
     summary = "show all of it live in a browser"
-    page = commands.add_parser(
-        "console",
-        help=summary,
-        description=f"{summary.capitalize()}.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    page = add_command(commands, "console", summary, _EPILOG)
     page.add_argument(
         "--host", default=LOCAL_ADDRESS, metavar="ADDRESS", help=f"listen on this address ({LOCAL_ADDRESS})"
     )
-    page.add_argument("--port", type=port, default=USUAL_PORT, metavar="NUMBER", help=f"0: any ({USUAL_PORT})")
+    page.add_argument("--port", type=port, default=USUAL_PORT, metavar="NUMBER", help=f"any free one by 0 ({USUAL_PORT})")
     page.add_argument(
         "--token-file", type=Path, metavar="FILE", help="the token is in this file, instead of one made at each start"
     )

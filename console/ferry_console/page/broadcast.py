@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ferry_console.page.events import PULSE
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 CPU_SHARE = 0.02
 #: How long watchers may not notice that the server is about to end.
 STOP_CHECK_SECONDS = 0.5
+#: While nothing new is told, so often a sign of life is.
+PULSE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class Broadcast:
             if greeting := self._greeting():
                 yield greeting
             seen: Event | None = None
+            told_at = time.monotonic()
             while not self._is_stopping():
                 if self._asking.done() and self._latest is seen:
                     # It has ended by itself: with the last event, or with an error, which is raised here.
@@ -71,11 +76,14 @@ class Broadcast:
                     return
                 event, news = self._latest, self._news
                 if event is not None and event is not seen:
-                    seen = event
+                    seen, told_at = event, time.monotonic()
                     yield event
                     if event.is_last:
                         return
                     continue
+                if time.monotonic() - told_at >= PULSE_SECONDS:
+                    told_at = time.monotonic()
+                    yield PULSE
                 await self._wait(news)
         finally:
             self._watchers -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import socket
 import sys
 from functools import partial
@@ -16,8 +17,9 @@ from ferry_console.page.access import EXPECTED, TOKEN, Access
 from ferry_console.page.application import Sources, page_application
 from ferry_console.page.guard import TOKEN_PARAMETER
 from ferry_console.page.letter_desk import LetterDesk
+from ferry_console.page.live_group import LiveGroup
+from ferry_console.page.log_ends import LogEnds
 from ferry_console.page.message_finder import MessageFinder
-from ferry_console.page.redis_source import RedisSource
 from ferry_console.page.watching import GroupWatch
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.ledger.client import connect
@@ -26,6 +28,7 @@ from ferry_shared.settings import ConsumerSettings, load
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import FrameType
 
 EXIT_OK, EXIT_USAGE = 0, 2
 TOKEN_BYTES = 32
@@ -79,13 +82,20 @@ def main(arguments: PageArguments) -> int:
         )
     )
     say([f"the page is at {_link(arguments, port, token)} until Ctrl-C"])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn ends the server itself, and then sends itself the signal again.
+        signal.signal(number, _end)
     server.run(sockets=[listener])
     return EXIT_OK
 
 
+def _end(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(EXIT_OK)
+
+
 def _sources(settings: ConsumerSettings, arguments: PageArguments) -> Sources:
     client = connect(settings.ledger_url)
-    group = RedisSource(client, settings, arguments.group or settings.consumer_group)
+    group = LiveGroup(client, settings, arguments.group or settings.consumer_group, LogEnds(settings))
     return Sources(
         GroupWatch(group, arguments.old),
         partial(MessageFinder, client, settings),

@@ -15,7 +15,10 @@ OPENING = f"retry: {RETRY_MS}\n\n".encode()
 
 @dataclass(frozen=True)
 class Event:
-    """One event: its name, and a document that becomes JSON. `is_last`: nothing follows."""
+    """One event: its name, and a document that becomes JSON. `is_last`: nothing follows.
+
+    Without a name it is a comment, which browsers pass over.
+    """
 
     name: str
     document: Any
@@ -24,4 +27,10 @@ class Event:
     @cached_property
     def frame(self) -> bytes:
         """As it is sent, made once for all who watch: the document is one line of ASCII."""
+        if not self.name:
+            return b":\n\n"
         return f"event: {self.name}\ndata: {json_line(self.document)}\n\n".encode()
+
+
+#: Shows that the connection lives, to proxies, and to a server whose browser has gone without a word.
+PULSE = Event("", None)

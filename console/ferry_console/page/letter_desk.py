@@ -107,7 +107,7 @@ class LetterDesk:
 
         reader = RecordReader(self._settings)
         try:
-            for (topic, partition), group in groupby(sorted(set(places), key=_order), key=_order_of_partition):
+            for (topic, partition), group in groupby(sorted(places, key=_order), key=_order_of_partition):
                 left = {place.offset: place for place in group}
                 while left:
                     found = reader.read(TopicPartition(topic, partition), list(left), REQUEST_TIMEOUT_SECONDS)

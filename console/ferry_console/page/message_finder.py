@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ferry_console.trace.findings import Findings, Whereabouts, in_flight
 from ferry_console.trace.kafka_side import KafkaSide
 from ferry_console.trace.redis_side import look
-from ferry_shared.errors import KafkaUnavailable, RedisUnavailable
+from ferry_shared.errors import ConfigurationError, KafkaUnavailable, RedisUnavailable
 from ferry_shared.ledger.entry_view import view
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class MessageFinder:
             entry, queue = self._entry()
         except RedisUnavailable as error:
             missing.append(f"{error}: whether it was dispatched, and what became of it, is not known")
-        if self._kafka is not None and _may_be_dead(self._task_id, entry):
+        if self._kafka is not None and self._was_sent(self._kafka) and _may_be_dead(self._task_id, entry):
             self._search_letters(missing, has_ended=entry is not None and entry.head is not None)
         letters = self._letters if entry is None or entry.state is None else None
         return Findings(self._task_id, entry, queue, self._kafka, letters, tuple(missing))
@@ -74,12 +74,15 @@ class MessageFinder:
             return
         try:
             self._kafka = self._kafka_side().record(self._task_id)
-        except KafkaUnavailable as error:
+        except (KafkaUnavailable, ConfigurationError) as error:
             self._ask_kafka_at = time.monotonic() + AFTER_SILENCE_SECONDS
             missing.append(f"{error}: neither the record nor its dead letters are known")
 
     def _is_deleted(self, kafka: KafkaView) -> bool:
         return kafka.log_start is not None and self._task_id.first < kafka.log_start
+
+    def _was_sent(self, kafka: KafkaView) -> bool:
+        return kafka.log_end is not None and self._task_id.first < kafka.log_end
 
     def _entry(self) -> tuple[EntryView, QueueSearch | None]:
         entry = view(self._client, self._settings.ferry_key_prefix, self._task_id)
@@ -98,7 +101,7 @@ class MessageFinder:
         sent_ms = self._kafka.record.timestamp_ms if self._kafka and self._kafka.record else None
         try:
             self._letters = self._kafka_side().dead_letters(self._task_id, sent_ms)
-        except KafkaUnavailable as error:
+        except (KafkaUnavailable, ConfigurationError) as error:
             self._ask_kafka_at = time.monotonic() + AFTER_SILENCE_SECONDS
             missing.append(f"{error}: its dead letters are not known")
 

@@ -43,6 +43,10 @@ class GroupSource(Protocol):
         """The task of each topic, as far as the routes are known here."""
         ...
 
+    def rest(self) -> None:
+        """Nobody looks for now."""
+        ...
+
 
 class GroupWatch:
     """Remembers from look to look what charts need."""
@@ -64,6 +68,10 @@ class GroupWatch:
     def greeting(self) -> Event:
         """The points so far, for a browser that comes later."""
         return Event("history", {"samples": [asdict(sample) for sample in list(self._samples)]})
+
+    def rest(self) -> None:
+        """Nobody looks for now."""
+        self._source.rest()
 
     def _document(self) -> dict[str, Any]:
         status = self._source.status()

@@ -1,5 +1,6 @@
 """The page's addresses, without a network."""
 
+import asyncio
 import json
 import re
 from typing import Any
@@ -93,6 +94,20 @@ async def test_a_look(group: MadeUpGroup) -> None:
     assert {one["task"] for one in look["failures"]} == {"handleOrder", "sendInvoice"}
     assert look["oldest"]["entries"][0]["task_id"]
     assert look["sample"]["backlog"] == look["status"]["totals"]["backlog"]
+
+
+async def test_nobody_looks(group: MadeUpGroup) -> None:
+    """When the last browser has left, nothing is asked any more, and connections are given back."""
+    app = application(group)
+    async with asked(app, "/events") as (first, _), asked(app, "/events") as (second, _):
+        await first.event("look")
+        await second.event("look")
+        assert (group.looks, group.rests) == (1, 0)
+    while not group.rests:  # noqa: ASYNC110 - it is another thread that rests
+        await asyncio.sleep(0.05)
+    looks = group.looks
+    await asyncio.sleep(1.2)
+    assert group.looks == looks
 
 
 async def test_while_redis_is_away(group: MadeUpGroup) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ferry_console.page import broadcast as broadcast_module
 from ferry_console.page.broadcast import Broadcast, Look
 from ferry_console.page.events import Event
 
@@ -130,3 +131,42 @@ async def test_costly_looks_come_less_often() -> None:
     with pytest.raises(asyncio.CancelledError):
         await watching
     assert looks == 1
+
+
+async def test_it_rests_when_nobody_watches() -> None:
+    """Once each time, also behind the last event; whoever comes later finds it at work again."""
+    source, rests = Source(last=4), 0
+
+    def rest() -> None:
+        nonlocal rests
+        rests += 1
+
+    broadcast = Broadcast(source.look, rest=rest)
+    await heard(broadcast, lambda events: len(events) == 1)
+    await settled(broadcast, source)
+    assert rests == 1
+    events = await heard(broadcast, lambda _: False)
+    assert events[-1].is_last
+    await settled(broadcast, source)
+    assert rests == 2
+
+
+async def test_the_same_answer_is_told_once() -> None:
+    """However often it is given."""
+    looks = 0
+
+    def look() -> Look:
+        nonlocal looks
+        looks += 1
+        return Look(Event("look", looks > 5), 0.0)
+
+    events = await heard(Broadcast(look), lambda events: len(events) == 2)
+    assert [event.document for event in events] == [False, True]
+
+
+async def test_a_sign_of_life_while_nothing_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comment, so that a connection that has died is noticed."""
+    monkeypatch.setattr(broadcast_module, "PULSE_SECONDS", 0.0)
+    events = await heard(Broadcast(lambda: Look(Event("look", 1), 3600.0)), lambda events: len(events) == 3)
+    assert {event.frame for event in events if event.name != "look"} == {b":\n\n"}
+    assert [event.document for event in events if event.name == "look"] in ([1], [])

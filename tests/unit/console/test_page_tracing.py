@@ -1,5 +1,7 @@
 """Messages that are watched."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +36,18 @@ def test_the_same_is_told_in_the_same_words() -> None:
     """So that it isn't sent again."""
     trace = Trace(MadeUpFinder(TASK))
     assert trace.look().event == trace.look().event
+
+
+def test_a_large_message_is_told_by_its_beginning() -> None:
+    """It would go out four times a second."""
+    finder = MadeUpFinder(TASK)
+    found = finder.find()
+    assert found.kafka is not None
+    assert found.kafka.record is not None
+    record = replace(found.kafka.record, value=b"x" * 1_000_000)
+    large = replace(found, kafka=replace(found.kafka, record=record))
+    finder.find = lambda: large  # type: ignore[method-assign]
+    assert len(Trace(finder).look().event.frame) < 3 * MOST_CHARACTERS
 
 
 async def test_one_reader_for_all_who_watch_a_message() -> None:

@@ -31,6 +31,7 @@ def test_the_built_in_message(tmp_path: Path) -> None:
         "ferry-producer --forever --interval 0.2",
         "ferry status --watch",
         "ferry trace messages-0-0",
+        "ferry console",
     ]
 
 
@@ -42,6 +43,7 @@ def test_a_message_of_ones_own(tmp_path: Path) -> None:
         "FERRY_ROUTES=orders.routes:routes ferry-producer -",
         "FERRY_ROUTES=orders.routes:routes ferry status --watch",
         "FERRY_ROUTES=orders.routes:routes ferry trace orders-0-0",
+        "FERRY_ROUTES=orders.routes:routes ferry console",
     ]
 
 

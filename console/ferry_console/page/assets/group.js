@@ -15,14 +15,20 @@ export class Group {
     window.addEventListener("resize", () => this.draw());
   }
 
+  // A server that was started anew knows less than the page.
   history({ samples }) {
-    this.samples = samples;
+    this.add(samples);
     this.draw();
   }
 
+  add(samples) {
+    const byTime = new Map([...this.samples, ...samples].map((sample) => [sample.at_ms, sample]));
+    this.samples = [...byTime.values()].sort((one, other) => one.at_ms - other.at_ms).slice(-MOST_SAMPLES);
+  }
+
   look({ status, sample, oldest, failures, partitions_left_out: leftOut }) {
-    this.samples = [...this.samples.filter((one) => one.at_ms < sample.at_ms), sample].slice(-MOST_SAMPLES);
-    tell(byId("group"), status.group);
+    this.add([sample]);
+    tell(byId("group"), `group ${status.group}`);
     tell(byId("at"), `Last look at ${status.at}.`);
     this.totals(status, sample);
     fillList(byId("warnings"), status.warnings);
@@ -84,10 +90,13 @@ export class Group {
   }
 
   failures(rows) {
+    this.failedBefore ??= new Map(rows.map((row) => [row.topic, row.dead_letters]));
+    const since = (row) => Math.max(0, row.dead_letters - (this.failedBefore.get(row.topic) ?? 0));
     fillTable(byId("failures"), [
       { title: "task", cell: (row) => row.task ?? "not known here" },
       { title: "topic", cell: (row) => row.topic },
       { title: "dead letters", number: true, cell: (row) => count(row.dead_letters) },
+      { title: "while you look", number: true, cell: (row) => count(since(row)) },
       { title: "untracked", number: true, cell: (row) => count(row.untracked) },
     ], rows, (row) => row.topic, (row) => row.untracked > 0, "no topics");
   }

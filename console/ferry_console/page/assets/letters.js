@@ -58,7 +58,7 @@ export class Letters {
       { title: "id", head: true, cell: (row) => element("button", { class: "link", type: "button", click: () => this.show(row) }, row.id) },
       { title: "written", cell: (row) => row.written ?? "-" },
       { title: "reason", cell: (row) => row.reason ?? "-" },
-      { title: "error", cell: (row) => shortened(row.error ?? "") },
+      { title: "error", cell: (row) => shortened(detail(row)) },
     ], this.rows, keyOf, () => false, "none");
     this.tellSelected();
   }
@@ -124,6 +124,12 @@ function shortened(text) {
   return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
 }
 
+// The error without its reason, which stands beside it.
+function detail({ reason, error }) {
+  const prefix = `${reason}:`;
+  return error?.startsWith(prefix) ? error.slice(prefix.length).trim() : (error ?? "");
+}
+
 function facts(letter) {
   const { topic, partition, offset, timestamp } = letter.origin;
   const place = [topic, partition, offset].filter((part) => part !== null).join("-");
@@ -133,7 +139,7 @@ function facts(letter) {
     ["written", `${letter.written ?? "at no known time"}, as ${letter.topic}-${letter.partition}-${letter.offset}`],
     ["origin", timestamp ? `${place}, sent ${timestamp}` : place],
     ["group", letter.group],
-    ["queued", letter.deliveries === null ? null : `${letter.deliveries} times`],
+    ["times queued", letter.deliveries === null ? null : String(letter.deliveries)],
     ["note", letter.notes.join("; ")],
     ["key", letter.key],
     ["headers", letter.headers.map(([name, value]) => `${name} = ${value ?? "(none)"}`).join("\n")],

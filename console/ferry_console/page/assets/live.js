@@ -3,12 +3,11 @@
 const AGAIN_MS = 2_000;
 
 export class Live {
-  // handlers: by event name, each given the event's document; heard() at each sign of life, lost() when it breaks.
-  constructor(address, handlers, heard = () => {}, lost = () => {}) {
+  // handlers: by event name, each given the event's document; refused(text): the server answers, but not with a stream.
+  constructor(address, handlers, refused) {
     this.address = address;
     this.handlers = handlers;
-    this.heard = heard;
-    this.lost = lost;
+    this.refused = refused;
     this.onVisibility = () => (document.hidden ? this.close() : this.open());
     document.addEventListener("visibilitychange", this.onVisibility);
     if (!document.hidden) this.open();
@@ -19,16 +18,25 @@ export class Live {
     if (this.source && this.source.readyState !== EventSource.CLOSED) return;
     this.source = new EventSource(this.address);
     for (const [name, handle] of Object.entries(this.handlers)) {
-      this.source.addEventListener(name, (event) => {
-        this.heard();
-        handle(JSON.parse(event.data));
-      });
+      this.source.addEventListener(name, (event) => handle(JSON.parse(event.data)));
     }
+    // The browser tries again by itself after a break, but not after an answer that is no stream.
     this.source.onerror = () => {
-      this.lost();
-      // The browser tries again by itself after a break, but not after an answer that is no stream.
-      if (this.source?.readyState === EventSource.CLOSED) this.timer = setTimeout(() => this.open(), AGAIN_MS);
+      if (this.source?.readyState === EventSource.CLOSED) this.askWhy(this.source);
     };
+  }
+
+  async askWhy(source) {
+    const stop = new AbortController();
+    try {
+      const answer = await fetch(this.address, { signal: stop.signal });
+      const text = answer.ok ? null : await answer.text();
+      stop.abort();
+      if (text !== null && this.source === source) this.refused(text.trim());
+    } catch {
+      // It is away: that is told by its silence.
+    }
+    if (this.source === source) this.timer = setTimeout(() => this.open(), AGAIN_MS);
   }
 
   close() {

@@ -28,4 +28,4 @@ new Live("/events", {
     letters.counted(told.status.totals.dead_letters);
   },
   problem: (told) => connection.failed(told.problem),
-});
+}, (why) => connection.failed(why));

@@ -16,9 +16,9 @@ export class Trace {
     this.followAddress();
   }
 
-  // An address such as #messages-0-42 can be kept and passed on.
+  // An address such as #trace=messages-0-42 can be kept and passed on.
   followAddress() {
-    const id = decodeURIComponent(location.hash.slice(1));
+    const id = new URLSearchParams(location.hash.slice(1)).get("trace");
     if (id && id !== this.id) this.follow(id);
   }
 
@@ -27,23 +27,14 @@ export class Trace {
     this.id = id;
     if (!id) return;
     byId("message").value = id;
-    history.replaceState(null, "", `#${encodeURIComponent(id)}`);
+    history.replaceState(null, "", `#${new URLSearchParams({ trace: id })}`);
     byId("trace").hidden = false;
     for (const place of ["trace-way", "trace-remarks", "trace-facts"]) byId(place).replaceChildren();
     tell(byId("trace-answer"), `${id}: asking …`);
-    this.live = new Live(`/trace?id=${encodeURIComponent(id)}`, { trace: (told) => this.show(told) }, () => {}, () => this.lost(id));
-  }
-
-  // An id that is none, or too many that are watched, is answered with a sentence instead of a stream.
-  async lost(id) {
-    if (this.live?.source?.readyState !== EventSource.CLOSED) return;
-    const answer = await fetch(`/trace?id=${encodeURIComponent(id)}`).catch(() => null);
-    if (answer && !answer.ok && this.id === id) {
+    this.live = new Live(`/trace?id=${encodeURIComponent(id)}`, { trace: (told) => this.show(told) }, (why) => {
       this.live?.end();
-      tell(byId("trace-answer"), await answer.text());
-    } else {
-      await answer?.body?.cancel();
-    }
+      tell(byId("trace-answer"), why);
+    });
   }
 
   show(told) {
@@ -91,7 +82,7 @@ function facts({ entry, ledger, kafka, dead_letters: letters }) {
   const record = kafka?.record;
   const letter = letters?.at(-1);
   return [
-    ["attempt", entry ? `${entry.attempt}, started ${entry.starts} times, queued ${entry.deliveries} times` : null],
+    ["attempt", entry ? `${entry.attempt} (starts: ${entry.starts}, times queued: ${entry.deliveries})` : null],
     ["retry due", entry?.retry_due],
     ["claim until", entry?.claim_until],
     ["partition", ledger?.position != null ? `position ${ledger.position}, committed ${ledger.committed}` : null],
