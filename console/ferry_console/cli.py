@@ -6,19 +6,22 @@ import argparse
 import os
 import sys
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferry_console.dead_letters.arguments import add_dead_letters
 from ferry_console.doctor.arguments import add_doctor
 from ferry_console.in_flight.arguments import add_in_flight
+from ferry_console.local.arguments import add_local
 from ferry_console.operating.arguments import add_commands
-from ferry_console.option_values import seconds
+from ferry_console.page.arguments import add_page
+from ferry_console.status.arguments import add_status
 from ferry_console.topics.arguments import add_topics
+from ferry_console.trace.arguments import add_trace
 from ferry_shared.completion import add_completion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 EXIT_UNEXPECTED, EXIT_CONFIGURATION, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 1, 2, 3, 130
 #: What a shell reports of a program that SIGPIPE has ended.
@@ -26,19 +29,23 @@ EXIT_OUTPUT_CLOSED = 141
 
 _EXAMPLES = """\
 examples:
-  ferry demo "hello" "world"    messages through the whole system, every one accounted for
-  ferry up                      Kafka, Valkey, consumer, worker and beat on this machine, until Ctrl-C
-  ferry status --watch          how far each partition is, every two seconds, until Ctrl-C
-  ferry trace messages-0-42     what is known of one message
-  ferry in-flight list --older-than 300         what holds it up
-  ferry dead-letters list --since 2h            what failed lately, newest first
-  ferry dead-letters show messages-0-42         one of them, whole
-  ferry dead-letters replay --reason ValueError --since 2h    send them again
-  ferry pause messages          dispatch nothing more of a topic, until ferry resume messages
-  ferry resume messages
-  ferry skip messages-0-42 --reason "a test"    end one message in flight as a dead letter
-  ferry doctor                  what is wrong with settings, Redis, Kafka or workers, and what to do about it
-  ferry topics create --dry-run    which topics are missing, and what they would be
+  ferry demo "hello" "world"                      messages through the whole system, every one accounted for
+  ferry up                                        Kafka, Valkey, consumer, worker and beat on this machine, until Ctrl-C
+  ferry status --watch                            how far each partition is, every two seconds, until Ctrl-C
+  ferry trace messages-0-42                       what is known of one message
+  ferry in-flight list --older-than 300           what holds it up
+  ferry dead-letters list --since 2h              what failed lately, newest first
+  ferry dead-letters show messages-0-42           one of them, whole
+  ferry dead-letters replay --reason ValueError   send them again
+  ferry dead-letters purge --until 30d            remove the old ones for good
+  ferry pause messages                            dispatch nothing more of a topic
+  ferry resume messages                           let it go on
+  ferry drain                                     pause all topics, and wait until nothing is in flight
+  ferry skip messages-0-42 --reason "a test"      end one message in flight as a dead letter
+  ferry forget shop --dry-run                     what Redis holds of a consumer group that is retired
+  ferry doctor                                    what is wrong with settings, Redis, Kafka or workers
+  ferry console                                   all of this live in a browser
+  ferry topics create --dry-run                   which topics are missing, and what they would be
 
 Settings come from the environment and from .env; .env.example lists them all.
 exit codes: 0 fine, 1 something unexpected or unaccounted for, 2 wrong usage or setting, 3 a server can't be reached
@@ -55,15 +62,19 @@ _MODULES = {
     "dead-letters": "ferry_console.dead_letters.command",
     "pause": "ferry_console.operating.pausing",
     "resume": "ferry_console.operating.pausing",
+    "drain": "ferry_console.operating.drain_command",
     "skip": "ferry_console.operating.skipping",
+    "forget": "ferry_console.operating.forget_command",
     "doctor": "ferry_console.doctor.command",
     "topics": "ferry_console.topics.command",
+    "console": "ferry_console.page.command",
 }
 
 
 class Arguments(argparse.Namespace):
     """The command line, parsed; each command has the fields that it needs."""
 
+    parser: argparse.ArgumentParser
     command: str
     words: list[str]
     timeout: float
@@ -72,8 +83,10 @@ class Arguments(argparse.Namespace):
     watch: float | None
     json: bool
     group: str | None
+    group_name: str
     old: float
     target: str
+    targets: list[str]
     reason: str
     dry_run: bool
     verb: str
@@ -90,14 +103,23 @@ class Arguments(argparse.Namespace):
     all: bool
     most: int | None
     force: bool
+    all_groups: bool
+    replayed: bool
+    yes: bool
     topics: list[str]
     partitions: int | None
     replicas: int | None
+    host: str
+    port: int
+    token_file: Path | None
+    allowed_host: list[str]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    arguments = _parser().parse_args(argv, Arguments())
+    arguments, unknown = parser().parse_known_args(argv, Arguments())
+    if unknown:
+        arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         return _run(arguments)
     except KeyboardInterrupt:
@@ -128,53 +150,24 @@ def _start(arguments: Arguments) -> int:
     return run(arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    root = argparse.ArgumentParser(
         prog="ferry",
         description="Ferry carries every Kafka message to a Celery task.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    up = commands.add_parser("up", help="run the whole system on this machine until Ctrl-C")
-    _add_data(up)
-    demo = commands.add_parser("demo", help="send messages through the whole system and account for each")
-    demo.add_argument("words", nargs="*", metavar="TEXT", help="messages to send besides a file of a thousand")
-    demo.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="how long messages may take (60)")
-    _add_data(demo)
-    _add_status(commands.add_parser("status", help="tell how far each partition is, and who is at work on it"))
-    trace = commands.add_parser("trace", help="tell what is known of one message")
-    trace.add_argument("task_id", metavar="ID", help="a task id, as the worker prints it: messages-0-42")
-    trace.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_local(commands)
+    add_status(commands)
+    add_trace(commands)
     add_in_flight(commands)
     add_dead_letters(commands)
     add_commands(commands)
     add_doctor(commands)
     add_topics(commands)
-    add_completion(parser)
-    return parser
-
-
-def _add_status(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Needs Redis only. Exit code 0: a consumer is at work on every partition; 1: on some or all it is silent."
-    )
-    parser.add_argument(
-        "--watch", type=seconds, nargs="?", const=2.0, metavar="SECONDS", help="again and again, every so often (2)"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object a look instead of text")
-    parser.add_argument("--group", metavar="NAME", help="another consumer group than CONSUMER_GROUP")
-    parser.add_argument(
-        "--old",
-        type=seconds,
-        default=300.0,
-        metavar="SECONDS",
-        help="warn of messages in flight older than this (300)",
-    )
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data", type=Path, default=Path(".ferry"), metavar="FOLDER", help="where Kafka and Valkey keep data (.ferry)"
-    )
+    add_page(commands)
+    add_completion(root)
+    return root

@@ -8,6 +8,7 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 31_536_000.0
 MOST_ROWS = 10_000
 #: Kafka numbers partitions with 32 bits.
 HIGHEST_PARTITION = 2_147_483_647
+HIGHEST_PORT = 65_535
 
 
 def seconds(text: str) -> float:
@@ -26,6 +27,11 @@ def rows(text: str) -> int:
 def partition(text: str) -> int:
     """A partition's number."""
     return _whole(text, 0, HIGHEST_PARTITION)
+
+
+def port(text: str) -> int:
+    """A TCP port; 0 stands for any that is free."""
+    return _whole(text, 0, HIGHEST_PORT)
 
 
 def _whole(text: str, least: int, most: int) -> int:

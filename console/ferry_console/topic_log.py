@@ -112,15 +112,29 @@ class TopicLog:
 
         number = message.partition() or 0
         if (error := message.error()) is not None:
-            if error.code() != KafkaError._PARTITION_EOF:
+            if error.code() == KafkaError._AUTO_OFFSET_RESET:
+                self._pass_over(topic, number, left)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                left.pop(number, None)
+            else:
                 raise self._unavailable(topic, KafkaException(error))
-            left.pop(number, None)
             return
         offset, end = message.offset() or 0, left.get(number, 0)
         if offset < end:
             look(record_of(message))
         if next_offset(offset) >= end:
             left.pop(number, None)
+
+    def _pass_over(self, topic: str, number: int, left: dict[int, int]) -> None:
+        """Go on behind what was deleted meanwhile, by retention or by a purge."""
+        try:
+            start, _ = self._ends(topic, number)
+            if start < left.get(number, 0):
+                self._consumer.seek(confluent_kafka.TopicPartition(topic, number, start))
+            else:
+                left.pop(number, None)
+        except KafkaException as error:
+            raise self._unavailable(topic, error) from error
 
     def _unavailable(self, topic: str, error: KafkaException) -> KafkaUnavailable:
         return KafkaUnavailable(f"Kafka at {self._servers}: reading {topic}: {error.args[0].str()}")

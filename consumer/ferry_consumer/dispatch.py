@@ -91,7 +91,7 @@ class _Builder:
             return
         self._next = next_offset(offset)
         headers = headers_of(message)
-        if headers and self._is_for_another_group(headers):
+        if headers and self._is_for_another_group(headers, offset):
             self._passed_over += 1
             return
         place = self._partition.place
@@ -111,9 +111,9 @@ class _Builder:
         longest, sent_ms = self._limits.countdown_seconds, timestamp_ms(message)
         return due_ms_of(found, field, sent_ms=sent_ms, now_ms=self._now_ms, longest_seconds=longest)
 
-    def _is_for_another_group(self, headers: Headers) -> bool:
+    def _is_for_another_group(self, headers: Headers, offset: int) -> bool:
         """Whether a dead letter of another group was sent again as this record."""
-        replayed = replay_of(headers, self._partition.topic_partition.topic)
+        replayed = replay_of(headers, self._partition.topic_partition, offset)
         return replayed is not None and group_suffix(replayed.group) != self._tenure.template.suffix
 
     def _take(self, message: Message, offset: int, body: bytes, due_ms: int | None) -> None:

@@ -128,6 +128,11 @@ class Dispatcher:
             self._metrics.dispatched.labels(call.place.topic).inc(len(call.queued))
             self._metrics.invalid.labels(call.place.topic).inc(len(call.invalid))
             self._metrics.others_replays.labels(call.place.topic).inc(call.passed_over)
+            if call.passed_over:
+                log.info(
+                    "%s: %d dead letters of other groups, sent again, passed over up to offset %d",
+                    call.place, call.passed_over, call.last,
+                )  # fmt: skip
         if delayed := sum(len(call.delayed) for _, call in settled):
             log.info("%d messages wait in the ledger for their time", delayed)
         filled = [(template, call.queued) for template, call in settled if call.queued]

@@ -79,9 +79,14 @@ def _job(arguments: Arguments, target: Target, interval_seconds: float) -> Job:
         key_field=tuple(arguments.key_field.split(".")) if arguments.key_field else (),
         headers=arguments.headers,
     )
-    texts = sources.numbered(arguments.texts)
+    texts = sources.numbered(arguments.texts, target.line_of)
     sources.check(texts, recipe)
     source = _source(arguments)
+    if target.has_route and not texts and source is None:
+        raise ConfigurationError(
+            f"the default messages don't fit the topic {target.topic} of FERRY_ROUTES: give messages as arguments, "
+            "a file by --file FILE, or - for standard input"
+        )
     paused = arguments.forever and arguments.rate is None
     return Job(
         recipe,

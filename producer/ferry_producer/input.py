@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ferry_producer.gzip_stream import MAGIC, DamagedGzip, GzipStream
-from ferry_producer.lines import ChunkReader, Line, LineSplitter
+from ferry_producer.lines import BYTE_ORDER_MARK, ChunkReader, Line, LineSplitter
 from ferry_producer.stop import Stopped
 from ferry_shared.errors import ConfigurationError, FerryError
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ferry_producer.stop import Stop
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class UnreadableInput(FerryError):
@@ -47,7 +45,10 @@ class Input:
             Stopped: a signal came before the end; what had been read in whole lines until then was yielded.
             UnreadableInput: it can't be read, or what looks like gzip is none.
         """
-        reader, plain = ChunkReader(self.descriptor), _Plain(gzip_allowed=self.again)
+        try:
+            reader, plain = ChunkReader(self.descriptor), _Plain(gzip_allowed=self.again)
+        except OSError as error:
+            raise UnreadableInput(f"{self.name} can't be read: {error.strerror}") from error
         try:
             while chunk := await stop.unless_asked(reader.next()):
                 reader.given = b""
@@ -114,7 +115,7 @@ class _Plain:
         if not self._begun and self._gzip_allowed and chunk.startswith(MAGIC):
             self._gzip = GzipStream()
         for piece in self._gzip.feed(chunk) if self._gzip else (chunk,):
-            yield piece if self._begun else piece.removeprefix(_BYTE_ORDER_MARK)
+            yield piece if self._begun else piece.removeprefix(BYTE_ORDER_MARK)
             self._begun = self._begun or bool(piece)
 
     def end(self) -> None:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 CHUNK_BYTES = 65_536
+#: What some editors put at the beginning of a file in UTF-8.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 #: A longer line can't be a message (Kafka's default limit is 1 MB); it is skipped as it comes, memory stays flat.
 MAX_LINE_BYTES = 16 * 1024 * 1024
 #: How long a read that has begun may take to end.
@@ -81,6 +83,11 @@ class ChunkReader:
     """
 
     def __init__(self, descriptor: int) -> None:
+        """Begin; nothing is read yet.
+
+        Raises:
+            OSError: this process may have no more threads or files.
+        """
         self._descriptor = descriptor
         self._loop = asyncio.get_running_loop()
         self._chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue()
@@ -90,7 +97,12 @@ class ChunkReader:
         self._closed, close = os.pipe()
         self._close: int | None = close
         self._thread = threading.Thread(target=self._run, name="ferry-producer-input", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            os.close(close)
+            os.close(self._closed)
+            raise OSError(0, str(error)) from error
 
     async def next(self) -> bytes:
         """Return what can be read, at most 64 KiB; nothing at the end.
@@ -143,3 +155,5 @@ class ChunkReader:
                     return os.read(self._descriptor, CHUNK_BYTES)
         except OSError as error:
             return error
+        except Exception as error:  # noqa: BLE001 - nobody else would hear of it, and the reader waits for an answer
+            return OSError(0, f"{type(error).__name__}: {error}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 from pydantic import ValidationError
 
-from ferry_producer.lines import MAX_LINE_BYTES
+from ferry_producer.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES
 from ferry_shared.decode import check
 from ferry_shared.errors import FerryError, InvalidRecord
 from ferry_shared.message import Message
@@ -43,6 +43,23 @@ def message_from(content: bytes) -> Message:
 def built_in_value(content: bytes) -> bytes:
     """The value of `message_from(content)`; raises like it."""
     return message_from(content).model_dump_json().encode()
+
+
+def built_in_line(content: bytes) -> bytes:
+    """An argument as a line of a file that means the same message; one that can't be a message stays as it is."""
+    if not (b"\n" in content or content.endswith(b"\r") or content.startswith(BYTE_ORDER_MARK)):
+        return content
+    if _is_json_object(content):
+        return route_line(content)
+    try:
+        return orjson.dumps({"text": content.decode()})
+    except UnicodeDecodeError:
+        return content
+
+
+def route_line(content: bytes) -> bytes:
+    """The same for JSON, which has line feeds between its parts only."""
+    return content.replace(b"\n", b" ")
 
 
 def value_of_route(content: bytes, adapter: MessageAdapter) -> bytes:

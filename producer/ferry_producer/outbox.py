@@ -7,7 +7,9 @@ reports until `poll`; a timer serves them, so no lock is needed and no Python th
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from confluent_kafka import KafkaError, KafkaException
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     Headers = list[tuple[str, str | bytes | None]]
     OnDelivery = Callable[[KafkaError | None, KafkaMessage], None]
 
+logger = logging.getLogger("ferry.producer")
+
 #: How often delivery reports are served: while messages wait for one, and otherwise (for errors and log lines).
 BUSY_SECONDS = 0.001
 IDLE_SECONDS = 0.1
@@ -42,6 +46,8 @@ _REFUSED = frozenset(
         KafkaError.INVALID_TIMESTAMP,
     }
 )
+#: What a purge should have reported.
+_UNKNOWN = Undelivered("given up, and Kafka's client didn't say what became of it (may be in the topic)", refused=False)
 #: librdkafka's words say little to who never read its source.
 _REASONS = {
     KafkaError._MSG_TIMED_OUT: "no answer within PRODUCER_DELIVERY_TIMEOUT_MS (may be in the topic)",
@@ -77,7 +83,9 @@ class Outbox:
     def __init__(self, client: Client, max_pending: int, on_answer: Callable[[], None]) -> None:
         self._client = client
         self._on_answer = on_answer
-        self._pending = 0
+        #: Whom to tell the outcome of each message that has none, by its number.
+        self._waiting: dict[int, Settle] = {}
+        self._numbers = count()
         self._slots = Slots(max_pending)
         self._empty = asyncio.Event()
         self._empty.set()
@@ -87,13 +95,14 @@ class Outbox:
     @property
     def pending(self) -> int:
         """Messages without an outcome."""
-        return self._pending
+        return len(self._waiting)
 
     async def put(self, topic: str, value: bytes, key: bytes | None, headers: Headers, settle: Settle) -> None:
         """Hand one message over, waiting for room; `settle` is called once, with its outcome."""
         await self._slots.acquire()
+        number = next(self._numbers)
         try:
-            await self._produce(topic, value, key, headers, partial(self._on_delivery, settle))
+            await self._produce(topic, value, key, headers, partial(self._on_delivery, number))
         except KafkaException as error:
             self._slots.release()
             settle(_undelivered(error.args[0]))
@@ -101,8 +110,9 @@ class Outbox:
             self._slots.release()
             raise
         else:
-            self._pending += 1
-            if self._pending == 1:
+            # Delivery reports are served by this thread only: none has come yet.
+            self._waiting[number] = settle
+            if len(self._waiting) == 1:
                 self._empty.clear()
                 self._timer.cancel()
                 self._timer = self._loop.call_later(BUSY_SECONDS, self._serve)
@@ -114,7 +124,7 @@ class Outbox:
             try:
                 self._client.produce(topic, value, key, headers=headers, on_delivery=on_delivery)
             except BufferError:
-                if not self._pending:
+                if not self._waiting:
                     # It will never fit: nothing is in the queue but its limit by bytes is passed.
                     raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)) from None
                 # Only delivery reports make room.
@@ -129,24 +139,35 @@ class Outbox:
     def abandon(self) -> None:
         """Settle what is still without an outcome as undelivered, and stop."""
         self._timer.cancel()
-        if self._pending:
-            self._client.purge()
+        if self._waiting:
+            try:
+                self._client.purge()
+            except KafkaException as error:
+                logger.warning("messages can't be given up: %s", error.args[0].str())
         deadline = self._loop.time() + PURGE_SECONDS
-        while self._pending and self._loop.time() < deadline:
+        while self._waiting and self._loop.time() < deadline:
             self._client.poll(0.1)
+        for number in tuple(self._waiting):
+            self._settle(number, _UNKNOWN)
 
     def _serve(self) -> None:
-        self._timer = self._loop.call_later(BUSY_SECONDS if self._pending else IDLE_SECONDS, self._serve)
+        self._timer = self._loop.call_later(BUSY_SECONDS if self._waiting else IDLE_SECONDS, self._serve)
         self._client.poll(0)
 
-    def _on_delivery(self, settle: Settle, error: KafkaError | None, message: KafkaMessage) -> None:
-        self._pending -= 1
-        self._slots.release()
-        if not self._pending:
-            self._empty.set()
+    def _on_delivery(self, number: int, error: KafkaError | None, message: KafkaMessage) -> None:
         if error is None:
             self._on_answer()
-        settle(_delivered(message) if error is None else _undelivered(error))
+        self._settle(number, _delivered(message) if error is None else _undelivered(error))
+
+    def _settle(self, number: int, outcome: Outcome) -> None:
+        settle = self._waiting.pop(number, None)
+        if settle is None:
+            # It was given up before.
+            return
+        self._slots.release()
+        if not self._waiting:
+            self._empty.set()
+        settle(outcome)
 
 
 def _delivered(message: KafkaMessage) -> Outcome:

@@ -10,7 +10,7 @@ from ferry_producer.lines import Line
 from ferry_producer.messages import InvalidText
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from ferry_producer.input import Input
     from ferry_producer.outgoing import Recipe
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 DEFAULT_TEXTS = ("Hello from Ferry", "Kafka carries this text", "Celery prints it")
 
 
-def numbered(texts: Sequence[str]) -> list[Line]:
-    """The texts of the command line."""
-    return [Line(number, text.encode(errors="surrogateescape")) for number, text in enumerate(texts, 1)]
+def numbered(texts: Sequence[str], line_of: Callable[[bytes], bytes] = bytes) -> list[Line]:
+    """The texts of the command line, each as `line_of` makes it a line."""
+    return [Line(number, line_of(text.encode(errors="surrogateescape"))) for number, text in enumerate(texts, 1)]
 
 
 def is_input(argument: Line) -> bool:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ferry_producer.messages import built_in_value, value_of_route
+from ferry_producer.messages import built_in_line, built_in_value, route_line, value_of_route
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.routes import load_routes
-from ferry_shared.settings import RoutingSettings, load
+from ferry_shared.settings import RouteSettings, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,10 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A topic, and what makes a record's value of a line's content (raises `InvalidText`)."""
+    """A topic, and what makes a record's value of a line's content (raises `InvalidText`).
+
+    `line_of` makes an argument a line with the same value; `has_route` says that the topic is one of FERRY_ROUTES.
+    """
 
     topic: str | None
-    value_of: Callable[[bytes], bytes]
+    value_of: Callable[[bytes], bytes] = built_in_value
+    line_of: Callable[[bytes], bytes] = built_in_line
+    has_route: bool = False
 
 
 def target_of(topic: str | None, settings: ProducerSettings) -> Target:
@@ -31,14 +36,14 @@ def target_of(topic: str | None, settings: ProducerSettings) -> Target:
     Raises:
         ConfigurationError: several routes, and no topic was asked for.
     """
-    routing = load(RoutingSettings)
-    if not routing.ferry_routes:
-        return Target(topic, built_in_value)
-    routes = {route.topic: route for route in load_routes(routing)}
+    wanted = load(RouteSettings)
+    if not wanted.ferry_routes:
+        return Target(topic)
+    routes = {route.topic: route for route in load_routes(wanted)}
     if topic is None and settings.ferry_topic not in routes and len(routes) > 1:
         raise ConfigurationError(f"FERRY_ROUTES has several topics: choose one with --topic: {', '.join(routes)}")
     if topic is None:
         topic = settings.ferry_topic if settings.ferry_topic in routes else next(iter(routes))
     if topic not in routes:
-        return Target(topic, built_in_value)
-    return Target(topic, partial(value_of_route, adapter=routes[topic].adapter))
+        return Target(topic)
+    return Target(topic, partial(value_of_route, adapter=routes[topic].adapter), route_line, has_route=True)

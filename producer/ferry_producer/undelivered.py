@@ -30,11 +30,9 @@ class UndeliveredFile:
         """
         self._path = path
         try:
-            self._file, self._made = _opened(path)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._file, self._made = _locked(path)
             self._bytes = os.fstat(self._file.fileno()).st_size
         except BlockingIOError:
-            self._file.close()
             raise ConfigurationError(f"--undelivered: another run writes to {path}; name another") from None
         except OSError as error:
             raise ConfigurationError(f"--undelivered: {path} can't be written: {error.strerror}") from error
@@ -77,6 +75,27 @@ class UndeliveredFile:
         if self._file.write(line) < len(line):
             self._file.truncate(self._bytes)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _locked(path: Path) -> tuple[FileIO, bool]:
+    """The file, and whether it is new. Raises BlockingIOError when another run has it, and other OSErrors."""
+    while True:
+        file, made = _opened(path)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(path, file):
+                return file, made
+        except OSError:
+            file.close()
+            raise
+        # Whoever had it took it away before the lock was ours: what is written there nobody would find.
+        file.close()
+
+
+def _is_at(path: Path, file: FileIO) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    return False
 
 
 def _opened(path: Path) -> tuple[FileIO, bool]:

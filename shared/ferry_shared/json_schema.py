@@ -17,7 +17,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, from_json
 from ferry_shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from jsonschema_rs import Validator
 
@@ -26,7 +26,13 @@ MAX_LOCATED_BYTES = 65_536
 #: Stands in the library's sentences wherever they would quote the message.
 VALUE = "the value"
 
+#: `uniqueItems` compares some kinds of items each with every other one: so many take less than a second.
+MAX_UNIQUE_ITEMS = 1_000
+
 _UNIONS = ("oneOf", "anyOf")
+#: What stands in these are values, not schemas; in the others any name leads to a schema.
+_VALUES = ("enum", "const", "default", "examples")
+_NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 #: These judge by what the branches of a union have seen, which the second validator keeps back.
 _UNEVALUATED = '"unevaluated'
 _NOWHERE: tuple[tuple[int | str, ...], str] = ((), f"{VALUE} does not fit the schema")
@@ -120,6 +126,11 @@ def _validator(path: Path, note: Callable[[str], None], changed: Callable[[Any],
         schema = from_json(text, allow_inf_nan=False)
         if not isinstance(schema, dict | bool):
             raise ValueError(f"expected an object, found a {type(schema).__name__}")  # noqa: TRY004 - as what isn't JSON
+        if place := next(_endless_comparisons(schema, ()), None):
+            raise ConfigurationError(
+                f"{file}: at {'.'.join(place)}: uniqueItems compares each item with every other one: expected maxItems "
+                f"beside it, of at most {MAX_UNIQUE_ITEMS}"
+            )
         return changed(schema)
 
     def referred(uri: str) -> Any:
@@ -129,6 +140,24 @@ def _validator(path: Path, note: Callable[[str], None], changed: Callable[[Any],
         return schema_in(Path(unquote(parts.path)))
 
     return validator_for(schema_in(path), validate_formats=True, mask=VALUE, base_uri=path.as_uri(), retriever=referred)
+
+
+def _endless_comparisons(part: Any, place: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Where a record within the size limit could keep the consumer for many minutes."""
+    if isinstance(part, list):
+        for number, item in enumerate(part):
+            yield from _endless_comparisons(item, (*place, str(number)))
+    if not isinstance(part, dict):
+        return
+    most = part.get("maxItems")
+    if part.get("uniqueItems") is True and not (isinstance(most, int | float) and most <= MAX_UNIQUE_ITEMS):
+        yield (*place, "uniqueItems")
+    for key, inner in part.items():
+        if key in _NAMED and isinstance(inner, dict):
+            for name, schema in inner.items():
+                yield from _endless_comparisons(schema, (*place, key, name))
+        elif key not in _VALUES:
+            yield from _endless_comparisons(inner, (*place, key))
 
 
 def _with_closed_unions(part: Any) -> Any:

@@ -13,10 +13,10 @@ from ferry_shared.errors import ConfigurationError
 from ferry_shared.json_schema import JsonSchema
 from ferry_shared.message import Message
 from ferry_shared.record import TOPIC_NAME_EXPECTED, is_topic_name
-from ferry_shared.validation import adapter_of
+from ferry_shared.validation import adapter_of, first_line
 
 if TYPE_CHECKING:
-    from ferry_shared.settings import RoutingSettings
+    from ferry_shared.settings import RouteSettings
     from ferry_shared.validation import MessageAdapter
 
 __all__ = ["BUILT_IN_TASK", "DEFAULT_QUEUE", "JsonSchema", "Route", "checked_routes", "load_routes"]
@@ -59,11 +59,11 @@ class Route:
         except Exception as error:
             # A type is a user's code: anything can come out of it.
             raise ConfigurationError(
-                f"FERRY_ROUTES: the message type of the route for {self.topic} can't be used: {error}"
+                f"FERRY_ROUTES: the message type of the route for {self.topic} can't be used: {first_line(error)}"
             ) from error
 
 
-def load_routes(settings: RoutingSettings) -> tuple[Route, ...]:
+def load_routes(settings: RouteSettings) -> tuple[Route, ...]:
     """Return the routes that `FERRY_ROUTES` names, or the built-in one.
 
     Raises:
@@ -127,6 +127,8 @@ def _attribute(reference: str) -> object:
     except Exception as error:
         # A user's module: anything can come out of it.
         problem = f"{type(error).__name__}: {error}"
+        if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
+            problem = f"there is no module {error.name} (searched in {here} and sys.path)"
         raise ConfigurationError(f"FERRY_ROUTES: can't import {module_name}: {problem}") from error
     try:
         return getattr(module, attribute)

@@ -20,6 +20,7 @@ from ferry_shared.settings import (
     LogSettings,
     ProducerSettings,
     RedisSettings,
+    RouteSettings,
     RoutingSettings,
     WorkerSettings,
 )
@@ -39,6 +40,12 @@ SECTIONS: dict[str, type[Settings]] = {
     "Producer": ProducerSettings,
     "Consumer": ConsumerSettings,
     "Worker and beat": WorkerSettings,
+}
+#: What each service reads; a worker's beat reads the same.
+SERVICES: dict[str, tuple[type[Settings], ...]] = {
+    "producer": (ProducerSettings, RouteSettings),
+    "consumer": (ConsumerSettings,),
+    "worker": (WorkerSettings,),
 }
 ENV_EXAMPLE = ".env.example"
 SETTINGS_PAGE = "docs/settings.md"
@@ -70,25 +77,31 @@ a URL, special characters are percent-encoded (`/` is `%2F`).
 `KAFKA_CLIENT_PROPERTIES` may hold anything that librdkafka knows, except what Ferry's promises rest on:
 {reserved}.
 
-This page is made from the code ([settings_reference.py](../shared/ferry_shared/settings_reference.py)).
+A service refuses to start with a wrong value of what it reads, and ignores the rest: one `.env` does for all. Beat
+reads what the worker reads; the command `ferry` reads the settings of the services that it asks about.
+
+This page is made from the code, by `python -m ferry_shared.settings_reference`.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: `default` is the text that means it in a `.env`, `expects` tells unit and range."""
+    """One setting: `default` is the text that means it in a `.env`, `expects` tells type, unit and range."""
 
     name: str
     default: str
     expects: str
+    readers: tuple[str, ...]
     meaning: str
 
 
 def settings_of(section: type[Settings]) -> Iterator[Setting]:
-    """Return a section's own settings, without those of the sections that it includes."""
+    """Return a section's settings, with those of the sections that it includes."""
     for name, field in section.model_fields.items():
-        if name in section.__annotations__:
-            yield Setting(name.upper(), _default(field), _expects(name, field), field.description or "")
+        readers = tuple(
+            service for service, read in SERVICES.items() if any(name in part.model_fields for part in read)
+        )
+        yield Setting(name.upper(), _default(field), _expects(name, field), readers, field.description or "")
 
 
 def reference() -> dict[str, list[Setting]]:
@@ -115,9 +128,15 @@ def settings_page() -> str:
     reserved = ", ".join(f"`{name}`" for name in sorted(RESERVED))
     parts = [_PAGE_INTRODUCTION.format(reserved=reserved)]
     for title, settings in reference().items():
-        parts.append(f"\n## {title}\n\n| setting | default | expects | meaning |\n|---|---|---|---|\n")
-        parts += [f"| `{item.name}` | {_code(item.default)} | {item.expects} | {item.meaning} |\n" for item in settings]
+        parts.append(f"\n## {title}\n\n| setting | default | expects | read by | meaning |\n|---|---|---|---|---|\n")
+        parts += map(_row, settings)
     return "".join(parts)
+
+
+def _row(setting: Setting) -> str:
+    readers = "all" if len(setting.readers) == len(SERVICES) else ", ".join(setting.readers)
+    cells = (f"`{setting.name}`", _code(setting.default), setting.expects, readers, setting.meaning)
+    return f"| {' | '.join(cells)} |\n"
 
 
 def _code(text: str) -> str:

@@ -66,6 +66,11 @@ def _part_failing_fast(key: str, part: Any) -> Any:
     return _failing_fast(part)
 
 
+def first_line(error: Exception) -> str:
+    """What an error about a type says; pydantic's go on with advice and an address for several lines."""
+    return (str(error) or type(error).__name__).partition("\n")[0]
+
+
 def problems_of(error: ValidationError) -> str:
     """Tell the first problems: where and why. The values themselves are left out."""
     if error.error_count() > MAX_PROBLEMS_READ:

@@ -2,14 +2,17 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from ferry_console.cli import main
 from ferry_shared.ledger.keys import status_key
 from ferry_shared.ledger.pauses import Pause, PauseCause, pause, read_pauses
+from ferry_shared.ledger.skipping import Skipped
 from ferry_shared.status import PartitionStatus
 from tests.support.ledger_probe import LedgerProbe
+from tests.unit.console.test_operate_page import names
 
 STATUS = PartitionStatus(1, "orders", 3, "host:1", 100, 60, 90, 30, 1, 4, 3, 2, None)
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -124,12 +127,28 @@ def test_what_machines_read(ledger: LedgerProbe, capsys: pytest.CaptureFixture[s
         "command": "pause", "target": "oders", "group": ledger.group, "changed": True, "dry_run": False,
     }  # fmt: skip
     assert made["pause"]["why"] == "x"
+    assert (made["who"], re.fullmatch(TIME, made["at"]) is not None) == (made["pause"]["who"], True)
     assert len(made["warnings"]) == 1
     assert main(["resume", "oders", "--json"]) == 0
     ended = json.loads(capsys.readouterr().out)
     assert (ended["changed"], ended["pause"]) == (True, made["pause"])
     assert main(["resume", "oders", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["changed"] is False
+
+
+def test_every_field_is_explained(ledger: LedgerProbe, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the last paragraph of docs/pause_and_resume.md, each result by its name; and who and when are in each."""
+    ledger.own()
+    ledger.dispatch(["0"])
+    page = (Path(__file__).parents[2] / "docs" / "pause_and_resume.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"`([\w-]+)`", page.rpartition("## As JSON")[2]))
+    assert {str(result) for result in Skipped} <= explained
+    task_id = f"{ledger.place.topic}-0-0@{ledger.group}"
+    for words in (["pause", "orders"], ["resume", "orders"], ["skip", task_id, "--reason", "x"]):
+        assert main([*words, "--json"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert {*names(document)} - explained == set()
+        assert (document["who"].partition("@")[0], re.fullmatch(TIME, document["at"]) is not None) == ("alice", True)
 
 
 def test_skip_ends_a_message_with_a_name_and_a_reason(ledger: LedgerProbe, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from ferry_console.dead_letters.replay_marks import Mark, read_marks, settle, take
+from ferry_console.dead_letters.replay_marks import Mark, Taken, read_marks, settle, take
 from ferry_console.dead_letters.replay_sending import Answer, Delivery
 from ferry_console.dead_letters.replaying import BATCH_LETTERS, Enough, Replaying, Result
 from ferry_console.dead_letters.replays import Replay, prepared
-from ferry_shared.errors import RedisUnavailable
+from ferry_shared.errors import KafkaUnavailable, RedisUnavailable
 from ferry_shared.ledger.client import connect
 from ferry_shared.ledger.keys import replayed_key
 from ferry_shared.record import Record
@@ -52,7 +52,7 @@ def letter(offset: int, **of: Any) -> Record:
 
 def ready(offset: int) -> Replay:
     """The record that it becomes."""
-    found = prepared(letter(offset), force=False)
+    found = prepared(letter(offset), ".dlq", force=False)
     assert isinstance(found, Replay)
     return found
 
@@ -66,12 +66,12 @@ def replay(
     limit: int | None = None,
 ) -> dict[Result, int]:
     """Replay these letters, and count the results."""
-    replaying = Replaying(ledger.client, PREFIX, kafka, mark, force=force, limit=limit)
+    replaying = Replaying(ledger.client, PREFIX, kafka, mark, suffix=".dlq", force=force, limit=limit)
     try:
         for offset in offsets:
             replaying.add(letter(offset))
         replaying.finish()
-    except Enough:
+    except (Enough, KafkaUnavailable):
         pass
     return dict(replaying.tally.counts)
 
@@ -122,7 +122,7 @@ def test_what_was_killed_in_between_is_not_sent_again(ledger: LedgerProbe) -> No
     with pytest.raises(KeyboardInterrupt):
         replay(ledger, FakeKafka(fails=True), 1, 2)
     kafka = FakeKafka()
-    replaying = Replaying(ledger.client, PREFIX, kafka, BOB, force=False)
+    replaying = Replaying(ledger.client, PREFIX, kafka, BOB, suffix=".dlq", force=False)
     for offset in (1, 2, 3):
         replaying.add(letter(offset))
     replaying.finish()
@@ -144,12 +144,63 @@ def test_what_kafka_refuses_can_be_tried_again(ledger: LedgerProbe) -> None:
     assert kafka.sent == [3, 1]
 
 
+def test_a_forced_one_that_kafka_refuses_is_marked_as_before(ledger: LedgerProbe) -> None:
+    """It went out once: the next one who asks must not send it again without force."""
+    kafka = FakeKafka()
+    replay(ledger, kafka, 1)
+    kafka.answers[1] = Answer(Delivery.REFUSED, "too large")
+    assert replay(ledger, kafka, 1, mark=BOB, force=True) == {Result.REFUSED: 1}
+    assert read_marks(ledger.client, PREFIX, [ready(1)]) == [replace(ALICE, sent=True)]
+    kafka.answers.clear()
+    assert replay(ledger, kafka, 1, mark=BOB) == {Result.BEFORE: 1}
+
+
+def test_a_refusal_leaves_what_somebody_else_has_forced_meanwhile(ledger: LedgerProbe) -> None:
+    """Its mark is not ours to take back."""
+    kafka = FakeKafka({1: Answer(Delivery.REFUSED, "too large")})
+    kafka.when_sent = lambda: take(ledger.client, PREFIX, [ready(1)], BOB, force=True)
+    assert replay(ledger, kafka, 1) == {Result.REFUSED: 1}
+    assert read_marks(ledger.client, PREFIX, [ready(1)]) == [BOB]
+
+
+def test_a_kafka_that_does_not_answer_ends_it_behind_one_batch(ledger: LedgerProbe) -> None:
+    """Else each batch would become unclear, one after the other."""
+    kafka = FakeKafka({offset: Answer(Delivery.UNKNOWN, "timed out") for offset in range(10)})
+    replaying = Replaying(ledger.client, PREFIX, kafka, ALICE, suffix=".dlq", force=False)
+    for offset in range(BATCH_LETTERS - 1):
+        replaying.add(letter(offset))
+    with pytest.raises(KafkaUnavailable, match="has not answered for 10 of 100: timed out"):
+        replaying.add(letter(BATCH_LETTERS))
+    assert kafka.batches == [BATCH_LETTERS]
+    assert replaying.tally.counts == {Result.UNCLEAR: 10, Result.REPLAYED: 90}
+
+
+def test_what_nobody_would_run_is_not_sent_unless_forced(ledger: LedgerProbe) -> None:
+    """The reason is told, and what helps; the others are sent."""
+    kafka = FakeKafka()
+    for force, counts in ((False, {Result.UNFIT: 1, Result.REPLAYED: 1}), (True, {Result.REPLAYED: 2})):
+        replaying = Replaying(
+            ledger.client, PREFIX, kafka, ALICE, suffix=".dlq", force=force,
+            unfit=lambda task_id: "is a stranger" if task_id.first == 1 else None,
+        )  # fmt: skip
+        replaying.add(letter(1))
+        replaying.add(letter(2))
+        replaying.finish()
+        assert replaying.tally.counts == counts
+        assert [problem.why for problem in replaying.tally.problems] == (
+            [] if force else ["is a stranger; --force sends it all the same"]
+        )
+    assert kafka.sent == [2, 1, 2]
+
+
 def test_two_at_once_share_the_letters(ledger: LedgerProbe) -> None:
     """Whoever marks one first sends it; the other one learns of it."""
-    assert take(ledger.client, PREFIX, [ready(1), ready(2)], ALICE, force=False) == [None, None]
-    assert take(ledger.client, PREFIX, [ready(2), ready(3)], BOB, force=False) == [ALICE, None]
-    settle(ledger.client, PREFIX, [ready(1)], [ready(2)], ALICE)
-    assert take(ledger.client, PREFIX, [ready(1), ready(2)], BOB, force=False) == [replace(ALICE, sent=True), None]
+    assert take(ledger.client, PREFIX, [ready(1), ready(2)], ALICE, force=False) == [Taken(), Taken()]
+    assert take(ledger.client, PREFIX, [ready(2), ready(3)], BOB, force=False) == [Taken(ALICE), Taken()]
+    settle(ledger.client, PREFIX, [ready(1)], [(ready(2), None)], ALICE)
+    assert take(ledger.client, PREFIX, [ready(1), ready(2)], BOB, force=False) == [
+        Taken(replace(ALICE, sent=True)), Taken(),
+    ]  # fmt: skip
 
 
 def test_batches_are_bounded(ledger: LedgerProbe) -> None:
@@ -157,7 +208,7 @@ def test_batches_are_bounded(ledger: LedgerProbe) -> None:
     kafka = FakeKafka()
     replay(ledger, kafka, *range(2 * BATCH_LETTERS + 10))
     assert kafka.batches == [BATCH_LETTERS, BATCH_LETTERS, 10]
-    replaying = Replaying(ledger.client, PREFIX, kafka, ALICE, force=False)
+    replaying = Replaying(ledger.client, PREFIX, kafka, ALICE, suffix=".dlq", force=False)
     for offset in range(1_000, 1_010):
         replaying.add(replace(letter(offset), value=b"x" * 3_000_000))
     replaying.finish()
@@ -178,7 +229,7 @@ def test_no_more_are_replayed_than_asked_for(ledger: LedgerProbe, limit: int) ->
 def test_what_can_not_be_sent_is_told_and_holds_nothing_up(ledger: LedgerProbe) -> None:
     """A letter without its value must not become a tombstone."""
     kafka = FakeKafka()
-    replaying = Replaying(ledger.client, PREFIX, kafka, ALICE, force=True)
+    replaying = Replaying(ledger.client, PREFIX, kafka, ALICE, suffix=".dlq", force=True)
     replaying.add(letter(1, omitted=(("ferry.value-omitted", "9 bytes"),)))
     replaying.add(letter(2))
     replaying.finish()
@@ -189,7 +240,7 @@ def test_what_can_not_be_sent_is_told_and_holds_nothing_up(ledger: LedgerProbe) 
 def test_without_redis_nothing_is_sent() -> None:
     """What can't be marked could be sent twice."""
     kafka = FakeKafka()
-    replaying = Replaying(connect("redis://127.0.0.1:1/0"), PREFIX, kafka, ALICE, force=False)
+    replaying = Replaying(connect("redis://127.0.0.1:1/0"), PREFIX, kafka, ALICE, suffix=".dlq", force=False)
     replaying.add(letter(1))
     with pytest.raises(RedisUnavailable):
         replaying.finish()
@@ -211,18 +262,19 @@ def full(ledger: LedgerProbe) -> Iterator[None]:
 def test_a_full_redis_sends_nothing(ledger: LedgerProbe) -> None:
     """What isn't marked isn't sent; when there is room again, it is."""
     kafka = FakeKafka()
-    replaying = Replaying(ledger.client, PREFIX, kafka, ALICE, force=False)
+    replaying = Replaying(ledger.client, PREFIX, kafka, ALICE, suffix=".dlq", force=False)
     replaying.add(letter(1))
     with full(ledger), pytest.raises(RedisUnavailable):
         replaying.finish()
-    assert (kafka.sent, replaying.tally.counts.total()) == ([], 0)
+    assert (kafka.sent, replaying.tally.counts) == ([], {Result.UNCLEAR: 1})
+    assert replaying.tally.problems[0].why.startswith("was not sent, and may be marked as if it were")
     assert replay(ledger, kafka, 1) == {Result.REPLAYED: 1}
 
 
 def test_what_was_sent_and_could_not_be_noted_is_not_sent_again(ledger: LedgerProbe) -> None:
     """The mark from before the sending stands."""
     kafka = FakeKafka()
-    replaying = Replaying(ledger.client, PREFIX, kafka, ALICE, force=False)
+    replaying = Replaying(ledger.client, PREFIX, kafka, ALICE, suffix=".dlq", force=False)
     with ExitStack() as until_it_has_room:
         kafka.when_sent = lambda: until_it_has_room.enter_context(full(ledger))
         replaying.add(letter(1))
@@ -236,6 +288,6 @@ def test_what_was_sent_and_could_not_be_noted_is_not_sent_again(ledger: LedgerPr
 def test_a_batch_is_marked_whole_or_not_at_all(ledger: LedgerProbe) -> None:
     """In one transaction: what was marked and not sent would be unclear for ever."""
     ledger.call("CONFIG", "RESETSTAT")
-    assert take(ledger.client, PREFIX, [ready(1), ready(2)], ALICE, force=False) == [None, None]
+    assert take(ledger.client, PREFIX, [ready(1), ready(2)], ALICE, force=False) == [Taken(), Taken()]
     told = ledger.client.info("commandstats")
     assert (told["cmdstat_exec"]["calls"], told["cmdstat_hsetnx"]["calls"]) == (1, 2)

@@ -78,7 +78,7 @@ def test_a_dead_letter_topic_without_room(ferry: FerryProcesses, kafka: LocalKaf
     (told,) = of(examined(ferry, 1), Area.TOPICS, Severity.ERROR)
     assert told == f"{topic}.dlq takes at most 1048588 bytes, {topic} up to 1048588"
     differing = created(ferry, code=1)
-    assert differing["warnings"][0].startswith(f"{topic}.dlq takes at most 1048588 bytes")
+    assert any(line.startswith(f"{topic}.dlq takes at most 1048588 bytes") for line in differing["warnings"])
 
 
 def test_topics_are_what_the_consumer_would_make(ferry: FerryProcesses, topic: str) -> None:

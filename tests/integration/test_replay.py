@@ -7,6 +7,7 @@ from typing import Any
 
 from ferry_console.local.kafka import LocalKafka
 from ferry_console.local.ports import free_port
+from tests.integration.worker_harness import QUICK_START
 from tests.support.eventually import eventually
 from tests.support.ferry_processes import FerryProcess, FerryProcesses
 from tests.support.http_get import http_get
@@ -21,7 +22,23 @@ from typing import Any
 
 from ferry_shared.routes import Route
 
-routes = [Route(topic={topic!r}, message=dict[str, Any], task="printSomething")]
+routes = [Route(topic={topic!r}, message=dict[str, Any], task={task!r})]
+"""
+#: A task that writes which number it was given.
+_TASK = """\
+import os
+from typing import Any
+
+from ferry_worker.celery import app
+
+
+@app.task(name="writeDone")
+def write_done(message: dict[str, Any]) -> None:
+    file = os.open(os.environ["DONE"], os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
+    try:
+        os.write(file, b"%d\\n" % message["text"])
+    finally:
+        os.close(file)
 """
 
 
@@ -30,9 +47,9 @@ def numbers(first: int, count: int) -> list[bytes | None]:
     return [json.dumps({"text": number}).encode() for number in range(first, first + count)]
 
 
-def lenient(ferry: FerryProcesses, topic: str) -> dict[str, str]:
+def lenient(ferry: FerryProcesses, topic: str, task: str = "printSomething") -> dict[str, str]:
     """The settings of a consumer that takes them."""
-    (ferry.directory / "lenient_routes.py").write_text(_ROUTES.format(topic=topic))
+    (ferry.directory / "lenient_routes.py").write_text(_ROUTES.format(topic=topic, task=task))
     return {"FERRY_ROUTES": "lenient_routes:routes"}
 
 
@@ -114,6 +131,32 @@ def test_a_thousand_letters_are_replayed_once_each_while_consumers_run(
     assert texts_of(tasks_of(queue, group)) == once
     assert texts_of(tasks_of(queue, other)) == once
     assert listed(ferry) == LETTERS, "a letter stays where it is, and none has failed again"
+
+
+def test_a_thousand_letters_run_once_each_while_consumer_and_worker_are_at_work(
+    kafka: LocalKafka, ferry: FerryProcesses, queue: QueueReader, topic: str
+) -> None:
+    """Counted where the tasks write, not by Ferry: each of the letters and each of the messages that come meanwhile."""
+    servers, done = kafka.bootstrap_servers, ferry.directory / "done.txt"
+    dead_letters(ferry, servers, topic, LETTERS)
+    (ferry.directory / "done_task.py").write_text(_TASK)
+    settings = {**lenient(ferry, topic, "writeDone"), "FERRY_IMPORTS": "done_task", "DONE": str(done)}
+
+    def runs() -> Counter[int]:
+        return Counter(map(int, done.read_text().split())) if done.exists() else Counter()
+
+    started(ferry.consumer("mended", **settings))
+    ferry.worker("-c", "2", *QUICK_START, **settings).wait_for_text(r"ready\.", 60.0)
+    load = threading.Thread(target=produce, args=(servers, topic, numbers(LETTERS, MEANWHILE)))
+    load.start()
+    told = replay(ferry, "--all")
+    load.join()
+    assert (told["replayed"], told["cut_short"], told["problems"]) == (LETTERS, None, [])
+    once = Counter(range(LETTERS + MEANWHILE))
+    eventually(lambda: sum(runs().values()) >= len(once), expected=True, timeout_seconds=90)
+    eventually(lambda: in_flight(ferry), 0, timeout_seconds=30)
+    assert runs() == once
+    assert (replay(ferry, "--all")["before"], queue.peek_ids(), runs()) == (LETTERS, [], once)
 
 
 def test_a_replayed_record_is_the_one_that_failed(

@@ -32,7 +32,7 @@ def test_the_page_is_true(ferry: FerryProcesses) -> None:
         path = ferry.directory / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    commands, sending = blocks("sh")
+    commands, sending, _ = blocks("sh")
     ferry.settings |= dict(re.findall(r"^export (\w+)=(\S+)", commands, re.MULTILINE))
     assert {"FERRY_ROUTES", "FERRY_IMPORTS"} <= ferry.settings.keys()
     assert "\nferry-consumer run\ncelery -A ferry_worker worker\n" in commands

@@ -42,7 +42,8 @@ class SecuredKafka(LocalKafka):
             ResourceType[kind.upper()], name, ResourcePatternType.LITERAL, f"User:{user}", "*",
             AclOperation[operation], AclPermissionType.ALLOW,
         )  # fmt: skip
-        self._admin().create_acls([binding])[binding].result(_TIMEOUT_SECONDS)
+        admin = self._admin()  # without a name it would be gone before its answer
+        admin.create_acls([binding])[binding].result(_TIMEOUT_SECONDS)
 
     def _admin(self) -> AdminClient:
         return AdminClient(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: What bash does at TAB: it calls the function that is registered for the command.
 TAB = """
@@ -38,6 +42,23 @@ def test_commands_of_the_console() -> None:
     """And the options of each."""
     assert {"status", "skip"} <= set(completed("ferry_console", "ferry", "s"))
     assert completed("ferry_console", "ferry", "status", "--wa") == ["--watch"]
+    assert completed("ferry_console", "ferry", "in-flight", "list", "--state", "r") == ["retrying", "running"]
+
+
+def test_verbs_of_the_console() -> None:
+    """Below their command, with options of their own."""
+    assert completed("ferry_console", "ferry", "dead-letters", "") == ["list", "purge", "replay", "show"]
+    assert completed("ferry_console", "ferry", "dead-letters", "purge", "--a") == ["--all", "--all-groups"]
+    assert completed("ferry_console", "ferry", "drain", "--t") == ["--timeout"]
+    assert completed("ferry_console", "ferry", "forget", "--") == ["--dry-run", "--force", "--help", "--json", "--yes"]
+
+
+def test_a_folder_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders only."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    assert completed("ferry_console", "ferry", "up", "--data", "ke") == ["kept"]
 
 
 @pytest.mark.parametrize("shell", ["zsh", "tcsh"])

@@ -46,7 +46,7 @@ WEB_HOST = re.compile(r"\b(?:https?|git|ssh)://(?:[^\s/@]*@)?(?P<host>[\w.-]+)")
 REGISTRY = re.compile(r"\b(?:pypi\.org|pythonhosted\.org|repo1?\.maven\.|docker\.io/|ghcr\.io|quay\.io|npmjs\.org)")
 #: Hosts that a tracked file may name: they are public and hold no packages, or don't exist (RFC 2606).
 PUBLIC_HOST = re.compile(
-    r"(www\.apache\.org|docs\.celeryq\.dev|no-color\.org|keepachangelog\.com|json-schema\.org|semver\.org|localhost|127\.0\.0\.1|.*\.(example|invalid))\.?"
+    r"(www\.apache\.org|docs\.celeryq\.dev|no-color\.org|keepachangelog\.com|json-schema\.org|www\.w3\.org|semver\.org|localhost|127\.0\.0\.1|.*\.(example|invalid))\.?"
 )
 
 Main = Callable[[Sequence[str]], int]
@@ -114,10 +114,18 @@ def problem(words: list[str], capture: pytest.CaptureFixture[str]) -> str | None
     if program == "celery" and rest[:2] == ["-A", "ferry_worker"]:
         return None if not rest[2:] or rest[2] in celery_commands.commands else f"celery has no command {rest[2]}"
     if program.startswith("python") and rest[:1] == ["-m"] and rest[1].startswith("ferry_"):
-        return None if find_spec(rest[1]) and find_spec(f"{rest[1]}.__main__") else f"{rest[1]} can't be run"
+        return None if runs_as_program(rest[1]) else f"{rest[1]} can't be run"
     if program in PROGRAMS:
         return problem_of_program(program, rest, capture)
     return None
+
+
+def runs_as_program(module: str) -> bool:
+    """Whether `python -m` does something with it: a package with a `__main__`, or a module that asks for its name."""
+    spec = find_spec(module)
+    if spec is None or spec.submodule_search_locations is not None:
+        return spec is not None and find_spec(f"{module}.__main__") is not None
+    return spec.origin is not None and '__name__ == "__main__"' in Path(spec.origin).read_text(encoding="utf-8")
 
 
 def problem_of_program(program: str, rest: list[str], capture: pytest.CaptureFixture[str]) -> str | None:
@@ -299,7 +307,8 @@ def test_commands_are_found(line: str, expected: list[list[str]]) -> None:
     "line",
     ["make nothing", "ferry nothing", "ferry up --nothing", "ferry in-flight nothing",
      "ferry in-flight list --nothing", "ferry-producer --nothing", "ferry-consumer stop",
-     "celery -A ferry_worker nothing", "python -m ferry_nothing"],
+     "celery -A ferry_worker nothing", "python -m ferry_nothing",
+     "python -m ferry_shared", "python -m ferry_shared.routes"],
 )  # fmt: skip
 def test_wrong_commands_are_found(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The check of commands would see a command, option or target that isn't there."""

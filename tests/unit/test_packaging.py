@@ -25,6 +25,7 @@ EXTRAS = {
         "ferry_console.cli",
         "ferry_console.dead_letters",
         "ferry_console.in_flight",
+        "ferry_console.page",
         "ferry_console.doctor",
         "ferry_console.status",
         "ferry_console.topics",
@@ -143,7 +144,10 @@ def test_what_is_no_module_is_inside_too(names: list[str]) -> None:
     scripts = {f"ferry_shared/ledger/lua/{path.name}" for path in (ROOT / "shared/ferry_shared/ledger/lua").iterdir()}
 
     assert scripts
+    page = {path.name for path in (ROOT / "console/ferry_console/page/assets").iterdir()}
+    assert {"index.html", "page.css", "page.js"} <= page
     assert scripts | {"ferry_shared/logging_config.json"} <= set(names)
+    assert {f"ferry_console/page/assets/{name}" for name in page} <= set(names)
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
 
 
@@ -151,7 +155,7 @@ def test_nothing_else_is_inside(names: list[str]) -> None:
     """Neither caches nor tests nor settings of the machine it was built on."""
     endings = {Path(name).suffix for name in names if ".dist-info/" not in name}
 
-    assert endings <= {".py", ".lua", ".json", ".typed"}
+    assert endings <= {".py", ".lua", ".json", ".typed", ".html", ".css", ".js", ".svg"}
 
 
 def test_the_commands_are_declared(wheel: Path, names: list[str]) -> None:

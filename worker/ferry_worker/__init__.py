@@ -3,7 +3,7 @@
 `celery -A ferry_worker worker` runs Ferry's own app; `track(app)` does the same for an app that already exists.
 """
 
+from ferry_worker.existing_app import track
 from ferry_worker.tracked_task import TrackedTask
-from ferry_worker.tracking import track
 
 __all__ = ["TrackedTask", "track"]

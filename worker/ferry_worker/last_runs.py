@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ferry_shared.ledger.client import translated
-from ferry_shared.ledger.keys import encoded
+from ferry_shared.ledger.keys import encoded, last_runs_stem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +76,7 @@ class LastRuns:
 
     def __init__(self, client: redis.Redis, key_prefix: str, group: str, app: str) -> None:
         """`app` is the name of the Celery app: two apps on one Redis have schedules of their own."""
-        self.key = f"{key_prefix}ferry:beat:{encoded(group)}:{encoded(app)}"
+        self.key = f"{last_runs_stem(key_prefix, group)}{encoded(app)}"
         self._client = client
         self._claim = client.register_script(_CLAIM)
         self._put_back = client.register_script(_PUT_BACK)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from ferry_shared.errors import ConfigurationError, FerryError
-from ferry_shared.validation import adapter_of, problems_of
+from ferry_shared.validation import adapter_of, first_line, problems_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,8 @@ class MessageParameter:
         except Exception as error:
             # Annotations are a user's code: anything can come out of them.
             raise ConfigurationError(
-                f"{function.__module__}.{function.__qualname__}: the type of {parameter.name!r} can't be used: {error}"
+                f"{function.__module__}.{function.__qualname__}: the type of {parameter.name!r} can't be used: "
+                f"{first_line(error)}"
             ) from error
         return cls(parameter.name if parameter.kind is parameter.POSITIONAL_OR_KEYWORD else None, adapter)
 

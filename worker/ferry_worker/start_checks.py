@@ -6,10 +6,13 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from celery import signals
+from celery.utils.imports import symbol_by_name
+from kombu.serialization import prepare_accept_content
 
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.ledger.keys import PRIORITY_SEPARATOR, PRIORITY_STEPS
 from ferry_worker.configuration import exit_for, worker_settings
+from ferry_worker.request import TrackedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ferry.worker")
 
+MESSAGE_CONTENT_TYPE = "application/json"
 #: Named, not imported: it is needed when a worker takes its first message.
 _UNTRACKED_STRATEGY = "ferry_worker.untracked:strategy"
 _CONSUMER_STEPS = ("ferry_worker.unknown:UnknownTasks", "ferry_worker.listening:Listening")
@@ -53,7 +57,7 @@ def check_when_worker_starts(app: Any, routes: Callable[[], Sequence[Route]]) ->
 
 
 def check(app: Any, settings: WorkerSettings, routes: Sequence[Route]) -> None:
-    """Check limits, timeouts, and the tasks of the routes that this worker knows.
+    """Check limits, timeouts, what the consumer must have in common, and the tasks of the routes that it knows.
 
     Raises:
         ConfigurationError: naming what is wrong.
@@ -61,6 +65,7 @@ def check(app: Any, settings: WorkerSettings, routes: Sequence[Route]) -> None:
     for task in filter(_is_tracked, app.tasks.values()):
         _check_limit(task, settings)
     _check_visibility(app, settings)
+    _check_way_from_the_consumer(app, settings)
     for route in routes:
         if (task := app.tasks.get(route.task)) is not None:
             _check_route(route, task)
@@ -96,6 +101,11 @@ def _check_route(route: Route, task: Any) -> None:
             f"the task {route.task!r} of topic {route.topic} would never complete the ledger: "
             "its base class must be ferry_worker.TrackedTask"
         )
+    if not issubclass(symbol_by_name(task.Request), TrackedRequest):
+        raise ConfigurationError(
+            f"the task {route.task!r} of topic {route.topic} has a Request of its own, and the ledger would not hear "
+            "of its time limits: that class must be based on ferry_worker.request.TrackedRequest"
+        )
     # Raises where the annotation can't be used, and spares the first message the time to resolve it.
     _ = task.message_parameter
 
@@ -129,6 +139,17 @@ def _check_limit(task: Any, settings: WorkerSettings) -> None:
             f"the task {task.name!r} has a hard time limit of {task.time_limit} s: expected at most "
             f"WORKER_TASK_TIME_LIMIT_SECONDS ({limit}), from which the visibility timeout is derived"
         )
+
+
+def _check_way_from_the_consumer(app: Any, settings: WorkerSettings) -> None:
+    prefix = (app.conf.broker_transport_options or {}).get("global_keyprefix") or ""
+    if prefix != settings.ferry_key_prefix:
+        raise ConfigurationError(
+            f"global_keyprefix in broker_transport_options is {prefix!r}, and FERRY_KEY_PREFIX is "
+            f"{settings.ferry_key_prefix!r}: this worker would look for the consumer's messages elsewhere"
+        )
+    if MESSAGE_CONTENT_TYPE not in prepare_accept_content(app.conf.accept_content):
+        raise ConfigurationError("accept_content: expected json among them, as the consumer's messages are")
 
 
 def _check_visibility(app: Any, settings: WorkerSettings) -> None:

@@ -17,8 +17,9 @@ Outcomes that never reach this class are recorded by the parent (`request`, `unr
 from __future__ import annotations
 
 import logging
-from functools import cached_property
-from typing import Any
+import math
+from functools import cached_property, partial, wraps
+from typing import TYPE_CHECKING, Any
 
 from celery import Task
 from celery.exceptions import Ignore, Reject, Retry
@@ -32,32 +33,79 @@ from ferry_worker.payload import InvalidPayload, MessageParameter
 from ferry_worker.retries import LedgerRetry
 from ferry_worker.tracking import Tracking, tracking_of
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 log = logging.getLogger("ferry.worker")
 
 
+def accounted(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Have a task class's `__call__` happen by the ledger's rules: it comes after the claim, and gets the message.
+
+    That holds for the outermost one of a message with a `ferry` header; what is called within it is left alone.
+    """
+
+    @wraps(call)
+    def call_accounted(task: Any, *args: Any, **kwargs: Any) -> Any:
+        request = task.request
+        fields = request.get(HEADER)
+        # A task that calls itself as a function is inside its own request: that call is plain.
+        inside = request.called_directly or request._protected or request.get("ferry_attempt") is not None
+        if fields is None or inside:
+            return call(task, *args, **kwargs)
+        return task._run_message(partial(call, task), fields, args, kwargs)
+
+    return call_accounted
+
+
 class TrackedTask(Task):
-    """A task whose Kafka messages are accounted for; called in any other way it is a plain Celery task."""
+    """A task whose Kafka messages are accounted for; called in any other way it is a plain Celery task.
+
+    A subclass may have a `__call__` of its own, which calls `super().__call__` or `self.run`: it happens after the
+    claim and before the outcome is recorded.
+    """
 
     Request = "ferry_worker.request:TrackedRequest"
     Strategy = "ferry_worker.request:strategy"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Account for calls of a class that has its own way to be called."""
+        super().__init_subclass__(**options)
+        if "__call__" in vars(cls):
+            cls.__call__ = accounted(vars(cls)["__call__"])  # type: ignore[method-assign]  # for this class alone
+
+    @classmethod
+    def bind(cls, app: Any) -> Any:
+        """Take what the task doesn't say from the app's configuration; a soft time limit only if it can strike.
+
+        Celery refuses to send a task whose soft limit is above its hard one, also if only the latter is its own.
+        """
+        takes_limit = cls.soft_time_limit is None
+        super().bind(app)
+        if takes_limit and (cls.soft_time_limit or 0) > (cls.time_limit or math.inf):
+            cls.soft_time_limit = None
+        return app
 
     @cached_property
     def message_parameter(self) -> MessageParameter:
         """The parameter that takes the message. Raises ConfigurationError when its annotation can't be used."""
         return MessageParameter.of(self.run)
 
+    @accounted
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the task as Celery does, or, with a `ferry` header, by the ledger's rules."""
+        """Run the task as Celery does; with a `ferry` header within the same request."""
         request = self.request
-        fields = request.get(HEADER)
-        # A task that calls itself as a function is inside its own request: that call is plain.
-        if fields is None or request.called_directly or request._protected:
+        if request.get("ferry_attempt") is None or request._protected:
             return super().__call__(*args, **kwargs)
         request._protected = 1
+        return self.run(*args, **kwargs)
+
+    def _run_message(self, call: Callable[..., Any], fields: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        request = self.request
         with logs.task_context(request.id):
             try:
                 request.ferry_attempt = attempt = self._attempt(fields, request.get(OWNER_FIELD))
-                return self._run_claimed(attempt, args, kwargs)
+                return self._run_claimed(attempt, call, args, kwargs)
             except HandedBack as reason:
                 raise Reject(str(reason), requeue=True) from reason
 
@@ -73,11 +121,13 @@ class TrackedTask(Task):
             raise handed_back(str(error)) from error
         return Attempt.of(fields, owner, tracking)
 
-    def _run_claimed(self, attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _run_claimed(
+        self, attempt: Attempt, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         payload = payload_bytes(args[0] if args else None)
         attempt.claim(self._lease_ms(), payload, restored=self._restored())
         try:
-            result = self.run(*self._arguments(attempt, args), **kwargs)
+            result = call(*self._arguments(attempt, args), **kwargs)
         except Exception as outcome:
             self._record(attempt, outcome, payload)
             raise

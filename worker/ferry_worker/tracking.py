@@ -7,59 +7,21 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from celery import signals
-
 from ferry_shared.errors import ConfigurationError
-from ferry_shared.routes import load_routes
 from ferry_shared.settings import REDIS_SCHEMES
-from ferry_worker import pool_end  # noqa: F401 - connects its signal
-from ferry_worker.configuration import tracked_configuration, worker_settings
+from ferry_worker.configuration import worker_settings
 from ferry_worker.ledger_access import parent_ledger, pool_ledger
-from ferry_worker.start_checks import check_when_worker_starts
-from ferry_worker.transport import register_transport
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ferry_shared.ledger.worker_ledger import WorkerLedger
-    from ferry_shared.routes import Route
     from ferry_shared.settings import WorkerSettings
 
 _ledger_urls: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
-def track(app: Any, ledger_url: str | None = None) -> None:
-    """Make the tasks that `app` registers from now on complete Ferry's ledger.
-
-    Call it right after the app is made. The limits come from the `WORKER_…` settings, read when the app reads its
-    configuration; what the app configures itself wins, and is checked when a worker starts. `ledger_url` names the
-    ledger's Redis when it isn't the app's broker. Tasks called without a Kafka message stay plain Celery tasks.
-    """
-    if ledger_url:
-        _ledger_urls[app] = ledger_url
-    app.task_cls = "ferry_worker.tracked_task:TrackedTask"
-    # The class is made once and kept there.
-    app.__dict__.pop("Task", None)
-    app.add_defaults(lambda: tracked_configuration(worker_settings()))
-    check_when_worker_starts(app, _named_routes)
-    _use_our_transport_when_worker_starts(app)
-
-
-def _named_routes() -> Sequence[Route]:
-    """The routes, where `FERRY_ROUTES` names them: the built-in one is Ferry's own app's."""
-    settings = worker_settings()
-    return load_routes(settings) if settings.ferry_routes else ()
-
-
-def _use_our_transport_when_worker_starts(app: Any) -> None:
-    """With kombu's own a restart of Redis ends the worker; an app's other transport or broker is left alone."""
-
-    def use(sender: Any, **_: Any) -> None:
-        url = str(app.conf.broker_read_url or app.conf.broker_url or "")
-        if sender.app is app and not app.conf.broker_transport and url.partition("://")[0] in REDIS_SCHEMES:
-            app.conf.broker_transport = register_transport()
-
-    signals.worker_init.connect(use, weak=False)
+def name_ledger(app: Any, url: str) -> None:
+    """Say where the ledger of an app's tasks is, when that isn't the app's broker."""
+    _ledger_urls[app] = url
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,23 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
+from ferry_console.command_line import add_command, add_dry_run, add_json, add_verbs, add_yes
 from ferry_console.moments import moment_ms
 from ferry_console.option_values import rows, seconds
 
 if TYPE_CHECKING:
-    from argparse import _SubParsersAction
+    from ferry_console.command_line import Commands
 
+_DEAD_LETTERS = """\
+examples:
+  ferry dead-letters list --since 2h --reason invalid    what senders got wrong in the last two hours
+  ferry dead-letters show messages-0-42                  one of them, whole
+  ferry dead-letters replay --reason ValueError --since 2h
+  ferry dead-letters purge --until 30d
+
+exit codes: 0 done, 1 there is none or some could not be replayed or removed, 2 wrong usage or setting, 3 Kafka or Redis
+can't be reached
+"""
 _LIST = """\
 examples:
   ferry dead-letters list                               the 50 newest of all routes
@@ -47,19 +58,31 @@ exit codes: 0 all that was asked for is replayed, now or before; 1 some could no
 setting; 3 Kafka or Redis can't be reached
 """
 
+_PURGE = """\
+examples:
+  ferry dead-letters purge --until 30d --dry-run                what is older than that, and whether it can be removed
+  ferry dead-letters purge --until 30d
+  ferry dead-letters purge --topic orders --replayed --yes      what was sent again, without being asked
+  ferry dead-letters purge --topic orders --all --all-groups    all there is
 
-def add_dead_letters(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `dead-letters list`, `dead-letters show` and `dead-letters replay`."""
-    summary = "tell what has failed for good, and send it again"
-    parser = commands.add_parser(
-        "dead-letters", help=summary, description=f"{summary.capitalize()}.", allow_abbrev=False
+Kafka deletes the beginning of a partition and nothing in between: each is emptied up to the first letter that must
+stay, because it isn't asked for or is being replayed, and what stays behind that one is told. It is gone for good.
+exit codes: 0 all that was asked for is gone, or there was none; 1 some had to stay, or there is no such topic; 2 wrong
+usage or setting; 3 Kafka or Redis can't be reached
+"""
+
+
+def add_dead_letters(commands: Commands) -> None:
+    """Add `dead-letters list`, `dead-letters show`, `dead-letters replay` and `dead-letters purge`."""
+    verbs = add_verbs(
+        commands, "dead-letters", "tell what has failed for good, send it again, remove it", _DEAD_LETTERS
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    _add_list(_verb(verbs, "list", "list the newest dead letters: id, time, reason, error", _LIST))
-    show = _verb(verbs, "show", "show one dead letter, whole: error, origin, headers, value", _SHOW)
+    _add_list(add_command(verbs, "list", "list the newest dead letters: id, time, reason, error", _LIST))
+    show = add_command(verbs, "show", "show one dead letter, whole: error, origin, headers, value", _SHOW)
     show.add_argument("task_id", metavar="ID", help="a task id, as the list and the worker print it: messages-0-42")
-    show.add_argument("--json", action="store_true", help="one JSON object instead of text")
-    _add_replay(_verb(verbs, "replay", "send dead letters to their topics again", _REPLAY))
+    add_json(show)
+    _add_replay(add_command(verbs, "replay", "send dead letters to their topics again", _REPLAY))
+    _add_purge(add_command(verbs, "purge", "remove dead letters for good", _PURGE))
 
 
 def _add_replay(replay: argparse.ArgumentParser) -> None:
@@ -71,8 +94,26 @@ def _add_replay(replay: argparse.ArgumentParser) -> None:
         "--timeout", type=seconds, default=600.0, metavar="SECONDS", help="how long the topics are read (600)"
     )
     replay.add_argument("--force", action="store_true", help="also what was replayed before")
-    replay.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
-    replay.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    add_dry_run(replay)
+    add_json(replay)
+
+
+def _add_purge(purge: argparse.ArgumentParser) -> None:
+    _add_filters(purge, "in which they failed (CONSUMER_GROUP)")
+    purge.add_argument("--all-groups", action="store_true", help="of any group, and what Ferry has not written")
+    purge.add_argument("--replayed", action="store_true", help="only what was sent again by replay")
+    purge.add_argument("--all", action="store_true", help="without any other option: all of them")
+    purge.add_argument(
+        "--timeout", type=seconds, default=600.0, metavar="SECONDS", help="how long the topics are read (600)"
+    )
+    purge.add_argument(
+        "--force",
+        action="store_true",
+        help="also what a replay that was killed may have sent or not; end replays first",
+    )
+    add_yes(purge)
+    add_dry_run(purge)
+    add_json(purge)
 
 
 def _add_filters(parser: argparse.ArgumentParser, of_group: str) -> None:
@@ -90,7 +131,7 @@ def _add_list(listing: argparse.ArgumentParser) -> None:
     listing.add_argument(
         "--timeout", type=seconds, default=30.0, metavar="SECONDS", help="how long the topics are searched (30)"
     )
-    listing.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    add_json(listing)
 
 
 def moment(text: str) -> int:
@@ -99,16 +140,3 @@ def moment(text: str) -> int:
         return moment_ms(text, int(time.time() * 1000))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _verb(
-    verbs: _SubParsersAction[argparse.ArgumentParser], name: str, summary: str, epilog: str
-) -> argparse.ArgumentParser:
-    return verbs.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )

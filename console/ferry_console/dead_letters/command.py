@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from ferry_console.columns import show
 from ferry_console.dead_letters.document import list_document, show_document
 from ferry_console.dead_letters.filters import LetterFilter
+from ferry_console.dead_letters.purge_command import PurgeArguments, purge
 from ferry_console.dead_letters.reading import read_letters
 from ferry_console.dead_letters.replay_command import ReplayArguments, replay
 from ferry_console.dead_letters.search import letters_of, topics_of
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 EXIT_OK, EXIT_NOT_FOUND, EXIT_USAGE, EXIT_UNREACHABLE = 0, 1, 2, 3
 
 
-class DeadLettersArguments(ReplayArguments, Protocol):
+class DeadLettersArguments(ReplayArguments, PurgeArguments, Protocol):
     """What the command line gives: `task_id` to `show`, `limit` and filters to `list`; None: nothing is asked for."""
 
     verb: str
@@ -40,6 +41,8 @@ def main(arguments: DeadLettersArguments) -> int:
     try:
         if arguments.verb == "replay":
             return replay(settings, arguments)
+        if arguments.verb == "purge":
+            return purge(settings, arguments)
         return (_list if arguments.verb == "list" else _show)(settings, arguments)
     except KafkaUnavailable as error:
         print(f"ferry: {printable(str(error))}; KAFKA_BOOTSTRAP_SERVERS says where it is", file=sys.stderr)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 from ferry_console.dead_letters.filters import LetterFilter
 from ferry_console.dead_letters.letters import letter_of
 from ferry_console.dead_letters.reading import stretches_in_time
+from ferry_console.dead_letters.replay_checks import reasons_against
 from ferry_console.dead_letters.replay_marks import Mark
-from ferry_console.dead_letters.replay_report import CutShort, report
+from ferry_console.dead_letters.replay_report import CutShort, Reach, report
 from ferry_console.dead_letters.replay_sending import ReplaySender
 from ferry_console.dead_letters.replaying import Enough, Replaying, Result
 from ferry_console.dead_letters.search import letters_of, topics_of
+from ferry_console.doctor.kafka_side import KafkaSide
 from ferry_console.operating.operator_name import operator_name
 from ferry_console.operating.outcome import EXIT_UNREACHABLE, EXIT_USAGE, tell
 from ferry_console.topic_log import TopicLog
@@ -65,11 +67,13 @@ def replay(settings: ConsumerSettings, arguments: ReplayArguments) -> int:
         settings.ferry_key_prefix,
         None if arguments.dry_run else ReplaySender(settings),
         mark,
+        suffix=settings.consumer_dead_letter_suffix,
         force=arguments.force,
         limit=arguments.most,
+        unfit=reasons_against(client, settings.ferry_key_prefix, KafkaSide(settings)),
     )
-    cut_short = _run(settings, arguments, replaying)
-    return tell(report(replaying.tally, mark, cut_short, dry_run=arguments.dry_run), as_json=arguments.json)
+    reach = _run(settings, arguments, replaying)
+    return tell(report(replaying.tally, mark, reach, dry_run=arguments.dry_run), as_json=arguments.json)
 
 
 def _problem(arguments: ReplayArguments) -> str | None:
@@ -88,42 +92,54 @@ def _problem(arguments: ReplayArguments) -> str | None:
     return None
 
 
-def _run(settings: ConsumerSettings, arguments: ReplayArguments, replaying: Replaying) -> CutShort | None:
-    """Replay; returns what cut it short, None if nothing did."""
+def _run(settings: ConsumerSettings, arguments: ReplayArguments, replaying: Replaying) -> Reach:
+    """Replay; returns how far that went."""
+    deadline = time.monotonic() + arguments.timeout
     with _interruptible() as is_interrupted:
         try:
             if arguments.task_ids:
-                _by_id(settings, arguments.task_ids, replaying)
-                sufficed = True
+                reach = _by_id(settings, arguments.task_ids, replaying, deadline, is_interrupted)
             else:
-                sufficed = _by_filter(settings, arguments, replaying, is_interrupted)
+                reach = _by_filter(settings, arguments, replaying, deadline, is_interrupted)
             replaying.finish()
         except (KafkaUnavailable, RedisUnavailable) as error:
-            return CutShort(str(error), is_server_away=True)
+            return Reach(CutShort(str(error), is_server_away=True))
         except Enough:
-            return CutShort("it was interrupted") if is_interrupted() else None
-    if sufficed:
-        return None
-    return CutShort(f"{arguments.timeout:.0f} s did not suffice: run it again, or raise --timeout")
+            return Reach(CutShort("it was interrupted") if is_interrupted() else None)
+    return reach
 
 
-def _by_id(settings: ConsumerSettings, task_ids: list[str], replaying: Replaying) -> None:
+def _by_id(
+    settings: ConsumerSettings,
+    task_ids: list[str],
+    replaying: Replaying,
+    deadline: float,
+    is_interrupted: Callable[[], bool],
+) -> Reach:
     """The newest letter of each id."""
     for text in task_ids:
-        found = letters_of(TaskId.parse(text), settings).found
-        if found:
-            replaying.add(max(found, key=lambda record: (record.timestamp_ms or 0, record.offset)))
-        else:
+        if is_interrupted():
+            # Nor are those sent that were found since the last batch: the Ctrl-C may be meant for them.
+            raise Enough
+        letters = letters_of(TaskId.parse(text), settings, max(0.0, deadline - time.monotonic()))
+        if letters.found:
+            replaying.add(max(letters.found, key=lambda record: (record.timestamp_ms or 0, record.offset)))
+        elif letters.complete:
             replaying.tally.add(Result.UNFIT, text, "has no dead letter: ask ferry trace where it is")
+        else:
+            why = f"was not found among {letters.read:,} dead letters, and the time did not suffice for the others"
+            replaying.tally.add(Result.UNFIT, text, f"{why}: raise --timeout")
+    return Reach()
 
 
 def _by_filter(
     settings: ConsumerSettings,
     arguments: ReplayArguments,
     replaying: Replaying,
+    deadline: float,
     is_interrupted: Callable[[], bool],
-) -> bool:
-    """All that is in the topics now, each partition from its beginning; tells whether the time sufficed."""
+) -> Reach:
+    """All that is in the topics now, each partition from its beginning."""
     group = arguments.group or settings.consumer_group
     wanted = LetterFilter(arguments.since, arguments.until, arguments.with_reason, arguments.text, group)
 
@@ -133,13 +149,15 @@ def _by_filter(
         if wanted.takes(letter_of(record), record.value):
             replaying.add(record)
 
-    deadline = time.monotonic() + arguments.timeout
     log = TopicLog(settings, "ferry-dead-letters-replay")
     try:
-        topics = topics_of(settings, arguments.topic)
-        return all(log.read(topic, stretches_in_time(log, topic, wanted), deadline, look) for topic in topics)
+        stretches = {topic: stretches_in_time(log, topic, wanted) for topic in topics_of(settings, arguments.topic)}
+        sufficed = all(log.read(topic, own, deadline, look) for topic, own in stretches.items())
     finally:
         log.close()
+    absent = tuple(topic for topic, own in stretches.items() if not own)
+    why = f"{arguments.timeout:.0f} s did not suffice: raise --timeout, or ask for a time with --since"
+    return Reach(None if sufficed else CutShort(why), absent)
 
 
 @contextmanager

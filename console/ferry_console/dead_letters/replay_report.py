@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ferry_console.dead_letters.replaying import Result
+from ferry_console.dead_letters.text import absent_line
 from ferry_console.moments import moment_text
 from ferry_console.operating.outcome import EXIT_NOTHING_DONE, EXIT_OK, EXIT_UNREACHABLE, Outcome
 
@@ -25,9 +26,17 @@ class CutShort:
     is_server_away: bool = False
 
 
-def report(tally: Tally, mark: Mark, cut_short: CutShort | None, *, dry_run: bool) -> Outcome:
-    """Put together what was done; `cut_short` unless it went through everything."""
-    counts = tally.counts
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a replay went: None cut it short, or what did; `absent` are dead-letter topics that aren't there."""
+
+    cut_short: CutShort | None = None
+    absent: tuple[str, ...] = ()
+
+
+def report(tally: Tally, mark: Mark, reach: Reach, *, dry_run: bool) -> Outcome:
+    """Put together what was done."""
+    counts, cut_short = tally.counts, reach.cut_short
     facts = {
         "command": "dead-letters replay",
         "dry_run": dry_run,
@@ -36,10 +45,10 @@ def report(tally: Tally, mark: Mark, cut_short: CutShort | None, *, dry_run: boo
         **{result.name.lower(): counts[result] for result in Result},
         "problems": [asdict(problem) for problem in tally.problems],
         "cut_short": cut_short.why if cut_short else None,
+        "absent_topics": list(reach.absent),
     }
-    return Outcome(
-        _exit_code(tally, cut_short), [_sentence(tally, mark, dry_run=dry_run)], facts, _warnings(tally, cut_short)
-    )
+    sentence = _sentence(tally, mark, cut_short, dry_run=dry_run)
+    return Outcome(_exit_code(tally, cut_short), [sentence], facts, _warnings(tally, reach))
 
 
 def _exit_code(tally: Tally, cut_short: CutShort | None) -> int:
@@ -49,25 +58,28 @@ def _exit_code(tally: Tally, cut_short: CutShort | None) -> int:
     return EXIT_OK if done and done == tally.counts.total() and cut_short is None else EXIT_NOTHING_DONE
 
 
-def _sentence(tally: Tally, mark: Mark, *, dry_run: bool) -> str:
-    replayed, before = _letters(tally.counts[Result.REPLAYED]), tally.counts[Result.BEFORE]
+def _sentence(tally: Tally, mark: Mark, cut_short: CutShort | None, *, dry_run: bool) -> str:
+    replayed, before = letters(tally.counts[Result.REPLAYED]), tally.counts[Result.BEFORE]
     also = f"; {before:,} more had been replayed before" if before else ""
-    if not tally.counts.total():
+    if not tally.counts.total() and cut_short is None:
         return "there are no dead letters that are asked for"
     if dry_run:
         return f"would replay {replayed}{also}"
     return f"{moment_text(mark.when_ms)} {mark.who} replayed {replayed}{also}"
 
 
-def _letters(count: int) -> str:
+def letters(count: int) -> str:
+    """So many, in words."""
     return f"{count:,} dead letter{'' if count == 1 else 's'}"
 
 
-def _warnings(tally: Tally, cut_short: CutShort | None) -> list[str]:
+def _warnings(tally: Tally, reach: Reach) -> list[str]:
     found = [f"{problem.id} {problem.why}" for problem in tally.problems[:SHOWN_PROBLEMS]]
-    counted = sum(tally.counts[result] for result in (Result.UNCLEAR, Result.UNFIT, Result.REFUSED))
+    counted = sum(tally.counts[result] for result in (Result.UNCLEAR, Result.PURGED, Result.UNFIT, Result.REFUSED))
     if counted > len(found):
         found.append(f"and {counted - len(found):,} more that were not replayed: --json lists them")
-    if cut_short is not None:
-        found.append(f"ended early: {cut_short.why}")
+    if reach.absent:
+        found.append(absent_line(reach.absent))
+    if reach.cut_short is not None:
+        found.append(f"ended early: {reach.cut_short.why}")
     return found

@@ -58,6 +58,7 @@ class ReplaySender:
     def __init__(self, settings: ConsumerSettings) -> None:
         from ferry_consumer.client import created  # noqa: PLC0415 - other services are imported when needed
         from ferry_consumer.client_log import LOG_LEVEL_CRITICAL  # noqa: PLC0415 - other services are imported when needed
+        from ferry_consumer.dead_letters import BATCH_BYTES  # noqa: PLC0415 - other services are imported when needed
 
         ours: dict[str, object] = {
             "client.id": "ferry-replay",
@@ -71,6 +72,8 @@ class ReplaySender:
             "acks": "all",
             "message.max.bytes": _UNLIMITED_BYTES,
             "message.timeout.ms": int(SEND_TIMEOUT_SECONDS * 1000),
+            # A topic's limit holds for a batch: what it took once must not be refused for its neighbours.
+            "batch.size": BATCH_BYTES,
         }
         properties = ours | settings.client_properties() | fixed
         self._producer: confluent_kafka.Producer = created(confluent_kafka.Producer, properties)

@@ -7,20 +7,21 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from ferry_console.dead_letters.replay_marks import read_marks, settle, take
+from ferry_console.dead_letters.purge_fences import Fence
+from ferry_console.dead_letters.replay_marks import Taken, read_marks, settle, take
 from ferry_console.dead_letters.replay_sending import Delivery
-from ferry_console.dead_letters.replays import Unfit, prepared
+from ferry_console.dead_letters.replays import Replay, Unfit, prepared
 from ferry_console.moments import moment_text
+from ferry_shared.errors import KafkaUnavailable, RedisUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import redis
 
     from ferry_console.dead_letters.replay_marks import Mark
     from ferry_console.dead_letters.replay_sending import Answer
-    from ferry_console.dead_letters.replays import Replay
-    from ferry_shared.record import Record
+    from ferry_shared.record import Record, TaskId
 
 #: Marked and sent at once; when the command is killed, of so many nobody knows.
 BATCH_LETTERS = 100
@@ -29,12 +30,20 @@ BATCH_BYTES = 8 * 1024 * 1024
 MOST_PROBLEMS = 1_000
 
 
+_UNSENT = (
+    "was not sent, and may be marked as if it were, for Redis has not answered: if the next run calls it unclear, "
+    "replay it by its id with --force"
+)
+
+
 class Result(StrEnum):
-    """What became of a dead letter. `BEFORE`: it was replayed before; `UNCLEAR`: nobody knows whether it went out."""
+    """What became of a dead letter. `BEFORE`: it was replayed before; `UNCLEAR`: nobody knows whether it went out;
+    `PURGED`: somebody removes it at this moment."""
 
     REPLAYED = "replayed"
     BEFORE = "replayed before"
     UNCLEAR = "unclear"
+    PURGED = "purged"
     UNFIT = "unfit"
     REFUSED = "refused"
 
@@ -71,13 +80,15 @@ class Sender(Protocol):
 
 
 class Enough(Exception):
-    """As many as were asked for are replayed."""
+    """No more are wanted: as many as were asked for are replayed, or somebody has interrupted the command."""
 
 
 class Replaying:
     """Takes dead letters one by one, and replays them in batches; `finish` sends what is left.
 
-    Without a `sender` nothing is marked or sent, and what would be is told (a dry run).
+    Without a `sender` nothing is marked or sent, and what would be is told (a dry run). `suffix` is what the names of
+    dead-letter topics end with. `unfit` tells of a letter that could be sent why it should not be, None if it may;
+    `force` doesn't ask it.
     """
 
     def __init__(
@@ -87,10 +98,14 @@ class Replaying:
         sender: Sender | None,
         mark: Mark,
         *,
+        suffix: str,
         force: bool,
         limit: int | None = None,
+        unfit: Callable[[TaskId], str | None] = lambda _: None,
     ) -> None:
         self.tally = Tally()
+        self._suffix = suffix
+        self._unfit = unfit
         self._client = client
         self._prefix = key_prefix
         self._sender = sender
@@ -105,10 +120,10 @@ class Replaying:
         """Take one.
 
         Raises:
-            RedisUnavailable: what the tally counts was sent, and nothing else.
+            RedisUnavailable, KafkaUnavailable: what the tally counts as replayed was sent, and no other.
             Enough: the limit is reached.
         """
-        replay = prepared(record, force=self._force)
+        replay = self._checked(record)
         if isinstance(replay, Unfit):
             self.tally.add(Result.UNFIT, replay.id, replay.why)
             return
@@ -123,6 +138,12 @@ class Replaying:
         if self._limit is not None and self.tally.counts[Result.REPLAYED] >= self._limit:
             raise Enough
 
+    def _checked(self, record: Record) -> Replay | Unfit:
+        replay = prepared(record, self._suffix, force=self._force)
+        if isinstance(replay, Replay) and not self._force and (why := self._unfit(replay.task_id)):
+            return Unfit(replay.task_id.text, f"{why}; --force sends it all the same")
+        return replay
+
     @property
     def _room(self) -> int:
         """How many a batch may hold, so that no more are replayed than asked for."""
@@ -134,7 +155,8 @@ class Replaying:
         """Replay what was taken so far.
 
         Raises:
-            RedisUnavailable: what the tally counts was sent, and nothing else.
+            RedisUnavailable: what the tally counts as replayed was sent, and no other.
+            KafkaUnavailable: it has not answered; going on would make batch after batch unclear.
         """
         batch, self._batch, self._batch_bytes = list(self._batch.values()), {}, 0
         if not batch:
@@ -142,25 +164,34 @@ class Replaying:
         if self._force or self._sender is None:
             # No mark tells of these that they have had their turn.
             self._done |= {one.field for one in batch}
-        marks = self._marks(batch)
-        ours = []
-        for one, other in zip(batch, marks, strict=True):
-            if other is None:
-                ours.append(one)
+        ours: list[tuple[Replay, bytes | None]] = []
+        for one, taken in zip(batch, self._taken(batch), strict=True):
+            if taken.other is None:
+                ours.append((one, taken.before))
             else:
-                self._note_other(one, other)
+                self._note_other(one, taken.other)
         if self._sender is None:
-            for one in ours:
+            for one, _ in ours:
                 self.tally.add(Result.REPLAYED, one.task_id.text)
         elif ours:
             self._send(ours, self._sender)
 
-    def _marks(self, batch: Sequence[Replay]) -> list[Mark | None]:
-        if self._sender is not None:
+    def _taken(self, batch: Sequence[Replay]) -> list[Taken]:
+        if self._sender is None:
+            marks = [None] * len(batch) if self._force else read_marks(self._client, self._prefix, batch)
+            return [Taken(mark) for mark in marks]
+        try:
             return take(self._client, self._prefix, batch, self._mark, force=self._force)
-        return [None] * len(batch) if self._force else read_marks(self._client, self._prefix, batch)
+        except RedisUnavailable:
+            for one in batch:
+                self.tally.add(Result.UNCLEAR, one.task_id.text, _UNSENT)
+            raise
 
-    def _note_other(self, one: Replay, other: Mark) -> None:
+    def _note_other(self, one: Replay, other: Mark | Fence) -> None:
+        if isinstance(other, Fence):
+            why = f"was removed, or is about to be, by {other.who} at {moment_text(other.when_ms)}"
+            self.tally.add(Result.PURGED, one.task_id.text, why)
+            return
         if other.sent:
             self.tally.add(Result.BEFORE, one.task_id.text)
             return
@@ -170,9 +201,9 @@ class Replaying:
         )
         self.tally.add(Result.UNCLEAR, one.task_id.text, why)
 
-    def _send(self, ours: Sequence[Replay], sender: Sender) -> None:
-        answers = list(zip(ours, sender.send(ours), strict=True))
-        for one, answer in answers:
+    def _send(self, ours: Sequence[tuple[Replay, bytes | None]], sender: Sender) -> None:
+        answers = list(zip(ours, sender.send([one for one, _ in ours]), strict=True))
+        for (one, _), answer in answers:
             if answer.delivery is Delivery.SENT:
                 self.tally.add(Result.REPLAYED, one.task_id.text)
             elif answer.delivery is Delivery.REFUSED:
@@ -183,7 +214,9 @@ class Replaying:
         settle(
             self._client,
             self._prefix,
-            [one for one, answer in answers if answer.delivery is Delivery.SENT],
-            [one for one, answer in answers if answer.delivery is Delivery.REFUSED],
+            [one for (one, _), answer in answers if answer.delivery is Delivery.SENT],
+            [taken for taken, answer in answers if answer.delivery is Delivery.REFUSED],
             self._mark,
         )
+        if silent := [answer for _, answer in answers if answer.delivery is Delivery.UNKNOWN]:
+            raise KafkaUnavailable(f"Kafka has not answered for {len(silent)} of {len(answers)}: {silent[0].error}")

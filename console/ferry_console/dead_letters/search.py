@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ferry_console.trace.findings import DeadLetters
-from ferry_console.trace.kafka_side import KafkaSide
+from ferry_console.trace.kafka_side import SEARCH_SECONDS, KafkaSide
 from ferry_shared.routes import load_routes
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def topics_of(settings: ConsumerSettings, topic: str | None) -> list[str]:
     return [route.topic + suffix for route in load_routes(settings)]
 
 
-def letters_of(task_id: TaskId, settings: ConsumerSettings) -> DeadLetters:
-    """Search for a task's dead letters; what has none, and is itself a record of a dead-letter topic, is taken for one.
+def letters_of(task_id: TaskId, settings: ConsumerSettings, seconds: float = SEARCH_SECONDS) -> DeadLetters:
+    """Search for a task's dead letters, so long; what has none, and is itself one, by where it lies, is taken for it.
 
     Raises:
         KafkaUnavailable: Kafka did not answer.
@@ -34,7 +34,7 @@ def letters_of(task_id: TaskId, settings: ConsumerSettings) -> DeadLetters:
     side = KafkaSide(settings)
     try:
         record = side.record(task_id).record
-        letters = side.dead_letters(task_id, record.timestamp_ms if record else None)
+        letters = side.dead_letters(task_id, record.timestamp_ms if record else None, seconds)
         if not letters.found and record is not None and task_id.topic.endswith(settings.consumer_dead_letter_suffix):
             return DeadLetters((record,), letters.read, complete=True)
         return letters

@@ -12,7 +12,7 @@ from ferry_console.trace.text import labelled, shown
 from ferry_shared.logs import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ferry_console.dead_letters.letters import Letter
     from ferry_console.dead_letters.reading import LetterList
@@ -36,11 +36,16 @@ def heading(answer: LetterList) -> str:
     return printable(f"{shown_count:,} dead letter{'' if shown_count == 1 else 's'}{of}, newest first")
 
 
+def absent_line(topics: Sequence[str]) -> str:
+    """Say that these dead-letter topics aren't there."""
+    return f"there is no topic {', '.join(topics)}: nothing has failed there yet, or it is misspelt"
+
+
 def warnings(answer: LetterList) -> list[str]:
     """What one should know about the list, as sentences."""
     found = []
     if answer.absent:
-        found.append(f"there is no topic {', '.join(answer.absent)}: nothing has failed there yet, or it is misspelt")
+        found.append(absent_line(answer.absent))
     if not answer.complete:
         found.append(
             f"the search was cut short after {answer.read:,} records, so dead letters can be missing from the list: "

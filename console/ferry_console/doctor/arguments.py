@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
+from ferry_console.command_line import add_command, add_json
+
 if TYPE_CHECKING:
-    from argparse import _SubParsersAction
+    from ferry_console.command_line import Commands
 
 _EPILOG = """\
 examples:
@@ -21,15 +22,7 @@ exit codes: 0 no error was found, 1 an error was found, 2 wrong usage
 """
 
 
-def add_doctor(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_doctor(commands: Commands) -> None:
     """Add `doctor`."""
     summary = "look at everything that Ferry needs, and say what is wrong and what to do"
-    doctor = commands.add_parser(
-        "doctor",
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    doctor.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    add_json(add_command(commands, "doctor", summary, _EPILOG))

@@ -18,6 +18,7 @@ from ferry_console.doctor.kafka_facts import (
     Unknown,
 )
 from ferry_shared.errors import KafkaUnavailable
+from ferry_shared.record import TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,6 +118,18 @@ class KafkaSide:
             return found
         operations = operation_names(found.authorized_operations)
         return GroupFacts(name, found.state.name.lower(), len(found.members), operations)
+
+    def committed(self, name: str) -> dict[TopicPartition, int] | Unknown:
+        """Ask for all offsets that a consumer group has committed."""
+        asked = self._admin.list_consumer_group_offsets(
+            [confluent_kafka.ConsumerGroupTopicPartitions(name)], request_timeout=REQUEST_TIMEOUT_SECONDS
+        )
+        found = _answer(name, asked[name])
+        if isinstance(found, Unknown):
+            return found
+        return {
+            TopicPartition(one.topic, one.partition): one.offset for one in found.topic_partitions if one.offset >= 0
+        }
 
     def _configs(self, names: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         """Each topic's configuration; one that may not be read, or isn't told, is missing."""

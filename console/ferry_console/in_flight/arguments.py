@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
+from ferry_console.command_line import add_command, add_json, add_verbs
 from ferry_console.in_flight.stages import Stage
 from ferry_console.option_values import partition, rows, seconds
 
 if TYPE_CHECKING:
-    from argparse import _SubParsersAction
+    from ferry_console.command_line import Commands
 
 _LIST = """\
 examples:
@@ -24,19 +24,10 @@ can't be reached
 """
 
 
-def add_in_flight(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_in_flight(commands: Commands) -> None:
     """Add `in-flight list`."""
-    summary = "tell what is dispatched and not yet ended"
-    parser = commands.add_parser("in-flight", help=summary, description=f"{summary.capitalize()}.", allow_abbrev=False)
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    listing = verbs.add_parser(
-        "list",
-        help="the oldest ones, by the ledger",
-        description="List what is in flight, the oldest first.",
-        epilog=_LIST,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    verbs = add_verbs(commands, "in-flight", "tell what is dispatched and not yet ended", _LIST)
+    listing = add_command(verbs, "list", "list what is in flight, the oldest first", _LIST)
     listing.add_argument("--topic", metavar="NAME", help="of one topic")
     listing.add_argument("--partition", type=partition, metavar="NUMBER", help="of one partition")
     listing.add_argument(
@@ -45,4 +36,4 @@ def add_in_flight(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     listing.add_argument("--state", choices=[str(stage) for stage in Stage], help="how far it is")
     listing.add_argument("--limit", type=rows, default=50, metavar="NUMBER", help="at most so many (50)")
     listing.add_argument("--group", metavar="NAME", help="of another consumer group than CONSUMER_GROUP")
-    listing.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    add_json(listing)

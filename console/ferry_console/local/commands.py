@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from ferry_console.local.running import DEFAULT_KAFKA_PORT, DEFAULT_VALKEY_PORT, Running
@@ -17,14 +18,14 @@ def program(name: str) -> str:
     return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
 
 
-def to_kafka(running: Running, name: str, *arguments: str) -> str:
-    """A command line that talks to Kafka."""
-    return _line(_kafka_setting(running), name, arguments)
+def to_kafka(running: Running, name: str, *arguments: str, given: Mapping[str, str] | None = None) -> str:
+    """A command line that talks to Kafka, with the settings that were `given` to the system too."""
+    return _line(_kafka_setting(running) | dict(given or {}), name, arguments)
 
 
-def to_all(running: Running, name: str, *arguments: str) -> str:
-    """A command line that talks to Kafka and Valkey."""
-    return _line(_kafka_setting(running) | _valkey_setting(running), name, arguments)
+def to_all(running: Running, name: str, *arguments: str, given: Mapping[str, str] | None = None) -> str:
+    """A command line that talks to Kafka and Valkey, with the settings that were `given` to the system too."""
+    return _line(_kafka_setting(running) | _valkey_setting(running) | dict(given or {}), name, arguments)
 
 
 def _kafka_setting(running: Running) -> dict[str, str]:
@@ -36,7 +37,7 @@ def _valkey_setting(running: Running) -> dict[str, str]:
 
 
 def _line(settings: dict[str, str], name: str, arguments: tuple[str, ...]) -> str:
-    words = [*(f"{variable}={value}" for variable, value in settings.items()), program(name)]
+    words = [*(f"{variable}={shlex.quote(value)}" for variable, value in settings.items()), program(name)]
     return " ".join([*words, *(argument if argument in "<|" else _quoted(argument) for argument in arguments)])
 
 

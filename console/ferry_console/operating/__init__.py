@@ -1,1 +1,1 @@
-"""Commands that change something in a running system: `ferry pause`, `ferry resume`, `ferry skip`."""
+"""Commands that change something in Redis: `ferry pause`, `resume`, `drain`, `skip` and `forget`."""

@@ -30,7 +30,8 @@ def tell(outcome: Outcome, *, as_json: bool) -> int:
     if as_json:
         say([json_line({**outcome.facts, "warnings": list(outcome.warnings)})])
         return outcome.exit_code
-    say([printable(sentence) for sentence in outcome.sentences])
+    if outcome.sentences:
+        say([printable(sentence) for sentence in outcome.sentences])
     for warning in outcome.warnings:
         print(f"ferry: {printable(warning)}", file=sys.stderr)
     return outcome.exit_code

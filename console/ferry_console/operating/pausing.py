@@ -59,8 +59,8 @@ def _paused(client: redis.Redis, settings: ConsumerSettings, arguments: PauseArg
     else:
         told = f"paused {target} {_told(holds)}; to end it: ferry resume {target}"
     facts = {"command": "pause", "target": target, "group": settings.consumer_group, "changed": is_new}
-    pauses = {"dry_run": arguments.dry_run, "pause": asdict(holds)}
-    return Outcome(EXIT_OK, [told], facts | pauses, _unknown(client, settings, target))
+    facts |= {"dry_run": arguments.dry_run, "who": wanted.who, "at": moment_text(server_time_ms(client))}
+    return Outcome(EXIT_OK, [told], facts | {"pause": asdict(holds)}, unknown_target(client, settings, target))
 
 
 def _resumed(client: redis.Redis, settings: ConsumerSettings, arguments: PauseArguments) -> Outcome:
@@ -75,8 +75,8 @@ def _resumed(client: redis.Redis, settings: ConsumerSettings, arguments: PauseAr
     else:
         told = f"{now} {who} resumed {target}, paused {_told(ended)}"
     facts = {"command": "resume", "target": target, "group": settings.consumer_group, "changed": ended is not None}
-    facts |= {"dry_run": arguments.dry_run, "who": who, "pause": asdict(ended) if ended else None}
-    warnings = [*_still_paused(pauses, target), *_unknown(client, settings, target)]
+    facts |= {"dry_run": arguments.dry_run, "who": who, "at": now, "pause": asdict(ended) if ended else None}
+    warnings = [*_still_paused(pauses, target), *unknown_target(client, settings, target)]
     return Outcome(EXIT_OK if ended else EXIT_NOTHING_DONE, [told], facts, warnings)
 
 
@@ -97,7 +97,7 @@ def _still_paused(pauses: dict[str, Pause], target: str) -> list[str]:
     ]
 
 
-def _unknown(client: redis.Redis, settings: ConsumerSettings, target: str) -> list[str]:
+def unknown_target(client: redis.Redis, settings: ConsumerSettings, target: str) -> list[str]:
     """A topic may be paused before its first consumer starts; more often its name is mistyped."""
     topic, _, partition = target.partition(":")
     seen = read_status(client, settings.ferry_key_prefix, settings.consumer_group)

@@ -75,5 +75,5 @@ def _skipped(client: redis.Redis, settings: ConsumerSettings, task_id: TaskId, a
     else:
         told = f"{now} {who} skipped {task_id.text}: {arguments.reason}; its consumer writes the dead letter"
     facts = {"command": "skip", "task_id": task_id.text, "result": str(skipped), "changed": changed}
-    facts |= {"dry_run": arguments.dry_run, "who": who, "reason": arguments.reason}
+    facts |= {"dry_run": arguments.dry_run, "who": who, "at": now, "reason": arguments.reason}
     return Outcome(EXIT_OK if changed else EXIT_NOTHING_DONE, [told], facts)

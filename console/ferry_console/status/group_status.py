@@ -140,7 +140,7 @@ def partition_view(
         head.committed if head else None,
         head.position if head else None,
         ledger.in_flight,
-        _task_id(group, place, ledger.lowest),
+        task_id_of(group, place, ledger.lowest),
         None if ledger.dispatched_ms is None else max(0, at_ms - ledger.dispatched_ms) / 1000,
         ledger.dead_letters,
         ledger.restored,
@@ -199,7 +199,7 @@ def _queues(
         )
 
 
-def _task_id(group: str, place: TopicPartition, member: str | None) -> str | None:
+def task_id_of(group: str, place: TopicPartition, member: str | None) -> str | None:
     """The task id of an entry; None for one that isn't Ferry's."""
     first, _, rest = (member or "").partition("-")
     last = rest.partition("-")[0] or first

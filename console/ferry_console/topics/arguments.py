@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
+from ferry_console.command_line import add_command, add_dry_run, add_json, add_verbs
+
 if TYPE_CHECKING:
-    from argparse import _SubParsersAction
+    from ferry_console.command_line import Commands
 
 _EPILOG = """\
 examples:
@@ -21,27 +22,14 @@ exit codes: 0 all are there, 1 one is there and differs, 2 wrong usage or settin
 """
 
 
-def add_topics(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_topics(commands: Commands) -> None:
     """Add `topics` with `create`."""
     summary = "create the topics of the routes and their dead-letter topics"
-    topics = _described(commands, "topics", summary)
-    verbs = topics.add_subparsers(dest="verb", required=True, metavar="VERB")
-    create = _described(verbs, "create", summary)
+    create = add_command(add_verbs(commands, "topics", summary, _EPILOG), "create", summary, _EPILOG)
     create.add_argument("topics", nargs="*", metavar="TOPIC", help="these topics instead of those of the routes")
-    create.add_argument("--partitions", type=int, metavar="N", help="partitions of each topic; dead letters have one")
-    create.add_argument("--replicas", type=int, metavar="N", help="how many brokers keep each topic")
-    create.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
-    create.add_argument("--json", action="store_true", help="one JSON object instead of text")
-
-
-def _described(
-    commands: _SubParsersAction[argparse.ArgumentParser], name: str, summary: str
-) -> argparse.ArgumentParser:
-    return commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    create.add_argument(
+        "--partitions", type=int, metavar="NUMBER", help="partitions of each topic; dead letters have one"
     )
+    create.add_argument("--replicas", type=int, metavar="NUMBER", help="how many brokers keep each topic")
+    add_dry_run(create)
+    add_json(create)

@@ -7,8 +7,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from ferry_console.doctor.kafka_facts import Absence, Unknown
-from ferry_console.moments import moment_text
-from ferry_console.operating.operator_name import operator_name
+from ferry_console.operating.operator_name import Signature, operator_name
 from ferry_console.operating.outcome import EXIT_UNREACHABLE, EXIT_USAGE, tell
 from ferry_console.topics.telling import Request, outcome
 from ferry_shared.errors import ConfigurationError, KafkaUnavailable
@@ -96,7 +95,7 @@ def _created(request: Request, settings: ConsumerSettings, remarks: Sequence[str
     side, topics = KafkaSide(settings), Topics(settings)
     # It says more than the client that creates about why Kafka can't be reached.
     side.cluster()
-    signature = f"{moment_text(int(time.time() * 1000))} {operator_name()}"
+    signature = Signature(int(time.time() * 1000), operator_name())
     created = topics.create_sources(request.sources, only_ask=request.dry_run)
     created += _dead_letter_topics(topics, request)
     present = side.topics(request.names) if request.dry_run else _known(side, request.names)

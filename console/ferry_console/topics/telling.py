@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from ferry_console.doctor.kafka_facts import Unknown
+    from ferry_console.operating.operator_name import Signature
 
 #: What one says who was asked for something, and found it otherwise.
 EXIT_DIFFERS = EXIT_NOTHING_DONE
@@ -48,7 +49,7 @@ def outcome(
     request: Request,
     created: Collection[str],
     present: Mapping[str, TopicFacts | Unknown],
-    signature: str,
+    signature: Signature,
     remarks: Sequence[str] = (),
 ) -> Outcome:
     """Put it in words.
@@ -61,6 +62,8 @@ def outcome(
     facts = {
         "command": "topics create",
         "dry_run": request.dry_run,
+        "who": signature.who,
+        "at": signature.at,
         "topics": [_fact(name, request, created, present) for name in request.names],
     }
     return Outcome(EXIT_DIFFERS if found else EXIT_OK, sentences, facts, [*found, *remarks])
@@ -101,7 +104,7 @@ def _sentence(
     request: Request,
     created: Collection[str],
     present: Mapping[str, TopicFacts | Unknown],
-    signature: str,
+    signature: Signature,
 ) -> str:
     if name in created and request.dry_run:
         return f"would create {name}: {_planned(name, request)}"

@@ -16,21 +16,25 @@ if TYPE_CHECKING:
     from ferry_shared.record import Record, TaskId
     from ferry_shared.settings import ConsumerSettings
 
-#: How long the dead-letter topic is searched.
+#: How long the dead-letter topic is searched, unless somebody has more patience.
 SEARCH_SECONDS = 10.0
 #: Clocks differ: a dead letter counts as possibly written this much before its record was sent.
 CLOCK_MARGIN_MS = 60_000
 
 
 class KafkaSide:
-    """One client, for one message; `close` it."""
+    """Two clients, for one message; `close` them."""
 
     def __init__(self, settings: ConsumerSettings) -> None:
+        from ferry_consumer.record_reader import RecordReader  # noqa: PLC0415 - other services are imported when needed
+
         self._settings = settings
         self._log = TopicLog(settings, "ferry-trace")
+        self._reader = RecordReader(settings)
 
     def close(self) -> None:
-        """Close the client."""
+        """Close the clients."""
+        self._reader.close()
         self._log.close()
 
     def record(self, task_id: TaskId) -> KafkaView:
@@ -39,23 +43,18 @@ class KafkaSide:
         Raises:
             KafkaUnavailable: Kafka did not answer.
         """
-        from ferry_consumer.record_reader import RecordReader  # noqa: PLC0415 - other services are imported when needed
-
         place = TopicPartition(task_id.topic, task_id.partition)
         log = self._log.whole(task_id.topic).get(task_id.partition)
         if log is None:
             return KafkaView(None, None, None)
-        reader = RecordReader(self._settings)
-        try:
-            found = reader.read(place, [task_id.first], REQUEST_TIMEOUT_SECONDS)
-        finally:
-            reader.close()
+        found = self._reader.read(place, [task_id.first], REQUEST_TIMEOUT_SECONDS)
         if task_id.first not in found:
             raise KafkaUnavailable(f"Kafka: reading {place} took longer than {REQUEST_TIMEOUT_SECONDS:.0f} s")
         return KafkaView(*log, found[task_id.first])
 
-    def dead_letters(self, task_id: TaskId, sent_ms: int | None) -> DeadLetters:
-        """Search the dead-letter topic for a task's id: what was written since the message was sent, then the rest.
+    def dead_letters(self, task_id: TaskId, sent_ms: int | None, seconds: float = SEARCH_SECONDS) -> DeadLetters:
+        """Search the dead-letter topic for a task's id, so long: what was written since the message was sent, then the
+        rest.
 
         Raises:
             KafkaUnavailable: Kafka did not answer.
@@ -63,7 +62,7 @@ class KafkaSide:
         topic = task_id.topic + self._settings.consumer_dead_letter_suffix
         whole = {number: log for number, log in self._log.whole(topic).items() if log[1] > log[0]}
         likely = self._written_since(topic, whole, sent_ms)
-        search, deadline = _Search(task_id.text.encode()), time.monotonic() + SEARCH_SECONDS
+        search, deadline = _Search(task_id.text.encode()), time.monotonic() + seconds
         complete = self._log.read(topic, likely, deadline, search.look_at)
         if not search.found:
             # The sender's clock may have been wrong.

@@ -66,7 +66,7 @@ def remarks(findings: Findings) -> Iterator[str]:
     ):
         yield "offsets of its partition were dispatched again at some time: it may have run since"
     record = findings.kafka.record if findings.kafka else None
-    replayed = replay_of(record.headers, record.topic) if record else None
+    replayed = replay_of(record.headers, record.topic_partition, record.offset) if record else None
     if replayed is not None:
         passed_over = replayed.group != findings.task_id.group
         whose = f", for group {replayed.group}: this group passes it over" if passed_over else ""

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from ferry_shared.ledger.client import translated
 from ferry_shared.ledger.consumer_ledger import Condition, Head
-from ferry_shared.ledger.keys import LedgerKeys, encoded
+from ferry_shared.ledger.keys import LedgerKeys, ledger_stem
 from ferry_shared.ledger.scripts import Call, run_all
 from ferry_shared.ledger.untracked import untracked_of
 from ferry_shared.record import TopicPartition
@@ -91,12 +91,12 @@ def find_places(client: redis.Redis, key_prefix: str, group: str, seconds: float
     Raises:
         RedisUnavailable: Redis could not be reached.
     """
-    stem = f"{key_prefix}ferry:{{{encoded(group)}:"
+    stem = ledger_stem(key_prefix, group)
     named = re.compile(re.escape(stem) + r"(?P<topic>[^:]*):(?P<partition>[0-9]{1,10})\}:head", re.DOTALL)
     deadline, cursor, found = time.monotonic() + seconds, 0, set()
     while True:
         with translated():
-            reply: Any = client.scan(cursor, match=f"{_literal(stem)}*:head", count=_KEYS_AT_ONCE)
+            reply: Any = client.scan(cursor, match=f"{glob_literal(stem)}*:head", count=_KEYS_AT_ONCE)
         cursor, names = reply
         for name in names:
             if match := named.fullmatch(name.decode("utf-8", "replace")):
@@ -105,7 +105,8 @@ def find_places(client: redis.Redis, key_prefix: str, group: str, seconds: float
             return sorted(found), not cursor
 
 
-def _literal(text: str) -> str:
+def glob_literal(text: str) -> str:
+    """A pattern of SCAN's that matches exactly this text."""
     return _GLOB_SPECIAL.sub(r"\\\g<0>", text)
 
 

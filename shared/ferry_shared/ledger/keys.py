@@ -35,7 +35,7 @@ class LedgerKeys:
     @classmethod
     def of(cls, prefix: str, group: str, place: TopicPartition) -> LedgerKeys:
         """Name the keys of a group's partition; `prefix` is kombu's `global_keyprefix`."""
-        stem = f"{prefix}ferry:{{{encoded(group)}:{encoded(place.topic)}:{place.partition}}}"
+        stem = f"{ledger_stem(prefix, group)}{encoded(place.topic)}:{place.partition}}}"
         return cls(
             f"{stem}:head", f"{stem}:inflight", f"{stem}:state", f"{stem}:times", f"{stem}:attention",
             pause_key(prefix, group), (place.topic, f"{place.topic}:{place.partition}"),
@@ -45,6 +45,11 @@ class LedgerKeys:
     def all(self) -> tuple[str, str, str, str, str]:
         """The keys, as KEYS[1] to KEYS[5]."""
         return (self.head, self.inflight, self.state, self.times, self.attention)
+
+
+def ledger_stem(prefix: str, group: str) -> str:
+    """What the names of a group's ledgers begin with, and of no other group's."""
+    return f"{prefix}ferry:{{{encoded(group)}:"
 
 
 def status_key(prefix: str, group: str) -> str:
@@ -60,6 +65,16 @@ def pause_key(prefix: str, group: str) -> str:
 def replayed_key(prefix: str, group: str) -> str:
     """Name the hash with the dead letters of a group that were sent again: one field per message."""
     return f"{prefix}ferry:replayed:{encoded(group)}"
+
+
+def purging_key(prefix: str, topic: str) -> str:
+    """Name the hash that says up to where a dead-letter topic is being purged: one field per partition."""
+    return f"{prefix}ferry:purging:{encoded(topic)}"
+
+
+def last_runs_stem(prefix: str, group: str) -> str:
+    """What the names of a group's hashes with the last runs of beat's entries begin with: one per Celery app."""
+    return f"{prefix}ferry:beat:{encoded(group)}:"
 
 
 def listening_key(prefix: str) -> str:

@@ -10,7 +10,7 @@ from ferry_shared.settings.loading import Examined, env_file, examine, load, nam
 from ferry_shared.settings.logs import LogSettings
 from ferry_shared.settings.producer import ProducerSettings
 from ferry_shared.settings.redis import REDIS_SCHEMES, RedisSettings
-from ferry_shared.settings.routing import RoutingSettings
+from ferry_shared.settings.routing import RouteSettings, RoutingSettings
 from ferry_shared.settings.section import Settings
 from ferry_shared.settings.worker import SOFT_SHARE, WorkerSettings
 
@@ -23,6 +23,7 @@ __all__ = [
     "LogSettings",
     "ProducerSettings",
     "RedisSettings",
+    "RouteSettings",
     "RoutingSettings",
     "Settings",
     "WorkerSettings",

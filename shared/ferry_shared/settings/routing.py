@@ -14,7 +14,7 @@ def _topic_name(name: str) -> str:
     return name
 
 
-class RoutingSettings(Settings):
+class RouteSettings(Settings):
     """Which topic becomes which task."""
 
     ferry_topic: Annotated[str, AfterValidator(_topic_name)] = Field(
@@ -24,6 +24,11 @@ class RoutingSettings(Settings):
         "",
         description='Your routes, as "package.module:attribute"; empty: FERRY_TOPIC to the task printSomething.',
     )
+
+
+class RoutingSettings(RouteSettings):
+    """Which topic becomes which task, for which consumer group."""
+
     consumer_group: str = Field(
         "ferry",
         min_length=1,

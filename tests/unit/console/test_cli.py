@@ -8,7 +8,7 @@ import pytest
 
 from ferry_console.cli import main
 
-HEAVY = {"celery", "confluent_kafka", "jgo", "pydantic", "redis", "rich"}
+HEAVY = {"celery", "confluent_kafka", "jgo", "pydantic", "redis", "rich", "starlette", "uvicorn"}
 
 
 def test_help_lists_every_command_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
@@ -17,8 +17,8 @@ def test_help_lists_every_command_with_an_example(capsys: pytest.CaptureFixture[
         main(["--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    commands = ("up", "demo", "status", "trace", "in-flight", "dead-letters", "pause", "resume", "skip")
-    for command in (*commands, "doctor", "topics"):
+    commands = ("up", "demo", "status", "trace", "in-flight", "dead-letters", "pause", "resume", "drain", "skip")
+    for command in (*commands, "forget", "doctor", "topics", "console"):
         assert re.search(rf"\n    {command}\s+\w", shown)
         assert f"\n  ferry {command}" in shown
 
@@ -48,6 +48,8 @@ def test_help_imports_no_client() -> None:
         ["topics"],
         ["topics", "create", "--partitions", "many"],
         ["doctor", "orders"],
+        ["console", "--port", "65536"],
+        ["console", "--old", "0"],
     ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:

@@ -1,9 +1,14 @@
 """The command line of `ferry dead-letters`, as far as it needs no Kafka."""
 
+import io
+
 import pytest
+from confluent_kafka import KafkaError
 
 from ferry_console.cli import main
+from ferry_console.dead_letters.purge_deleting import refusal
 from ferry_console.dead_letters.search import topics_of
+from ferry_console.operating.confirmation import confirmed
 from ferry_shared.settings import ConsumerSettings
 
 
@@ -54,6 +59,55 @@ def test_a_replay_without_redis(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")
     assert main(["dead-letters", "replay", "--all"]) == 3
     assert "CELERY_BROKER_URL" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--yes"], "nothing is asked for: give options such as --until 30d and --replayed, or --all"),
+        (["--group", "blue", "--yes"], "nothing is asked for"),
+        (["--all", "--group", "blue", "--all-groups"], "expected --group or --all-groups, not both"),
+        (["--all"], "expected --yes: this can't be undone, and there is no terminal to ask on"),
+    ],
+)
+def test_a_purge_must_be_asked_for(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, before any server is asked: nobody removes anything by leaving something out."""
+    assert main(["dead-letters", "purge", *words]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_purge_without_redis(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 3: what is being replayed isn't known."""
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")
+    assert main(["dead-letters", "purge", "--all", "--yes"]) == 3
+    assert "CELERY_BROKER_URL" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [("y\n", True), (" YES \n", True), ("n\n", False), ("\n", False), ("", False), ("yet\n", False)],
+)
+def test_a_question_is_answered(
+    answer: str, expected: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only by yes; on standard error, with nothing in it that acts on a terminal."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    assert confirmed("remove \x1b[2J?") is expected
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "remove \\x1b[2J? [y/N] ")
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (KafkaError.POLICY_VIOLATION, "the topic is compacted: Kafka deletes nothing of it on request"),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "this user may not delete records of the topic"),
+        (KafkaError.NOT_LEADER_FOR_PARTITION, "Broker: Not leader for partition"),
+    ],
+)
+def test_why_kafka_deletes_nothing(code: int, told: str) -> None:
+    """In a sentence."""
+    assert refusal(KafkaError(code)) == told
 
 
 def test_routes_that_can_not_be_read_are_told(

@@ -9,9 +9,12 @@ import pytest
 
 from ferry_console.dead_letters.document import list_document, show_document
 from ferry_console.dead_letters.letters import letter_of
+from ferry_console.dead_letters.purge_report import Purge
+from ferry_console.dead_letters.purge_report import report as purge_report
+from ferry_console.dead_letters.purging import Prefix, Stay
 from ferry_console.dead_letters.reading import LetterList
 from ferry_console.dead_letters.replay_marks import Mark
-from ferry_console.dead_letters.replay_report import report
+from ferry_console.dead_letters.replay_report import Reach, report
 from ferry_console.dead_letters.replaying import Problem, Result, Tally
 from ferry_console.in_flight.document import document as in_flight_document
 from ferry_console.in_flight.stages import Stage
@@ -76,6 +79,14 @@ def test_every_stage_is_explained() -> None:
 
 def test_every_field_of_a_replay_is_explained() -> None:
     """In the paragraph that ends the page."""
-    facts = report(Tally(problems=[Problem("id", Result.UNFIT, "why")]), Mark("who", 1), None, dry_run=False).facts
+    facts = report(Tally(problems=[Problem("id", Result.UNFIT, "why")]), Mark("who", 1), Reach(), dry_run=False).facts
     (told,) = [line for line in LETTERS.splitlines() if line.startswith("`replay` tells")]
+    assert {*names(facts), "warnings"} - set(re.findall(r"`(\w+)`", told)) == set()
+
+
+def test_every_field_of_a_purge_is_explained() -> None:
+    """In the paragraph behind it."""
+    prefix = Prefix(0, 1, first=Stay("id", "why"))
+    facts = purge_report(Purge({"orders.dlq": {0: prefix}}), Mark("who", 1), dry_run=False).facts
+    (told,) = [line for line in LETTERS.splitlines() if line.startswith("`purge` tells")]
     assert {*names(facts), "warnings"} - set(re.findall(r"`(\w+)`", told)) == set()

@@ -215,8 +215,10 @@ def test_a_replay_for_another_group_is_passed_over_and_counted() -> None:
     assert (call.next, call.queued, call.invalid, call.passed_over) == (11, [], [], 1)
 
 
-@pytest.mark.parametrize("mark", [b"other-0-4@blue", b"t-0-4", b"t", b"", b"\xff", b"t-0-4@"])
-def test_only_a_mark_of_this_topic_and_another_group_counts(mark: bytes) -> None:
+@pytest.mark.parametrize(
+    "mark", [b"other-0-4@blue", b"t-1-4@blue", b"t-0-10@blue", b"t-0-4", b"t", b"", b"\xff", b"t-0-4@"]
+)
+def test_only_a_mark_of_an_earlier_record_here_and_another_group_counts(mark: bytes) -> None:
     """A record that was copied here with its headers is a record like any other; so is one with a broken mark."""
     (call,) = dispatches_of(partition(), messages(Replay(10, mark)), 0, LIMITS)
     assert (len(call.queued), call.passed_over) == (1, 0)

@@ -151,11 +151,12 @@ def test_what_arrives_while_it_is_held_is_read_again_later(world: World) -> None
 
 
 def test_replays_for_other_groups_are_counted_once_they_are_passed(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """When the ledger has taken note of the position behind them, by topic; they are no records of this group."""
-    marked = [FakeRecord(0, offset, VALID, mark=b"orders-0-9@other") for offset in range(2)]
-    world.take(*marked, FakeRecord(0, 2, VALID))
+    caplog.set_level("INFO", logger="ferry.consumer")
+    marked = [FakeRecord(0, offset, VALID, mark=b"orders-0-0@other") for offset in (1, 2)]
+    world.take(FakeRecord(0, 0, VALID), *marked)
     assert "ferry_others_replays_total{" not in world.metrics.text().decode()
 
     def dispatch(_client: object, calls: list[Dispatch]) -> list[Dispatched]:
@@ -168,3 +169,4 @@ def test_replays_for_other_groups_are_counted_once_they_are_passed(
     assert 'ferry_others_replays_total{topic="orders"} 2.0' in told
     assert 'ferry_dispatched_total{topic="orders"} 1.0' in told
     assert 'ferry_records_total{topic="orders"} 1.0' in told
+    assert "orders-0: 2 dead letters of other groups, sent again, passed over up to offset 2" in caplog.messages

@@ -35,6 +35,11 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[Arguments]:
     return arguments
 
 
+ROUTES = {"FERRY_ROUTES": "ticket_routes:routes"}
+NO_DEFAULT = (
+    "the default messages don't fit the topic tickets of FERRY_ROUTES: give messages as arguments, "
+    "a file by --file FILE, or - for standard input"
+)
 NOT_GIVEN: dict[str, object] = {
     **dict.fromkeys(
         ("file", "count", "interval", "rate", "topic", "key", "key_field", "undelivered", "acks", "retries")
@@ -126,6 +131,10 @@ def test_wrong_usage(
         (["--file", "/no/such/file"], {}, "--file: /no/such/file can't be read: No such file or directory"),
         (["a", "--undelivered", "/no/such/file"], {}, "--undelivered: /no/such/file can't be written"),
         (["a"], {"FERRY_ROUTES": "no_such_module:routes"}, "FERRY_ROUTES: can't import no_such_module"),
+        ([], ROUTES, NO_DEFAULT),
+        (["--topic", "tickets"], ROUTES, NO_DEFAULT),
+        (["--count", "3"], ROUTES, NO_DEFAULT),
+        (["--forever", "--dry-run"], ROUTES, NO_DEFAULT),
     ],
 )
 def test_wrong_settings(

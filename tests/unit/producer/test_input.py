@@ -75,6 +75,46 @@ async def test_unreadable_input_is_told(tmp_path: Path) -> None:
         await lines_of(Input("standard input", os.open(tmp_path, os.O_RDONLY), again=False))
 
 
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("no such thing"), OverflowError("too far")])
+async def test_any_error_of_the_reader_is_told(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of waiting for ever; what was read before counts, also the beginning of a line."""
+    reading, writing = os.pipe()
+    read, lines = os.read, list[Line]()
+
+    def read_once(descriptor: int, length: int) -> bytes:
+        monkeypatch.setattr(os, "read", fail)
+        return read(descriptor, length)
+
+    def fail(*_: int) -> bytes:
+        raise error
+
+    monkeypatch.setattr(os, "read", read_once)
+    os.write(writing, b"one\ntw")
+    source = Input("a pipe", reading, again=False)
+
+    async def read_all() -> None:
+        async for batch in source.lines(Stop(1)):
+            lines.extend(batch)
+            os.write(writing, b"more")
+
+    with pytest.raises(UnreadableInput, match=f"a pipe can't be read: {type(error).__name__}"):
+        await asyncio.wait_for(read_all(), 10)
+    assert (lines, source.cut_line) == ([Line(1, b"one")], b"tw")
+    os.close(reading)
+    os.close(writing)
+
+
+async def test_a_reader_that_can_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the limit of threads is reached."""
+
+    def start(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", start)
+    with pytest.raises(UnreadableInput, match="a pipe can't be read: can't start new thread"):
+        await lines_of(Input("a pipe", os.open(os.devnull, os.O_RDONLY), again=False))
+
+
 async def test_a_signal_ends_the_wait_for_input() -> None:
     """Nobody types, a signal comes: the source says so instead of ending."""
     source, target = os.pipe()

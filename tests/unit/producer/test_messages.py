@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import os
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferry_producer.messages import InvalidText, message_from
+from ferry_producer.input import file_input
+from ferry_producer.messages import InvalidText, built_in_line, message_from, route_line
+from ferry_producer.stop import Stop
 from ferry_shared.message import MAX_TEXT_CHARACTERS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ferry_producer.lines import Line
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 JSON_VALUES = st.recursive(
@@ -87,3 +97,55 @@ def test_any_bytes_are_a_message_or_invalid(content: bytes) -> None:
     for line in (content, b'{"text": "' + content + b'"}'):
         with contextlib.suppress(InvalidText):
             assert json.loads(message_from(line).model_dump_json())["text"]
+
+
+#: What a line of a file would lose, or be cut by.
+TROUBLE = st.lists(st.sampled_from(["\n", "\r", "\ufeff", " ", "{", "}", "a", '"', "{}", '{"text": "b"}']), max_size=8)
+
+
+def read_back(path: Path, content: bytes) -> list[Line]:
+    """The lines of a file that has `content` and a line's end."""
+    path.write_bytes(content + b"\n")
+
+    source = file_input(path)
+
+    async def read() -> list[Line]:
+        return [line async for batch in source.lines(Stop(1)) for line in batch]
+
+    try:
+        return asyncio.run(read())
+    finally:
+        os.close(source.descriptor)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file to write and read."""
+    return tmp_path_factory.mktemp("lines") / "left"
+
+
+@given(TROUBLE.map("".join) | TEXTS)
+def test_an_argument_is_one_line_of_a_file(file: Path, text: str) -> None:
+    """Kept by --undelivered and sent again it is the same message: line feeds in it cut nothing."""
+    try:
+        expected = message_from(text.encode()).text
+    except InvalidText:
+        return
+    (line,) = read_back(file, built_in_line(text.encode()))
+    assert line.content is not None
+    assert message_from(line.content).text == expected
+
+
+@given(JSON_VALUES, st.sampled_from([None, 1]), st.sampled_from(["", "\n", "\r", "\r\n"]))
+def test_an_argument_for_a_route_is_one_line_too(file: Path, value: object, indent: int | None, end: str) -> None:
+    """Line feeds in JSON are blanks."""
+    text = json.dumps(value, indent=indent) + end
+    (line,) = read_back(file, route_line(text.encode()))
+    assert line.content is not None
+    assert json.loads(line.content) == value
+
+
+@pytest.mark.parametrize("content", [b"a", b'{"text": "a"}', b"[1]", b"\xff", b"\xff\n", b" a "])
+def test_what_is_one_line_stays_as_it_is(content: bytes) -> None:
+    """So does what can't be a message, whose problem is told by its place."""
+    assert built_in_line(content) == content

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ferry_producer import outbox as outbox_module
 from ferry_producer.delivery import Delivered, Outcome, Undelivered
 from ferry_producer.outbox import Outbox
 
@@ -146,6 +147,44 @@ async def test_abandoned_messages_are_settled() -> None:
     outbox.abandon()
     assert outcomes == [Undelivered("given up before it was sent", refused=False)] * 3
     assert outbox.pending == 0
+
+
+@pytest.mark.parametrize("told", [0, 1, 2, 3])
+async def test_abandoned_messages_are_settled_also_if_the_client_says_nothing(
+    told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What librdkafka doesn't report after the purge is undelivered; a report that comes later changes nothing."""
+    monkeypatch.setattr(outbox_module, "PURGE_SECONDS", 0.0)
+    client, outcomes = FakeClient([0] * 100), list[list[Outcome]]()
+    outbox = Outbox(client, 10, lambda: None)
+    for _ in range(3):
+        outcomes.append([])
+        await outbox.put("t", b"x", None, [], outcomes[-1].append)
+    client.plan = deque([told, *[0] * 100])
+    client.poll(0)
+    client.purge = lambda: None  # type: ignore[method-assign]  # nothing comes of it
+    outbox.abandon()
+    lost = Undelivered("given up, and Kafka's client didn't say what became of it (may be in the topic)", refused=False)
+    assert outcomes == [[Delivered("t", 0, 3)]] * told + [[lost]] * (3 - told)
+    assert outbox.pending == 0
+    client.plan.clear()
+    client.poll(0)
+    assert [len(each) for each in outcomes] == [1, 1, 1]
+
+
+async def test_a_purge_that_fails_leaves_no_message_without_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its error isn't worth losing lines."""
+    monkeypatch.setattr(outbox_module, "PURGE_SECONDS", 0.0)
+    client, outcomes = FakeClient([0] * 100), list[Outcome]()
+
+    def purge() -> None:
+        raise KafkaException(KafkaError(KafkaError._STATE))
+
+    client.purge = purge  # type: ignore[method-assign]
+    outbox = Outbox(client, 10, lambda: None)
+    await outbox.put("t", b"x", None, [], outcomes.append)
+    outbox.abandon()
+    assert [type(outcome) for outcome in outcomes] == [Undelivered]
 
 
 async def test_an_acknowledgement_is_told() -> None:

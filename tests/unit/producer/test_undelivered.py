@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +61,41 @@ def test_two_runs_do_not_share_a_file(tmp_path: Path) -> None:
     """The one that ends would take it away from the other."""
     with UndeliveredFile(tmp_path / "left"), pytest.raises(ConfigurationError, match="another run writes to"):
         UndeliveredFile(tmp_path / "left")
+
+
+def test_a_file_that_another_run_takes_away_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one ends between our opening and our lock: what we opened is in no folder any more."""
+    path, lock, other = tmp_path / "left", fcntl.flock, UndeliveredFile(tmp_path / "left")
+
+    def other_ends_first(*arguments: Any) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        other.__exit__(None, None, None)
+        lock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", other_ends_first)
+    with UndeliveredFile(path) as file:
+        file.add(b"one")
+    assert path.read_bytes() == b"one\n"
+
+
+def test_a_file_that_is_taken_away_and_made_by_a_third_run_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The path has an owner again."""
+    path, lock, other = tmp_path / "left", fcntl.flock, UndeliveredFile(tmp_path / "left")
+
+    def third_run_is_faster(*arguments: Any) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        other.__exit__(None, None, None)
+        third.append(UndeliveredFile(path))
+        lock(*arguments)
+
+    third: list[UndeliveredFile] = []
+    monkeypatch.setattr(fcntl, "flock", third_run_is_faster)
+    with pytest.raises(ConfigurationError, match="another run writes to"):
+        UndeliveredFile(path)
+    third[0].__exit__(None, None, None)
+    assert not path.exists()
 
 
 def test_a_pipe_that_nobody_reads_is_told(tmp_path: Path) -> None:

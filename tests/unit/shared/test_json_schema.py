@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 
 from ferry_shared.decode import MAX_DETAIL_CHARACTERS, check
 from ferry_shared.errors import ConfigurationError, InvalidRecord
-from ferry_shared.json_schema import MAX_LOCATED_BYTES, JsonSchema, SchemaAdapter
+from ferry_shared.json_schema import MAX_LOCATED_BYTES, MAX_UNIQUE_ITEMS, JsonSchema, SchemaAdapter
 from ferry_shared.routes import Route, load_routes
 from ferry_shared.settings import RoutingSettings
 from ferry_shared.validation import problems_of
@@ -251,6 +252,47 @@ def test_a_file_that_is_no_schema_is_told(text: str, problem: str) -> None:
         _ = Route("orders", JsonSchema("order.schema.json"), "handleOrder").adapter
 
 
+@pytest.mark.parametrize(
+    ("schema", "place"),
+    [
+        ({"uniqueItems": True}, "uniqueItems"),
+        ({"uniqueItems": True, "maxItems": 1_001}, "uniqueItems"),
+        ({"properties": {"skus": {"uniqueItems": True}}}, "properties.skus.uniqueItems"),
+        ({"$defs": {"enum": {"uniqueItems": True}}}, r"\$defs.enum.uniqueItems"),
+        ({"allOf": [{}, {"items": {"uniqueItems": True}}]}, "allOf.1.items.uniqueItems"),
+        ({"$ref": "skus.json"}, "uniqueItems"),
+    ],
+)
+def test_a_list_that_could_be_compared_for_hours_is_refused(schema: object, place: str) -> None:
+    """A record within the size limit must not keep the consumer from all others: at the start, by its place."""
+    Path("skus.json").write_text('{"uniqueItems": true}')
+    with pytest.raises(ConfigurationError, match=rf"\.json: at {place}: uniqueItems compares .* of at most 1000"):
+        _ = adapter_of(schema)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"uniqueItems": True, "maxItems": 1_000},
+        {"uniqueItems": False},
+        {"properties": {"uniqueItems": True}},
+        {"enum": [{"uniqueItems": True}]},
+    ],
+)
+def test_what_only_looks_so_is_taken(schema: object) -> None:
+    """A bounded list, a property of that name, a value."""
+    assert isinstance(adapter_of(schema), SchemaAdapter)
+
+
+def test_the_longest_list_that_is_compared_takes_little_time() -> None:
+    """Of the kind that takes longest: integers beyond 64 bits."""
+    adapter = adapter_of({"uniqueItems": True, "maxItems": MAX_UNIQUE_ITEMS})
+    text = json.dumps([10**30 + number for number in range(MAX_UNIQUE_ITEMS)])
+    started = time.process_time()
+    assert len(adapter.validate_json(text)) == MAX_UNIQUE_ITEMS
+    assert time.process_time() - started < 5.0
+
+
 @pytest.mark.parametrize("name", ["missing.json", ".", "latin.json"])
 def test_a_file_that_can_not_be_read_is_told(name: str) -> None:
     """By its name, too."""
@@ -288,6 +330,7 @@ def test_no_server_is_ever_asked(keyword: str, reference: str) -> None:
 #: Prints by how many megabytes the process grew at its highest, over what it had before, and how the check ended.
 _MEASURE = """
 import sys
+import time
 from pathlib import Path
 from ferry_shared.decode import check
 from ferry_shared.errors import InvalidRecord
@@ -320,7 +363,7 @@ except InvalidRecord as error:
         ({"items": {"anyOf": [{"type": "integer"}, {"required": ["a"]}]}}, "{}"),
         ({"additionalProperties": {"type": "string"}}, "members"),
         ({"additionalProperties": False}, "members"),
-        ({"uniqueItems": True}, '{"a":[1]}'),
+        ({"uniqueItems": True, "maxItems": 1_000}, '{"a":[1]}'),
         ({"oneOf": [{"items": {"$ref": "#"}, "minItems": 1}, {"items": {"$ref": "#"}}, {"type": "null"}]}, "deep"),
     ],
     ids=lambda part: str(part)[:40],

@@ -121,7 +121,11 @@ def test_any_iterable_of_routes() -> None:
         ("my_orders.routes", "expected package.module:attribute"),
         (":routes", "expected package.module:attribute"),
         ("my_orders.routes:", "expected package.module:attribute"),
-        ("no_such_module_anywhere:routes", "can't import no_such_module_anywhere"),
+        (
+            "no_such_module_anywhere:routes",
+            "can't import no_such_module_anywhere: there is no module no_such_module_anywhere (searched in /",
+        ),
+        ("my_orders.missing:routes", "can't import my_orders.missing: there is no module my_orders.missing (searched"),
         ("..routes:routes", "can't import ..routes"),
         ("my orders:routes", "can't import my orders"),
         ("lacking_routes:routes", "can't import lacking_routes: ModuleNotFoundError"),

@@ -10,6 +10,7 @@ from ferry_shared.settings import load
 from ferry_shared.settings_reference import (
     ENV_EXAMPLE,
     SECTIONS,
+    SERVICES,
     SETTINGS_PAGE,
     env_example,
     main,
@@ -29,9 +30,20 @@ def uncommented() -> str:
 
 
 def test_the_files_are_current() -> None:
-    """Both are what the classes make of them; `python -m ferry_shared.settings_reference` rewrites them."""
-    assert env_example() == EXAMPLE
-    assert settings_page() == PAGE
+    """Both are what the classes make of them."""
+    renew = "out of date; renew it by: python -m ferry_shared.settings_reference"
+
+    assert env_example() == EXAMPLE, f"{ENV_EXAMPLE} is {renew}"
+    assert settings_page() == PAGE, f"{SETTINGS_PAGE} is {renew}"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_readers_are_those_that_read(service: str) -> None:
+    """What is told of a service is what its code loads; `ferry_worker.testing` is no part of a running worker."""
+    modules = (ROOT / service / f"ferry_{service}").rglob("*.py")
+    code = "".join(path.read_text(encoding="utf-8") for path in modules if path.parent.name != "testing")
+
+    assert set(re.findall(r"\bload\((\w+)", code)) == {section.__name__ for section in SERVICES[service]}
 
 
 def test_main_writes_both(tmp_path: Path) -> None:
@@ -82,21 +94,23 @@ def test_every_setting_is_explained() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "default", "expects"),
+    ("name", "default", "expects", "readers"),
     [
-        ("PRODUCER_LINGER_MS", "5", "milliseconds, 0 to 900000"),
-        ("CONSUMER_REDELIVER_AFTER_SECONDS", "60", "seconds, at least 5"),
-        ("WORKER_STATUS_INTERVAL_SECONDS", "60", "seconds, above 0, at most 86400"),
-        ("PRODUCER_RETRIES", "", "number, 0 to 2147483647"),
-        ("PRODUCER_ACKS", "all", "0, 1 or all"),
-        ("KAFKA_CLIENT_PROPERTIES", "{}", "JSON object"),
-        ("CELERY_BROKER_URL", "redis://localhost:6379/0", "URL"),
-        ("FERRY_LOG_CONFIG", "", "path"),
-        ("FERRY_TOPIC", "messages", "text"),
+        ("PRODUCER_LINGER_MS", "5", "milliseconds, 0 to 900000", "producer"),
+        ("CONSUMER_REDELIVER_AFTER_SECONDS", "60", "seconds, at least 5", "consumer"),
+        ("WORKER_STATUS_INTERVAL_SECONDS", "60", "seconds, above 0, at most 86400", "worker"),
+        ("PRODUCER_RETRIES", "", "number, 0 to 2147483647", "producer"),
+        ("PRODUCER_ACKS", "all", "0, 1 or all", "producer"),
+        ("KAFKA_CLIENT_PROPERTIES", "{}", "JSON object", "producer, consumer"),
+        ("CELERY_BROKER_URL", "redis://localhost:6379/0", "URL", "consumer, worker"),
+        ("FERRY_LOG_CONFIG", "", "path", "all"),
+        ("FERRY_TOPIC", "messages", "text", "all"),
+        ("CONSUMER_GROUP", "ferry", "text", "consumer, worker"),
     ],
 )
-def test_what_is_told_of_a_setting(name: str, default: str, expects: str) -> None:
-    """Default, unit and range are those of the class."""
+def test_what_is_told_of_a_setting(name: str, default: str, expects: str, readers: str) -> None:
+    """Default, unit, range and readers are those of the classes, and stand on the page."""
     (setting,) = [setting for section in reference().values() for setting in section if setting.name == name]
 
     assert (setting.default, setting.expects) == (default, expects)
+    assert f"| {expects} | {readers} | {setting.meaning} |\n" in PAGE

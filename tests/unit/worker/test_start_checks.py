@@ -98,7 +98,7 @@ def test_a_broker_that_is_not_redis_needs_a_ledger() -> None:
 @pytest.mark.parametrize(
     ("configuration", "named"),
     [
-        ({"broker_transport_options": {"priority_steps": [0]}}, "broker_transport_options"),
+        ({"broker_transport_options": {"visibility_timeout": 100}}, "broker_transport_options"),
         ({"visibility_timeout": 100}, "visibility_timeout"),
         ({"result_backend_transport_options": {"visibility_timeout": 315}}, "result_backend_transport_options"),
         ({"task_time_limit": 301}, "WORKER_TASK_TIME_LIMIT_SECONDS"),
