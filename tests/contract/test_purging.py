@@ -69,14 +69,14 @@ def letter(
 ) -> Record:
     """A dead letter that lies at the offset `number`, unless it says otherwise."""
     task_id = f"orders-3-{number}@{group}"
-    record = written(replace(RECORD, offset=number), task_id=task_id, error=error, offset=number if at is None else at)
-    headers = tuple((name, group.encode() if name == "__dlq.errors.group" else value) for name, value in record.headers)
-    return replace(record, headers=headers, partition=partition)
+    lies_at = number if at is None else at
+    record = written(replace(RECORD, offset=number), task_id=task_id, error=error, offset=lies_at, group=group)
+    return replace(record, partition=partition)
 
 
 def ready(number: int) -> Replay:
     """What a replay of it would send."""
-    found = prepared(letter(number), force=False)
+    found = prepared(letter(number), ".dlq", force=False)
     assert isinstance(found, Replay)
     return found
 

@@ -9,7 +9,7 @@ from ferry_console.dead_letters.document import list_document, show_document
 from ferry_console.dead_letters.letters import letter_of
 from ferry_console.dead_letters.reading import LetterList
 from ferry_console.dead_letters.replay_marks import Mark
-from ferry_console.dead_letters.replay_report import report
+from ferry_console.dead_letters.replay_report import Reach, report
 from ferry_console.dead_letters.replaying import Result, Tally
 from ferry_console.in_flight.flights import InFlight, flight_of
 from ferry_console.page.letter_requests import LetterPlace, LetterQuery, ReplayRequest
@@ -185,5 +185,5 @@ class MadeUpLetters:
             tally.add(Result.BEFORE if before else Result.REPLAYED, f"orders.dlq-0-{place.offset}")
             if not request.dry_run and not before:
                 self.replayed.append(place.offset)
-        outcome = report(tally, Mark("ann@desk", BEGAN_MS), None, dry_run=request.dry_run)
+        outcome = report(tally, Mark("ann@desk", BEGAN_MS), Reach(), dry_run=request.dry_run)
         return {**outcome.facts, "told": list(outcome.sentences), "warnings": list(outcome.warnings)}

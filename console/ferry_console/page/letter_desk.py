@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from ferry_console.dead_letters.document import list_document, show_document
 from ferry_console.dead_letters.letters import letter_of
 from ferry_console.dead_letters.reading import read_letters
+from ferry_console.dead_letters.replay_checks import reasons_against
 from ferry_console.dead_letters.replay_marks import Mark
-from ferry_console.dead_letters.replay_report import CutShort, report
+from ferry_console.dead_letters.replay_report import CutShort, Reach, report
 from ferry_console.dead_letters.replay_sending import ReplaySender
 from ferry_console.dead_letters.replaying import Replaying, Result
 from ferry_console.dead_letters.search import topics_of
+from ferry_console.doctor.kafka_side import KafkaSide
 from ferry_console.operating.operator_name import operator_name
 from ferry_console.topic_log import REQUEST_TIMEOUT_SECONDS, TopicLog
 from ferry_shared.errors import KafkaUnavailable, RedisUnavailable
@@ -63,15 +65,23 @@ class LetterDesk:
     def replay(self, request: ReplayRequest) -> dict[str, Any]:
         """Send them again, or say what would be; tells what became of them."""
         mark = Mark(operator_name(), server_time_ms(self._client))
-        sender = None if request.dry_run else ReplaySender(self._settings)
-        replaying = Replaying(self._client, self._settings.ferry_key_prefix, sender, mark, force=request.force)
-        cut_short = None
+        prefix = self._settings.ferry_key_prefix
+        replaying = Replaying(
+            self._client,
+            prefix,
+            None if request.dry_run else ReplaySender(self._settings),
+            mark,
+            suffix=self._settings.consumer_dead_letter_suffix,
+            force=request.force,
+            unfit=reasons_against(self._client, prefix, KafkaSide(self._settings)),
+        )
+        reach = Reach()
         try:
             self._add(request.letters, replaying)
             replaying.finish()
         except (KafkaUnavailable, RedisUnavailable) as error:
-            cut_short = CutShort(str(error), is_server_away=True)
-        outcome = report(replaying.tally, mark, cut_short, dry_run=request.dry_run)
+            reach = Reach(CutShort(str(error), is_server_away=True))
+        outcome = report(replaying.tally, mark, reach, dry_run=request.dry_run)
         if not request.dry_run:
             for sentence in (*outcome.sentences, *outcome.warnings):
                 self._tell(sentence)
