@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ferry_shared.ledger.consumer_ledger import Counted
+from ferry_shared.ledger.keys import LedgerKeys, queue_key
 
 if TYPE_CHECKING:
     from ferry_shared.ledger.consumer_ledger import Acquired, Dispatch, Ownership, Snapshot
-    from ferry_shared.ledger.keys import LedgerKeys
     from ferry_shared.ledger.pauses import PauseCause
     from ferry_shared.ledger.redelivery import Transport
     from ferry_shared.record import Record, TopicPartition
@@ -32,6 +32,12 @@ class Place:
     adapter: MessageAdapter
     keys: LedgerKeys
     queue_key: str
+
+    @classmethod
+    def of(cls, place: TopicPartition, route: Route, adapter: MessageAdapter, key_prefix: str, group: str) -> Place:
+        """Name the keys of a partition's ledger, and the list that its route's messages go to."""
+        keys = LedgerKeys.of(key_prefix, group, place)
+        return cls(place, route, adapter, keys, queue_key(key_prefix, route.queue, route.priority))
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,6 @@ from ferry_consumer.trouble import Trouble
 from ferry_consumer.turns import Every
 from ferry_shared.errors import KafkaUnavailable, TransientError
 from ferry_shared.ledger.client import connect, ping
-from ferry_shared.ledger.keys import LedgerKeys, queue_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -195,9 +194,7 @@ class Consumer:
 
     def _place(self, place: TopicPartition) -> Place:
         route, adapter = self._routes[place.topic]
-        prefix = self._settings.ferry_key_prefix
-        keys = LedgerKeys.of(prefix, self._settings.consumer_group, place)
-        return Place(place, route, adapter, keys, queue_key(prefix, route.queue, route.priority))
+        return Place.of(place, route, adapter, self._settings.ferry_key_prefix, self._settings.consumer_group)
 
     def _finish(self) -> None:
         """Intake has stopped: settle what is open, commit what is done."""

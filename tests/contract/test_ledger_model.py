@@ -11,6 +11,7 @@ from ferry_shared.ledger.consumer_ledger import Due
 from tests.support.ledger_probe import MINUTE_MS, OTHER_OWNER, OWNER, LedgerProbe, message_count, payload_of
 
 MAX_CLAIMS = 3
+KINDS = ["single", "batch", "invalid", "delayed"]
 OWNERS = st.sampled_from([OWNER, OTHER_OWNER])
 
 
@@ -74,22 +75,25 @@ class LedgerMachine(RuleBasedStateMachine):
         member = data.draw(st.sampled_from(sorted(self.entries, key=int_prefix)))
         return member, self.entries[member]
 
-    @rule(shapes=st.lists(st.tuples(st.sampled_from(["single", "batch", "invalid"]), st.integers(0, 3)), max_size=5))
+    @rule(shapes=st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 3)), max_size=5))
     def dispatch(self, shapes: list[tuple[str, int]]) -> None:
-        """Dispatch singles, batches and invalid records, with gaps between."""
-        offset, members, invalid = self.probe.position, [], {}
+        """Dispatch singles, batches, invalid records, and messages whose time has just come, with gaps between."""
+        offset, members, invalid, delayed = self.probe.position, [], {}, {}
         for kind, gap in shapes:
             first = offset + gap
             last = first + gap if kind == "batch" else first
             member = f"{first}-{last}-{gap + 1}" if kind == "batch" else str(first)
             if kind == "invalid":
                 invalid[member] = "not JSON"
+            elif kind == "delayed":
+                delayed[member] = self.probe.now_ms()
             else:
                 members.append(member)
-            self.entries[member] = Entry(self.epoch, copy=int(kind != "invalid"), failed=kind == "invalid")
+            entry = Entry(self.epoch, copy=int(member in members), failed=member in invalid, due=member in delayed)
+            self.entries[member] = entry
             offset = last + 1
         self.queued += map(payload_of, members)
-        assert self.probe.dispatch(members, invalid).entries == len(self.entries)
+        assert self.probe.dispatch(members, invalid, delayed=delayed).entries == len(self.entries)
 
     @rule(drop=st.booleans())
     def acquire(self, drop: bool) -> None:
@@ -104,7 +108,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.entries)
     @rule(data=st.data(), owner=OWNERS, live=st.booleans())
     def claim(self, data: st.DataObject, owner: str, live: bool) -> None:
-        """Claim with the present token; a retry is queued before anybody has its token."""
+        """Claim with the present token; what waits is queued before anybody has its token."""
         member, entry = self._pick(data)
         if entry.due:
             return

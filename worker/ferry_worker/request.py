@@ -46,16 +46,16 @@ def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[...
     return take_message
 
 
-def limits_of(sent: Sequence[float | None], task: Any, settings: WorkerSettings) -> tuple[float, float]:
-    """The hard and the soft limit of a message that came with those of its route, in seconds.
+def limits_of(sent: Sequence[float | None], task: Any, settings: WorkerSettings) -> tuple[float, float | None]:
+    """The hard and the soft limit (None: there is none) of a message that came with those of its route, in seconds.
 
     The hard one is never above the worker's, from which the visibility timeout is derived. The soft one never comes
     after it: Celery's pool begins to wait for the hard limit at the soft one, and would end the task only there.
     """
     highest = settings.worker_task_time_limit_seconds
     hard = min(sent[0] or task.time_limit or highest, highest)
-    soft = sent[1] or task.soft_time_limit or hard * SOFT_SHARE
-    return hard, soft if soft <= hard else hard * SOFT_SHARE
+    soft = sent[1] or task.soft_time_limit
+    return hard, hard * SOFT_SHARE if soft is not None and soft > hard else soft
 
 
 class TrackedRequest(Request):

@@ -30,6 +30,7 @@ MOVING = frozenset(
 _REACHED = {
     Whereabouts.IN_KAFKA: 0,
     Whereabouts.NO_LEDGER: 0,
+    Whereabouts.DELAYED: 0,
     Whereabouts.DELETED: 0,
     Whereabouts.QUEUED: 1,
     Whereabouts.TAKEN: 1,

@@ -41,6 +41,7 @@ def told(found: Findings, moments: Moments | None = None) -> list[str]:
         (QUEUED, "PNAA"),
         (findings(in_flight(STATE, taken=True)), "PNAA"),
         (findings(in_flight(replace(STATE, due_ms=NOW_MS + 5))), "PNAA"),
+        (findings(in_flight(replace(STATE, token="2.1", due_ms=NOW_MS + 5))), "NAAA"),
         (findings(in_flight(RUNNING)), "PPNA"),
         (findings(in_flight(replace(RUNNING, lease_ms=NOW_MS - 1))), "PPNA"),
         (findings(in_flight(replace(RUNNING, error="ValueError: no"))), "PPPN"),
@@ -51,8 +52,8 @@ def told(found: Findings, moments: Moments | None = None) -> list[str]:
         (findings(ABSENT), "NAAA"),
         (findings(None, kafka=None, letters=None), "AAAA"),
     ],
-    ids=["in Kafka", "queued", "taken", "retrying", "running", "left", "failed", "done", "dead", "not sent", "deleted",
-         "no ledger", "unknown"],
+    ids=["in Kafka", "queued", "taken", "retrying", "delayed", "running", "left", "failed", "done", "dead", "not sent",
+         "deleted", "no ledger", "unknown"],
 )  # fmt: skip
 def test_how_far_it_is(found: Findings, expected: str) -> None:
     """Each step is passed, now, or ahead."""
@@ -102,7 +103,9 @@ def test_what_comes_again_has_not_ended() -> None:
 def test_every_place_is_judged() -> None:
     """What moves isn't finished; each of the two is looked at again, or not."""
     assert not FINISHED & MOVING
-    assert {Whereabouts.RETRYING, Whereabouts.LEFT, Whereabouts.NOT_SENT} & (FINISHED | MOVING) == set()
+    assert {Whereabouts.RETRYING, Whereabouts.DELAYED, Whereabouts.LEFT, Whereabouts.NOT_SENT} & (
+        FINISHED | MOVING
+    ) == set()
 
 
 @given(

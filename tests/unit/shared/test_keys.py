@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ferry_shared.ledger.keys import LedgerKeys, Token, encoded, member_span, queue_key, status_key
+from ferry_shared.ledger.keys import LedgerKeys, Token, encoded, listening_key, member_span, queue_key, status_key
 from ferry_shared.record import TopicPartition
 
 NAMES = st.text(st.characters() | st.sampled_from("%:{}%3A\n\x7f"), min_size=1, max_size=20)
@@ -52,6 +52,7 @@ def test_the_names_of_the_keys() -> None:
         f"prod-ferry:{{ferry:messages:3}}:{name}" for name in ("head", "inflight", "state", "times", "attention")
     )
     assert (status_key("prod-", "a:b"), queue_key("prod-", "celery")) == ("prod-ferry:status:a%3Ab", "prod-celery")
+    assert listening_key("prod-") == "prod-ferry:listening"
 
 
 @given(st.text(), st.text())

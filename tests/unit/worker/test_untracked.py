@@ -143,6 +143,7 @@ def test_a_task_that_the_app_does_not_know_is_told_once(
     """With its topic and what to do, instead of a page of Celery's about each message, with that message's text."""
     ledger.replies += [Receipt.FAILED, Receipt.COUNTED, Receipt.COUNTED]
     received = [message(task="nobody.knows", ferry=FIELDS) for _ in range(3)]
+    assert "Listening" in {type(step).__name__ for step in consumer.steps}
     handler = consumer.create_task_handler()
     for one in received:
         handler(one)
