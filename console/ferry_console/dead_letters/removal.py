@@ -83,7 +83,9 @@ class Removal:
     def _remove(self, topic: str, going: dict[int, Prefix], deleter: Deleter, found: Purge) -> None:
         self._raise_fences(topic, going)
         stretches = {number: (prefix.start, prefix.until) for number, prefix in going.items()}
-        again, _ = self._look(topic, stretches, time.monotonic() + LONGEST_REMOVAL_SECONDS)
+        again, sufficed = self._look(topic, stretches, time.monotonic() + LONGEST_REMOVAL_SECONDS)
+        if not sufficed:
+            found.cut_short = CutShort("the marks of so many replays could not be read in time: run it again")
         for number, second in again.items():
             going[number].take_over(second)
         failed = deleter.delete(topic, {number: prefix.until for number, prefix in going.items() if prefix.letters})
