@@ -129,10 +129,12 @@ class TopicLog:
         """Go on behind what was deleted meanwhile, by retention or by a purge."""
         try:
             start, _ = self._ends(topic, number)
-            if start < left.get(number, 0):
-                self._consumer.seek(confluent_kafka.TopicPartition(topic, number, start))
-            else:
+            if start >= left.get(number, 0):
                 left.pop(number, None)
+                return
+            # A partition whose offset is out of range isn't fetched any more, and can't be sought.
+            self._consumer.incremental_unassign([confluent_kafka.TopicPartition(topic, number)])
+            self._consumer.incremental_assign([confluent_kafka.TopicPartition(topic, number, start)])
         except KafkaException as error:
             raise self._unavailable(topic, error) from error
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,9 @@ from ferry_console.operating import drain_command
 from ferry_shared.ledger.keys import status_key
 from ferry_shared.ledger.pauses import Pause, pause, read_pauses
 from ferry_shared.status import PartitionStatus
+from tests.support.clean_environment import clean_environment
 from tests.support.ledger_probe import LedgerProbe, wait_until
+from tests.support.terminal import Terminal
 from tests.support.valkey_server import ValkeyServer
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -225,6 +228,28 @@ def test_without_redis(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     code, _, err = run(capsys)
     assert code == 3
     assert "CELERY_BROKER_URL" in err
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_is(ledger: LedgerProbe, redis_url: str) -> None:
+    """In flight, rate and time left, in one line that is gone at the end."""
+    ledger.own()
+    ledger.dispatch([str(number) for number in range(40)])
+    environment = clean_environment() | {"CELERY_BROKER_URL": redis_url, "CONSUMER_GROUP": ledger.group}
+    with Terminal([sys.executable, "-m", "ferry_console", "drain"], environment) as terminal:
+        terminal.wait_for("40 in flight, 0/s")
+        for number in range(30):
+            ledger.claim(str(number))
+            ledger.outcome("done", str(number))
+        say(ledger, "operator")
+        terminal.wait_for(r"━ 10 in flight, \d+/s, \d+\.\d s left 0:00:\d\d")
+        for number in range(30, 40):
+            ledger.claim(str(number))
+            ledger.outcome("done", str(number))
+        terminal.wait_for("waiting for the commit")
+        ledger.committed(40)
+        assert terminal.end() == 0
+    assert terminal.text.splitlines()[-1].endswith(f"to go on: ferry resume {ledger.place.topic}")
+    assert terminal.shown.count(b"\x1b[?25l") == terminal.shown.count(b"\x1b[?25h") == 1, "the cursor is back"
 
 
 def test_when_redis_goes_away_it_goes_on_waiting(

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from ferry_shared.ledger.keys import LedgerKeys, pause_key, replayed_key, status
 from ferry_shared.ledger.pauses import Pause, pause
 from ferry_shared.record import TopicPartition
 from ferry_worker.last_runs import LastRun, LastRuns
+from tests.support.clean_environment import clean_environment
 from tests.support.ledger_probe import LedgerProbe
+from tests.support.terminal import Terminal
 
 NOBODY_THERE = "127.0.0.1:1"
 PREFIX = "p*[a-z]?\\:"
@@ -186,6 +189,22 @@ def test_live_consumers_are_not_overridden(
     assert main(["forget", ledger.group, "--force", "--yes"]) == 3
     assert "the consumer host:7 has told of it" in capsys.readouterr().err
     assert ledger.dump() == before
+
+
+@pytest.mark.parametrize(("answer", "is_removed"), [("n\n", False), ("\n", False), ("yes\n", True)])
+def test_on_a_terminal_it_asks(ledger: LedgerProbe, redis_url: str, answer: str, is_removed: bool) -> None:
+    """After it has said what is lost; whatever isn't yes is no."""
+    ledger.own()
+    ledger.dispatch(["0"])
+    environment = clean_environment() | {"CELERY_BROKER_URL": redis_url, "KAFKA_BOOTSTRAP_SERVERS": NOBODY_THERE}
+    command = [sys.executable, "-m", "ferry_console", "forget", ledger.group, "--force"]
+    with Terminal(command, environment) as terminal:
+        terminal.wait_for(rf"forget the group {ledger.group}: 3 keys in Redis, for good\? \[y/N\]")
+        assert "lost: they never end here" in terminal.text
+        terminal.type(answer)
+        assert terminal.end() == (0 if is_removed else 1)
+    assert ("nothing is forgotten" in terminal.text) is not is_removed
+    assert any(ledger.group in name for name in ledger.dump()) is not is_removed
 
 
 def test_it_is_not_done_unasked(capsys: pytest.CaptureFixture[str]) -> None:

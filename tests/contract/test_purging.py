@@ -18,6 +18,7 @@ from ferry_console.dead_letters.replay_marks import Mark, read_marks, settle, ta
 from ferry_console.dead_letters.replays import Replay, prepared
 from ferry_console.topic_log import Stretches
 from ferry_shared.errors import KafkaUnavailable
+from ferry_shared.ledger.client import connect
 from ferry_shared.ledger.keys import purging_key
 from ferry_shared.record import Record
 from tests.support.ledger_probe import LedgerProbe
@@ -234,6 +235,26 @@ def test_when_kafka_goes_away_what_is_gone_is_told(ledger: LedgerProbe) -> None:
     told = report(found, ALICE, dry_run=False)
     assert (found.removed, found.stay, told.exit_code) == (1, 2, 3)
     assert told.warnings == ["ended early: Kafka is away"]
+
+
+def test_what_is_gone_is_told_also_when_redis_goes_away_then(ledger: LedgerProbe) -> None:
+    """The fence can't be lowered any more, and ends by itself."""
+    kafka = one_partition(letter(0), letter(1, error="invalid: no"))
+    purge = removal(ledger, kafka, Wanted(LetterFilter(reason="ValueError")))
+    found = purge.survey([TOPIC], {}, 60)
+    kafka.when_asked = lambda: setattr(purge, "_client", connect("redis://127.0.0.1:1/0"))
+    purge.remove(found, kafka)
+    assert (kafka.left(), found.removed, found.cut_short) == ([1], 1, None)
+
+
+def test_nothing_is_asked_of_kafka_where_nothing_may_go(ledger: LedgerProbe) -> None:
+    """All letters are being replayed since the first look."""
+    kafka = one_partition(letter(0))
+    purge = removal(ledger, kafka)
+    found = purge.survey([TOPIC], {}, 60)
+    take(ledger.client, PREFIX, [ready(0)], BOB, force=False)
+    purge.remove(found, kafka)
+    assert (kafka.deleted, found.removed, found.stay) == ([], 0, 1)
 
 
 def test_a_search_that_is_cut_short_removes_what_it_has_seen(ledger: LedgerProbe) -> None:

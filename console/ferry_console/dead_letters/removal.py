@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from ferry_console.dead_letters.purge_fences import FENCE_SECONDS, Fence, raise_fences
@@ -83,15 +84,19 @@ class Removal:
     def _remove(self, topic: str, going: dict[int, Prefix], deleter: Deleter, found: Purge) -> None:
         self._raise_fences(topic, going)
         stretches = {number: (prefix.start, prefix.until) for number, prefix in going.items()}
-        again, _ = self._look(topic, stretches, time.monotonic() + LONGEST_REMOVAL_SECONDS)
+        again, sufficed = self._look(topic, stretches, time.monotonic() + LONGEST_REMOVAL_SECONDS)
+        if not sufficed:
+            found.cut_short = CutShort("the marks of so many replays could not be read in time: run it again")
         for number, second in again.items():
             going[number].take_over(second)
-        failed = deleter.delete(topic, {number: prefix.until for number, prefix in going.items() if prefix.letters})
+        untils = {number: prefix.until for number, prefix in going.items() if prefix.letters}
+        failed = deleter.delete(topic, untils) if untils else {}
         for number, why in failed.items():
             going[number].keep_all()
             found.failed[topic, number] = why
-        # What stays can be replayed at once.
-        self._raise_fences(topic, going)
+        # What stays can be replayed at once; else when the fence ends.
+        with suppress(RedisUnavailable):
+            self._raise_fences(topic, going)
 
     def _raise_fences(self, topic: str, prefixes: dict[int, Prefix]) -> None:
         fences = {

@@ -12,6 +12,7 @@ from ferry_console.moments import moment_text
 from ferry_console.operating.drain_progress import drain_progress
 from ferry_console.operating.drain_reading import DrainReader
 from ferry_console.operating.drain_report import EXIT_INTERRUPTED, Drain, DrainEnd, report
+from ferry_console.operating.draining import EndRate
 from ferry_console.operating.operator_name import operator_name
 from ferry_console.operating.outcome import EXIT_UNREACHABLE, tell
 from ferry_console.operating.pausing import unknown_target
@@ -95,7 +96,7 @@ def _pause(client: redis.Redis, settings: ConsumerSettings, targets: list[str], 
 def _wait(reader: DrainReader, drain: Drain, seconds: float, show: Show) -> DrainEnd:
     """Look until nothing is in flight, or the time is over; while Redis is away, go on."""
     began = time.monotonic()
-    most, most_at, quiet_looks = 0, began, 0
+    ending, rate, quiet_looks = EndRate(), 0.0, 0
     while True:
         try:
             look = reader.look([*drain.pauses], drain.paused_ms)
@@ -103,13 +104,8 @@ def _wait(reader: DrainReader, drain: Drain, seconds: float, show: Show) -> Drai
             look = None
         now = time.monotonic()
         drain.seconds = now - began
-        rate = 0.0
         if look is not None:
-            drain.look = look
-            if look.in_flight >= most:
-                most, most_at = look.in_flight, now
-            else:
-                rate = (most - look.in_flight) / (now - most_at)
+            drain.look, rate = look, ending.note(now, look.in_flight)
         show(look, rate)
         quiet_looks = quiet_looks + 1 if look is not None and not look.left else 0
         if quiet_looks == QUIET_LOOKS:

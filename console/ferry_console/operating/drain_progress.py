@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from ferry_console.operating.draining import progress_sentence
+from ferry_console.operating.draining import bar_text, progress_sentence
 from ferry_shared.logs import printable
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ def drain_progress() -> Iterator[Show]:
         return
     columns = (
         SpinnerColumn(), BarColumn(bar_width=20), TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=None)
@@ -45,12 +44,7 @@ def drain_progress() -> Iterator[Show]:
                 progress.update(task, description=AWAY)
                 return
             most = max(most, look.in_flight)
-            progress.update(
-                task,
-                total=most or None,
-                completed=most - look.in_flight,
-                description=printable(progress_sentence(look, rate)),
-            )
+            progress.update(task, total=most or None, completed=most - look.in_flight, description=bar_text(look, rate))
 
         yield show
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Pauses that are written down; any other ends by itself.
 _LASTING = frozenset({str(PauseCause.OPERATOR), str(PauseCause.DEAD_LETTER_LIMIT)})
+#: The rate is that of the last seconds: a task that is stuck must show.
+RATE_SECONDS = 10.0
 #: More partitions are counted, not listed.
 MOST_NAMED = 10
 
@@ -92,19 +95,41 @@ def partition_look(
     )
 
 
+class EndRate:
+    """How many messages end per second, over the last while."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[float, int]] = deque()
+
+    def note(self, now: float, in_flight: int) -> float:
+        """Take in how many are in flight at `now` (seconds); returns the rate."""
+        self._looks.append((now, in_flight))
+        while now - self._looks[0][0] > RATE_SECONDS:
+            self._looks.popleft()
+        # Before the consumers hold still there can come more than end.
+        most_at, most = max(self._looks, key=lambda look: (look[1], look[0]))
+        return (most - in_flight) / (now - most_at) if now > most_at else 0.0
+
+
+def bar_text(look: DrainLook, rate: float) -> str:
+    """What stands beside a bar: short, for it must fit any terminal."""
+    if not look.in_flight:
+        return f"0 in flight, waiting for {_waiting(look)}"
+    left = f", {age_text(look.in_flight / rate)} left" if rate > 0 else ""
+    return f"{look.in_flight:,} in flight, {rate:,.0f}/s{left}"
+
+
 def progress_sentence(look: DrainLook, rate: float) -> str:
-    """How far it is, in one line; `rate` is messages that ended per second."""
+    """How far it is, in one line; `rate` is messages that end per second."""
     oldest = look.oldest
-    told = f"{look.in_flight:,} in flight"
-    if oldest is not None:
-        told += f", the oldest {oldest.oldest} for {age_text(oldest.oldest_seconds or 0.0)}"
-    return f"{told}; {rate:,.0f}/s" if look.in_flight else f"{told}; waiting for {_waiting(look)}"
+    named = f"; the oldest {oldest.oldest} for {age_text(oldest.oldest_seconds or 0.0)}" if oldest is not None else ""
+    return bar_text(look, rate) + named
 
 
 def _waiting(look: DrainLook) -> str:
     if any(one.uncommitted for one in look.left):
         return "the commit"
-    return "the consumers' word that they hold still"
+    return "the consumers to hold still"
 
 
 def left_sentences(look: DrainLook) -> list[str]:

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from ferry_console.operating.drain_report import Drain, DrainEnd, report
 from ferry_console.operating.draining import (
     MOST_NAMED,
+    RATE_SECONDS,
     DrainLook,
+    EndRate,
     PartitionLook,
+    bar_text,
     left_sentences,
     partition_look,
     progress_sentence,
@@ -104,14 +107,33 @@ def test_what_is_left_is_told() -> None:
 
 
 def test_how_far_it_is() -> None:
-    """In flight, the oldest of all, the rate; then what is still waited for."""
+    """In flight, rate, time left, the oldest of all; then what is still waited for."""
     older = replace(BUSY, oldest="orders-1-7", oldest_seconds=200.0, in_flight=1)
     told = progress_sentence(DrainLook((BUSY, older)), 12.3)
-    assert told == "31 in flight, the oldest orders-1-7 for 3 min 20 s; 12/s"
-    assert progress_sentence(DrainLook((replace(QUIET, uncommitted=1),)), 0) == "0 in flight; waiting for the commit"
+    assert told == "31 in flight, 12/s, 2.5 s left; the oldest orders-1-7 for 3 min 20 s"
+    assert progress_sentence(DrainLook((replace(QUIET, uncommitted=1),)), 0) == "0 in flight, waiting for the commit"
     assert progress_sentence(DrainLook((replace(QUIET, holds=False),)), 0) == (
-        "0 in flight; waiting for the consumers' word that they hold still"
+        "0 in flight, waiting for the consumers to hold still"
     )
+
+
+def test_a_bar_fits_a_narrow_terminal() -> None:
+    """Whatever the task ids are."""
+    long = replace(BUSY, oldest="x" * 300, in_flight=1_234_567)
+    assert bar_text(DrainLook((long,)), 1_234.5) == "1,234,567 in flight, 1,234/s, 16 min 40 s left"
+    assert bar_text(DrainLook((long,)), 0) == "1,234,567 in flight, 0/s"
+
+
+@given(counts=st.lists(st.tuples(st.floats(0.1, 30), st.integers(0, 1_000)), min_size=1, max_size=20))
+def test_the_rate_is_that_of_the_last_seconds(counts: list[tuple[float, int]]) -> None:
+    """Never negative; nothing that ended longer ago counts; while nothing ends it is zero."""
+    ending, now = EndRate(), 0.0
+    for seconds, in_flight in counts:
+        now += seconds
+        rate = ending.note(now, in_flight)
+        assert rate >= 0
+    assert ending.note(now + RATE_SECONDS + 0.1, in_flight) == 0
+    assert ending.note(now + RATE_SECONDS + 2.1, max(0, in_flight - 4)) == pytest.approx(min(4, in_flight) / 2)
 
 
 def ended(end: DrainEnd, drain: Drain = DRAIN) -> tuple[int, list[str], list[str]]:
