@@ -72,6 +72,12 @@ class Acquisition:
     reason: str
 
 
+#: What an acquisition's line calls an offset that an operator has set.
+OPERATOR = "operator"
+#: The same where the ledger is gone; one that went back too far counts as lost, with all that it still holds.
+LEDGER_LOST = "ledger_lost"
+
+
 @dataclass(frozen=True, slots=True)
 class RedeliveryLine:
     """A consumer's line: a task's message had vanished, and it queued another."""
@@ -138,6 +144,17 @@ class Evidence:
         """When the consumers said that they queued an id again."""
         lines_of = _by_id(self.redeliveries, lambda line: line.at)
         return {task_id: [line.at for line in lines] for task_id, lines in lines_of.items()}
+
+    def taken_up(self, place: Place, since: float, until: float, reason: str | None = None) -> list[Acquisition]:
+        """The acquisitions of its partition in that time, at it or below; for one reason, or for any."""
+        return [
+            line
+            for line in self.acquisitions
+            if line.partition == place.partition
+            and line.offset <= place.offset
+            and since <= line.at <= until
+            and reason in {None, line.reason}
+        ]
 
     def asked_before(self, task_id: str, moment: float) -> list[Execution]:
         """The runs that had asked for a retry by then."""

@@ -94,7 +94,7 @@ KINDS = (
     Kind("FLUSHALL", ((R.VALKEY,),), 2, settle=5),
     Kind("Valkey out of memory", ((R.VALKEY,),), 1, settle=4, shortest=4, longest=8),
     Kind("key evicted", ((R.VALKEY,),), 2, settle=4, recovery=_quickly(3)),
-    # Its proof is an answer, and Valkey has to give it.
+    # The proof of these two begins with an answer, and Valkey has to give it.
     Kind(
         "replies to the consumers delayed",
         ((R.NETWORK, R.VALKEY),),
@@ -104,7 +104,7 @@ KINDS = (
         longest=10,
         recovery=_quickly(3),
     ),
-    Kind("packets of the consumers dropped", ((R.NETWORK,),), 1, settle=4, shortest=5, longest=10),
+    Kind("packets of the consumers dropped", ((R.NETWORK, R.VALKEY),), 1, settle=4, shortest=5, longest=10),
     Kind("reply to a script cut", ((R.NETWORK, R.VALKEY),), 3, settle=5),
     Kind("Kafka killed", ((R.KAFKA,),), 3, settle=8, killed="kafka"),
     Kind("Kafka held", ((R.KAFKA,),), 1, settle=5, shortest=7, longest=10),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from ferry_console.local.stop_signals import STOP_SIGNALS
 from ferry_console.output import say
 
 if TYPE_CHECKING:
@@ -20,8 +22,29 @@ if TYPE_CHECKING:
 @contextmanager
 def redrawn(console: Console) -> Iterator[Callable[[Page], None]]:
     """Show each page in the place of the one before; the last one stays. What doesn't fit is left out, not wrapped."""
-    with Live(console=console, auto_refresh=False) as live:
-        yield lambda page: live.update(_drawn(page), refresh=True)
+    live = Live(console=console, auto_refresh=False)
+
+    def show(page: Page) -> None:
+        with _undisturbed():
+            live.update(_drawn(page), refresh=True)
+
+    try:
+        with _undisturbed():
+            live.start()
+        yield show
+    finally:
+        with _undisturbed():
+            live.stop()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let signals wait: a drawing that is given up halfway keeps the next ones back, and with them the cursor."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def appended(page: Page) -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tests.chaos.effects import Away, Forgot, Held, Killed, Left, Part, Rewound
-from tests.chaos.evidence import place_of
+from tests.chaos.evidence import OPERATOR, place_of
 from tests.chaos.messages import Behaviour
 from tests.chaos.monitor_lines import Tag
 from tests.chaos.oracle.explanation import Explanation, Repeat
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 #: From a task's own last line to the ledger's record of it, on a busy machine.
 RECORDING_SECONDS = 2.0
 _CLOCK_SECONDS = 0.2
-#: What an acquisition's line calls it.
-OPERATOR = "operator"
 #: From the ledger's reply to a claim to the task's own first line, on a busy machine.
 CLAIMING_SECONDS = 2.0
 
@@ -56,16 +54,11 @@ def _rewound_or_forgotten(evidence: Evidence, before: Execution, run: Execution)
 
 def _rewound(evidence: Evidence, before: Execution, run: Execution) -> Rewound | None:
     """In between, or shortly before: copies from before it run until a consumer has taken the partition up there."""
-    partition, offset = place_of(run.task_id)
-    taken_up = [
-        line.at
-        for line in evidence.acquisitions
-        if line.reason == OPERATOR and line.partition == partition and line.offset <= offset
-        and before.started <= line.at + _CLOCK_SECONDS and line.at <= run.started + _CLOCK_SECONDS
-    ]  # fmt: skip
-    history = evidence.history
-    return history.rewound(partition, offset, before.started, run.started) or (
-        history.rewound(partition, offset, 0.0, max(taken_up)) if taken_up else None
+    place, history = place_of(run.task_id), evidence.history
+    since, until = before.started - _CLOCK_SECONDS, run.started + _CLOCK_SECONDS
+    taken_up = [line.at for line in evidence.taken_up(place, since, until, OPERATOR)]
+    return history.rewound(*place, before.started, run.started) or (
+        history.rewound(*place, 0.0, max(taken_up)) if taken_up else None
     )
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.chaos.commits import ANSWER_SECONDS
-from tests.chaos.evidence import place_of
+from tests.chaos.evidence import LEDGER_LOST, place_of
 
 if TYPE_CHECKING:
     from tests.chaos.effects import Forgot
     from tests.chaos.evidence import Evidence
 
-#: What an acquisition's line calls it; a ledger that went back too far counts as lost, with all that it still holds.
-LEDGER_LOST = "ledger_lost"
 #: A log's time is rounded down to a millisecond, MONITOR's and the task's are those of the same host.
 _CLOCK_SECONDS = 0.2
 
@@ -49,19 +47,13 @@ def _forgotten(evidence: Evidence, partition: int, learned: float, again: float)
 
 def _given_up(evidence: Evidence, task_id: str, learned: float, again: float) -> Forgot | None:
     """A consumer gave the ledger up in between, and Redis had lost something since the partition was last taken up."""
-    partition, offset = place_of(task_id)
+    place = place_of(task_id)
     found = None
-    for line in evidence.acquisitions:
-        if (
-            line.reason == LEDGER_LOST
-            and line.partition == partition
-            and line.offset <= offset
-            and learned - _CLOCK_SECONDS <= line.at <= again + _CLOCK_SECONDS
-        ):
-            taken_up = _taken_up_before(evidence, partition, line.at)
-            for effect in _losses(evidence, partition):
-                if taken_up <= effect.until + _CLOCK_SECONDS and effect.at <= line.at:
-                    found = effect
+    for line in evidence.taken_up(place, learned - _CLOCK_SECONDS, again + _CLOCK_SECONDS, LEDGER_LOST):
+        taken_up = _taken_up_before(evidence, place.partition, line.at)
+        for effect in _losses(evidence, place.partition):
+            if taken_up <= effect.until + _CLOCK_SECONDS and effect.at <= line.at:
+                found = effect
     return found
 
 

@@ -58,15 +58,10 @@ def _explained(evidence: Evidence, limits: Limits, before: Push, push: Push) -> 
 
 def _dispatched_again(evidence: Evidence, before: Push, push: Push) -> Explanation | None:
     """The partition was taken up below it in between, and an operator or Redis' loss is behind that."""
-    partition, offset = place_of(push.task_id)
-    taken_up = any(
-        line.partition == partition and line.offset <= offset and before.at <= line.at + LINE_SECONDS
-        and line.at <= push.at + _LOG_TIME_SECONDS
-        for line in evidence.acquisitions
-    )  # fmt: skip
-    if not taken_up:
+    place = place_of(push.task_id)
+    if not evidence.taken_up(place, before.at - LINE_SECONDS, push.at + _LOG_TIME_SECONDS):
         return None
-    if rewound := evidence.history.rewound(partition, offset, before.at, push.at):
+    if rewound := evidence.history.rewound(*place, before.at, push.at):
         return Explanation("rewound by an operator", rewound.fault)
     if forgot := dispatched_after_loss(evidence, push.task_id, before.at, push.at):
         return Explanation("lost with Redis, dispatched again", forgot.fault)
