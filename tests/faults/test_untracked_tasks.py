@@ -108,7 +108,8 @@ def test_a_queue_from_which_nobody_takes_is_named_until_somebody_does(
 ) -> None:
     """A worker of other queues doesn't count, and one that was killed is forgotten."""
     dispatch_two(kafka, ferry, topic, SHOP)
-    ferry.start("others", "-m", "celery", "-A", "shop", "worker", "-c", "1").wait_for_text(r"ready\.", 60.0)
+    others = ferry.start("others", "-m", "celery", "-A", "shop", "worker", "-c", "1", "-l", "INFO")
+    others.wait_for_text(r"ready\.", 60.0)
 
     def warned() -> bool:
         return any("no worker takes from the queue orders" in warning for warning in status(ferry)["warnings"])
