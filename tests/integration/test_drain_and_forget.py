@@ -1,6 +1,7 @@
 """`ferry drain` and `ferry forget` while messages come: nothing is lost, and nothing runs twice."""
 
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,9 @@ from tests.support.eventually import eventually
 from tests.support.ferry_processes import FerryProcesses
 from tests.support.kafka_records import committed_offsets, end_offsets
 from tests.support.queue_reader import QueueReader
+
+#: A drain that doesn't wait would be over by then.
+STILL_SECONDS = 4.0
 
 
 @pytest.fixture
@@ -26,8 +30,18 @@ def system(kafka: LocalKafka, ferry: FerryProcesses, topic: str, group: str) -> 
 def test_drain_waits_for_all_that_is_in_flight(system: BusySystem, queue: QueueReader) -> None:
     """At its end nothing is queued or runs, Kafka has every commit, and nothing more is dispatched although messages
     come; so consumer and worker can be exchanged and Redis emptied, and nothing runs twice."""
-    drained = system.run("drain", "--reason", "an upgrade", "--timeout", "60")
-    assert (drained["result"], drained["in_flight"], drained["left"]) == ("drained", 0, [])
+    system.worker.send_signal(signal.SIGSTOP)
+    try:
+        eventually(lambda: system.run("in-flight", "list")["in_flight"] > 50, expected=True)
+        words = ("drain", "--reason", "an upgrade", "--timeout", "60")
+        draining = system.ferry.start("drain", "-m", "ferry_console", *words)
+        draining.wait_for_text(r"[0-9,]+ in flight")
+        time.sleep(STILL_SECONDS)
+        assert draining.running, draining.output()
+    finally:
+        system.worker.send_signal(signal.SIGCONT)
+    assert draining.wait(WAIT_SECONDS) == 0, draining.output()
+    assert "nothing is in flight, all is committed; to go on: ferry resume" in draining.output()
     committed = committed_offsets(system.servers, system.group, system.topic)
     positions = system.positions()
     assert committed == {number: position for number, (position, _) in positions.items()}
