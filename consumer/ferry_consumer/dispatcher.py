@@ -134,7 +134,7 @@ class Dispatcher:
                     call.place, call.passed_over, call.last,
                 )  # fmt: skip
         if delayed := sum(len(call.delayed) for _, call in settled):
-            log.info("%d messages wait in the ledger for their time", delayed)
+            log.info("delayed %d: waiting in the ledger for their time", delayed)
         filled = [(template, call.queued) for template, call in settled if call.queued]
         if not filled:
             return

@@ -116,19 +116,22 @@ def test_a_delayed_message_runs_in_time_whoever_is_killed(
     worker.wait_for_text(r"ready\.", WAIT_SECONDS)
     sent = time.time()
     produce(kafka.bootstrap_servers, topic, [*orders(1, after=20), *orders(2), *orders(3, after=1e9)])
-    eventually(lambda: told(events), ["order Delayed 2"], timeout_seconds=WAIT_SECONDS)
-    listed = ferry.run("-m", "ferry_console", "in-flight", "list", "--state", "delayed", "--json")
-    (waiting,) = json.loads(listed.stdout)["entries"]
-    assert waiting["task_id"] == f"{topic}-0-0@{group}"
+    eventually(lambda: told(events), ["order Order 2"], timeout_seconds=WAIT_SECONDS)
+
+    def in_flight() -> list[tuple[str, str]]:
+        listed = ferry.run("-m", "ferry_console", "in-flight", "list", "--json")
+        return [(entry["task_id"], entry["state"]) for entry in json.loads(listed.stdout)["entries"]]
+
+    eventually(in_flight, [(f"{topic}-0-0@{group}", "delayed")])
     consumer.kill()
     worker.kill()
     ferry.consumer()
     ferry.worker(*ONE_AT_A_TIME)
     assert committed_offsets(kafka.bootstrap_servers, group, topic) == {0: 0}
-    eventually(lambda: told(events), ["order Delayed 2", "order Delayed 1"], timeout_seconds=WAIT_SECONDS)
+    eventually(lambda: told(events), ["order Order 2", "order Order 1"], timeout_seconds=WAIT_SECONDS)
     assert time.time() - sent >= 20
     eventually(lambda: committed_offsets(kafka.bootstrap_servers, group, topic), {0: 3}, timeout_seconds=WAIT_SECONDS)
     (letter,) = read_all(kafka.bootstrap_servers, f"{topic}.dlq")
     error = dict(letter.headers)["__dlq.errors.message"]
     assert error == b"invalid: after: later than CONSUMER_MAX_COUNTDOWN_SECONDS (3600) allows"
-    assert told(events) == ["order Delayed 2", "order Delayed 1"]
+    assert told(events) == ["order Order 2", "order Order 1"]
