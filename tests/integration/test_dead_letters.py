@@ -53,6 +53,7 @@ def test_what_the_consumer_wrote_is_listed_and_shown(
     produce(
         kafka.bootstrap_servers, topic, [b"\x1b[2Jbroken"], key=b"key", headers=[("trace", b"\xff"), ("none", None)]
     )
+    # The consumer makes the dead-letter topics before it takes its partitions up.
     ferry.consumer().wait_for_text("from offset")
     eventually(lambda: len(listed(ferry)["dead_letters"]), 1)
     produce(kafka.bootstrap_servers, failing, [b'{"number": 1}'])
