@@ -33,7 +33,9 @@ def add_page(commands: Commands) -> None:
     page.add_argument(
         "--host", default=LOCAL_ADDRESS, metavar="ADDRESS", help=f"listen on this address ({LOCAL_ADDRESS})"
     )
-    page.add_argument("--port", type=port, default=USUAL_PORT, metavar="NUMBER", help=f"any free one by 0 ({USUAL_PORT})")
+    page.add_argument(
+        "--port", type=port, default=USUAL_PORT, metavar="NUMBER", help=f"any free one by 0 ({USUAL_PORT})"
+    )
     page.add_argument(
         "--token-file", type=Path, metavar="FILE", help="the token is in this file, instead of one made at each start"
     )
