@@ -12,9 +12,8 @@ from confluent_kafka import Producer
 
 from ferry_console.local.kafka import LocalKafka
 from ferry_console.local.ports import free_port
-from ferry_console.trace import kafka_side
 from ferry_console.trace.findings import DeadLetters
-from ferry_console.trace.kafka_side import CLOCK_MARGIN_MS, KafkaSide
+from ferry_console.trace.kafka_side import CLOCK_MARGIN_MS, SEARCH_SECONDS, KafkaSide
 from ferry_shared.ledger.client import connect
 from ferry_shared.record import TaskId
 from ferry_shared.settings import ConsumerSettings
@@ -236,13 +235,15 @@ def write_letters(kafka: LocalKafka, topic: str, *letters: tuple[int, int]) -> N
     assert producer.flush(30) == 0
 
 
-def search(side: KafkaSide, topic: str, offset: int, sent_ms: int | None) -> DeadLetters:
+def search(
+    side: KafkaSide, topic: str, offset: int, sent_ms: int | None, seconds: float = SEARCH_SECONDS
+) -> DeadLetters:
     """Search the dead letters of one offset."""
-    return side.dead_letters(TaskId("ferry", topic, 0, offset, offset), sent_ms)
+    return side.dead_letters(TaskId("ferry", topic, 0, offset, offset), sent_ms, seconds)
 
 
 def test_dead_letters_are_searched_from_when_the_record_was_sent(
-    kafka: LocalKafka, side: KafkaSide, topic: str, monkeypatch: pytest.MonkeyPatch
+    kafka: LocalKafka, side: KafkaSide, topic: str
 ) -> None:
     """What was written before is read only if nothing was found; and an end of time is told."""
     assert search(side, topic, 0, None) == DeadLetters((), 0, complete=True)
@@ -266,8 +267,7 @@ def test_dead_letters_are_searched_from_when_the_record_was_sent(
     assert found(3, None) == found(3, -1) == ([3], True)
     assert found(5_000, sent_ms) == ([], True)
     assert search(side, topic, 5_000, sent_ms).read == 1_100
-    monkeypatch.setattr(kafka_side, "SEARCH_SECONDS", 0.0)
-    assert search(side, topic, 3, sent_ms) == DeadLetters((), 0, complete=False)
+    assert search(side, topic, 3, sent_ms, seconds=0.0) == DeadLetters((), 0, complete=False)
 
 
 def test_looking_changes_nothing(
