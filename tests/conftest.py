@@ -3,6 +3,7 @@
 import itertools
 import os
 import secrets
+import signal
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,14 @@ _DATABASES = 2_000
 _PROCESSES = pytest.StashKey[FerryProcesses]()
 _Server = TypeVar("_Server", LocalKafka, LocalValkey)
 _next_database = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_as_on_a_terminal() -> None:
+    """What `nohup`, or a script's background, has had ignored: tests send these signals, to processes that inherit it."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
