@@ -26,7 +26,7 @@ _next_database = itertools.count(1)
 
 @pytest.fixture(scope="session", autouse=True)
 def _signals_as_on_a_terminal() -> None:
-    """What `nohup`, or a script's background, has had ignored: tests send these signals, to processes that inherit it."""
+    """`nohup`, and the background of a script, have signals ignored that tests send, also to processes they start."""
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
