@@ -17,10 +17,11 @@ from ferry_producer.arguments import STANDARD_INPUT
 from ferry_producer.connection import TopicRefused
 from ferry_producer.dry_run import Nowhere
 from ferry_producer.input import UnreadableInput, file_input, standard_input
+from ferry_producer.job import Job
 from ferry_producer.messages import InvalidText
 from ferry_producer.outgoing import Recipe
 from ferry_producer.publisher import Publisher
-from ferry_producer.sending import Job, run
+from ferry_producer.sending import run
 from ferry_producer.target import Target, target_of
 from ferry_producer.undelivered import UndeliveredFile
 from ferry_shared import logs
@@ -30,8 +31,8 @@ from ferry_shared.settings import ProducerSettings, load
 if TYPE_CHECKING:
     from ferry_producer.arguments import Arguments
     from ferry_producer.input import Input
+    from ferry_producer.job import Destination
     from ferry_producer.report import End
-    from ferry_producer.sending import Destination
 
 logger = logging.getLogger("ferry.producer")
 

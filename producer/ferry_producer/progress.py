@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ferry_producer.account import Account
-    from ferry_producer.sending import Destination, Job
+    from ferry_producer.job import Destination, Job
 
 LINE_SECONDS = 10.0
 ENDLESS_LINE_SECONDS = 60.0

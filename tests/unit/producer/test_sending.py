@@ -15,10 +15,11 @@ from ferry_producer import sending
 from ferry_producer.account import Account
 from ferry_producer.delivery import Delivered, Undelivered
 from ferry_producer.input import Input, file_input
+from ferry_producer.job import Job
 from ferry_producer.lines import Line
 from ferry_producer.messages import InvalidText
 from ferry_producer.outgoing import Recipe
-from ferry_producer.sending import Job, run
+from ferry_producer.sending import run
 from ferry_producer.undelivered import UndeliveredFile
 
 if TYPE_CHECKING:
