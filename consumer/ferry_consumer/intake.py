@@ -39,7 +39,7 @@ _REPORTED_ELSEWHERE = frozenset({KafkaError._PARTITION_EOF, KafkaError._AUTO_OFF
 class Intake:
     """The group member. What rebalances do is collected until the loop takes it up."""
 
-    def __init__(self, settings: ConsumerSettings, topics: Sequence[str]) -> None:
+    def __init__(self, settings: ConsumerSettings) -> None:
         self._newly_assigned: list[TopicPartition] = []
         self._gone: list[TopicPartition] = []
         self.joined = False
@@ -52,6 +52,9 @@ class Intake:
         self.client_log = ClientLog()
         callbacks = {"on_commit": self._on_commit, "error_cb": self.client_log.note}
         self._consumer = created(confluent_kafka.Consumer, _properties(settings) | callbacks)
+
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """Join the group. The topics must be there: librdkafka looks for a missing one again only after 5 minutes."""
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )

@@ -66,7 +66,7 @@ class Consumer:
         self._trouble = Trouble(settings.consumer_max_backoff_seconds)
         self._client = connect(settings.ledger_url)
         self._topics = Topics(settings)
-        self._intake = Intake(settings, list(self._routes))
+        self._intake = Intake(settings)
         self._reader = RecordReader(settings)
         self._dead_letters = DeadLetters(settings)
         clock = ServerClock()
@@ -105,6 +105,7 @@ class Consumer:
         server = self._serve_health()
         try:
             self._create_topics()
+            self._intake.subscribe(list(self._routes))
             while not self._stopping:
                 self._turn()
             self._finish()

@@ -128,7 +128,9 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Client:
 def intake(client: Client) -> Intake:
     """A member of a group."""
     assert client.sent == []
-    return Intake(ConsumerSettings(), ["orders"])
+    made = Intake(ConsumerSettings())
+    made.subscribe(["orders"])
+    return made
 
 
 def record(place: TopicPartition, offset: int) -> Message:
