@@ -7,14 +7,17 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from ferry_console.local.kafka import LocalKafka
 from tests.support.ferry_processes import FerryProcesses
+from tests.support.kafka_records import delete_topics
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "examples/orders/README.md").read_text(encoding="utf-8")
 
 
-def test_the_example_runs(ferry: FerryProcesses) -> None:
+def test_the_example_runs(kafka: LocalKafka, ferry: FerryProcesses) -> None:
     """An order and a payment are in the books, and a payment of no known type is a dead letter."""
+    delete_topics(kafka.bootstrap_servers, ["orders", "payments", "orders.dlq", "payments.dlq"])
     (exported,) = re.findall(r"^export (.*)$", PAGE, re.MULTILINE)
     settings = dict(word.split("=", 1) for word in shlex.split(exported))
     assert settings.keys() == {"PYTHONPATH", "FERRY_ROUTES", "FERRY_IMPORTS"}

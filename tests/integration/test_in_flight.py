@@ -31,7 +31,7 @@ def test_every_message_in_flight_is_listed_until_it_ends(kafka: LocalKafka, ferr
         create_topic(kafka.bootstrap_servers, name)
     events = route(ferry, {topic: "tests.waiting", retrying: "tests.postponing"})
     produce(kafka.bootstrap_servers, retrying, [b'{"number": 1}'])
-    ferry.consumer()
+    ferry.consumer().wait_for_text("from offset")
     worker = ferry.worker("-c", "1", *QUICK_START)
     eventually(lambda: states(ferry), [(f"{retrying}-0-0", "retrying")], timeout_seconds=60)
     produce(kafka.bootstrap_servers, topic, [b'{"number": %d}' % number for number in range(5)])

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import redis
 
+from ferry_console.local.kafka import LocalKafka
 from tests.support.eventually import eventually
 from tests.support.ferry_processes import FerryProcess, FerryProcesses
+from tests.support.kafka_records import delete_topics
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "own_task.md"
@@ -46,8 +48,9 @@ def orders_entered(ferry: FerryProcesses) -> list[int]:
         return [number for (number,) in books.execute("SELECT number FROM orders ORDER BY number")]
 
 
-def test_each_worker_has_its_own_queue(ferry: FerryProcesses, redis_url: str) -> None:
+def test_each_worker_has_its_own_queue(kafka: LocalKafka, ferry: FerryProcesses, redis_url: str) -> None:
     """A topic whose worker is away waits, and the other goes on; each message runs once, where it belongs."""
+    delete_topics(kafka.bootstrap_servers, ["orders", "payments", "orders.dlq", "payments.dlq"])
     commands = workers_of_the_page()
     assert commands.keys() == {"orders", "payments"}
     ferry.settings |= {

@@ -8,6 +8,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from tests.support.eventually import eventually
+
 _ADMIN_TIMEOUT_SECONDS = 15.0
 
 
@@ -25,6 +27,20 @@ def create_topic(bootstrap_servers: str, topic: str, partitions: int = 1, config
     """Create a topic; returns once the broker serves it."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})])[topic].result(_ADMIN_TIMEOUT_SECONDS)
+
+
+def delete_topics(bootstrap_servers: str, topics: Sequence[str]) -> None:
+    """Delete those that are there, for a test whose topics have names of their own; returns once they are gone."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+
+    def present() -> list[str]:
+        known = admin.list_topics(timeout=_ADMIN_TIMEOUT_SECONDS).topics
+        return [topic for topic in topics if topic in known]
+
+    if found := present():
+        for future in admin.delete_topics(found).values():
+            future.result(_ADMIN_TIMEOUT_SECONDS)
+        eventually(present, [])
 
 
 def produce(
