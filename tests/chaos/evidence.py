@@ -145,15 +145,16 @@ class Evidence:
         lines_of = _by_id(self.redeliveries, lambda line: line.at)
         return {task_id: [line.at for line in lines] for task_id, lines in lines_of.items()}
 
+    def acquired(self, partition: int, since: float, until: float) -> list[Acquisition]:
+        """The acquisitions of a partition in that time."""
+        return [line for line in self.acquisitions if line.partition == partition and since <= line.at <= until]
+
     def taken_up(self, place: Place, since: float, until: float, reason: str | None = None) -> list[Acquisition]:
-        """The acquisitions of its partition in that time, at it or below; for one reason, or for any."""
+        """Those of its partition that began at it or below; for one reason, or for any."""
         return [
             line
-            for line in self.acquisitions
-            if line.partition == place.partition
-            and line.offset <= place.offset
-            and since <= line.at <= until
-            and reason in {None, line.reason}
+            for line in self.acquired(place.partition, since, until)
+            if line.offset <= place.offset and reason in {None, line.reason}
         ]
 
     def asked_before(self, task_id: str, moment: float) -> list[Execution]:

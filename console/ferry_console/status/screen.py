@@ -40,8 +40,10 @@ def redrawn(console: Console) -> Iterator[Callable[[Page], None]]:
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """Let signals wait: a drawing that is given up halfway keeps the next ones back, and with them the cursor."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        # Inside, for it raises what has come before it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -124,11 +124,9 @@ def _causes(evidence: Evidence, before: DeadLetter, letter: DeadLetter) -> Itera
                 start, before.at + _SLACK_SECONDS
             ):
                 yield "a server was away before it was recorded", effect
-    for line in evidence.acquisitions:
-        if line.partition == partition and start <= line.at <= again:
-            behind = evidence.history.touching(Effect, _BEHIND_ACQUISITIONS, line.at - TAKEOVER_SECONDS, line.at)
-            if behind:
-                yield "the partition changed hands before it was recorded", behind
+    for line in evidence.acquired(partition, start, again):
+        if behind := evidence.history.touching(Effect, _BEHIND_ACQUISITIONS, line.at - TAKEOVER_SECONDS, line.at):
+            yield "the partition changed hands before it was recorded", behind
 
 
 def _writer(evidence: Evidence, letter: DeadLetter) -> int | None:

@@ -161,9 +161,7 @@ def _without_ledger(evidence: Evidence, what: str, push: Push, taken_at: float) 
     partition, _ = place_of(push.task_id)
     earlier = [loss for loss in evidence.history.losses(partition) if loss.at <= taken_at]
     lost = max(earlier, key=lambda loss: loss.at, default=None)
-    if lost is None or any(
-        line.partition == partition and lost.at <= line.at <= taken_at for line in evidence.acquisitions
-    ):
+    if lost is None or evidence.acquired(partition, lost.at, taken_at):
         return None
     ran = any(run.tag == push.tag and run.started >= taken_at for run in evidence.executions_of.get(push.task_id, ()))
     return None if ran else Explanation(f"{what}: the partition had no ledger", lost.fault)
