@@ -171,6 +171,9 @@ class Consumer:
         if lost := [partition for partition in self._partitions.values() if partition.is_to_be_acquired]:
             self._pausing.hold(lost)
             self._recovery.take_up(lost)
+            if any(partition.tenure for partition in lost):
+                # Who looks right after the start is not to read that nobody consumes.
+                self._status_turn.again()
         self._redelivery.look(self._partitions.values())
         for field in self._pauses.take_lifted():
             self._limit.start_anew(field)
