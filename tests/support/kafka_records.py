@@ -40,7 +40,7 @@ def delete_topics(bootstrap_servers: str, topics: Sequence[str]) -> None:
     if found := present():
         for future in admin.delete_topics(found).values():
             future.result(_ADMIN_TIMEOUT_SECONDS)
-        eventually(present, [])
+        eventually(lambda: bool(present()), expected=False)
 
 
 def produce(
