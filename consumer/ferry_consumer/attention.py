@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from ferry_consumer.dead_letters import DeadLetter, DeadLetters
 from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.ledger import consumer_ledger
-from ferry_shared.ledger.keys import Token
+from ferry_shared.ledger.keys import Token, message_count
+from ferry_shared.ledger.redelivery import Stranded
 from ferry_shared.ledger.skipping import skip
 from ferry_shared.record import Record
 from ferry_shared.stored_retry import DAMAGED, StoredRetry, kept_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     import redis
 
+    from ferry_consumer.division import Division
     from ferry_consumer.metrics import Metrics
     from ferry_consumer.partition import Partition, Tenure
     from ferry_consumer.record_reader import RecordReader
@@ -43,7 +45,9 @@ class Attention:
         dead_letters: DeadLetters,
         metrics: Metrics,
         server_clock: ServerClock,
+        division: Division,
     ) -> None:
+        self._division = division
         self._client = client
         self._reader = reader
         self._dead_letters = dead_letters
@@ -87,6 +91,10 @@ class Attention:
         if tenure is None or not failed:
             return
         place = partition.topic_partition
+        for batch in [due for due in failed if message_count(due.member) > 1]:
+            found = Stranded(batch.member, batch.token, batch.copy, b"")
+            self._division.divide(partition, tenure, found, deadline - time.monotonic(), batch.error)
+            failed.remove(batch)
         waiting = [due for due in failed if not self._dead_letters.is_under_way((place, due.member, due.token))]
         records = self._records(partition, [int(due.member) for due in waiting], deadline)
         for due in waiting:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError
 
+from ferry_consumer.batcher import Batcher
 from ferry_shared.countdown import due_ms_of
 from ferry_shared.decode import checked
 from ferry_shared.errors import InvalidRecord
-from ferry_shared.ledger.consumer_ledger import Delayed, Dispatch, Invalid, Queued
+from ferry_shared.ledger.consumer_ledger import Delayed, Dispatch, Invalid
 from ferry_shared.ledger.keys import Token
 from ferry_shared.record import Record, group_suffix, next_offset
 from ferry_shared.replay import replay_of
 from ferry_shared.stored_retry import StoredRetry
-from ferry_shared.task_message import Copy, body_of
+from ferry_shared.task_message import body_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from ferry_consumer.partition import Partition, Tenure
     from ferry_shared.ledger.consumer_ledger import Refused
+    from ferry_shared.settings import ConsumerSettings
 
 Headers = tuple[tuple[str, bytes | None], ...]
 
@@ -39,15 +41,26 @@ _read_headers = operator.methodcaller("headers")
 
 
 @dataclass(frozen=True, slots=True)
-class RecordLimits:
-    """What makes a record invalid that its model accepts: the size of its value, and a delay that is too long."""
+class DispatchLimits:
+    """What makes a record invalid that its model accepts: the size of its value, and a delay that is too long.
+
+    `batch_messages`: at most so many in one Celery message, unless the route says otherwise.
+    """
 
     record_bytes: int
     countdown_seconds: float
+    batch_messages: int = 1
+
+    @classmethod
+    def of(cls, settings: ConsumerSettings) -> DispatchLimits:
+        """Take them from the settings."""
+        return cls(
+            settings.consumer_max_record_bytes, settings.consumer_max_countdown_seconds, settings.consumer_batch_size
+        )
 
 
 def dispatches_of(
-    partition: Partition, messages: Sequence[Message], now_ms: int, limits: RecordLimits
+    partition: Partition, messages: Sequence[Message], now_ms: int, limits: DispatchLimits
 ) -> list[Dispatch]:
     """Turn what was fetched from a partition, in order, into dispatch calls; usually one.
 
@@ -67,18 +80,19 @@ def dispatches_of(
 class _Builder:
     """Collects entries and cuts a call where it would get too large."""
 
-    def __init__(self, partition: Partition, tenure: Tenure, now_ms: int, limits: RecordLimits) -> None:
+    def __init__(self, partition: Partition, tenure: Tenure, now_ms: int, limits: DispatchLimits) -> None:
         self._partition = partition
         self._tenure = tenure
         self._now_ms = now_ms
         self._limits = limits
-        self._token = str(Token(tenure.ownership.epoch, 1))
+        token = str(Token(tenure.ownership.epoch, 1))
+        most = partition.place.route.batch_size or limits.batch_messages
+        self._batcher = Batcher(tenure.template, token, now_ms, most)
         self._calls: list[Dispatch] = []
         self._expected = self._next = partition.expected
-        self._queued: list[Queued] = []
         self._delayed: list[Delayed] = []
         self._invalid: list[Invalid] = []
-        self._bytes = 0
+        self._waiting_bytes = 0
         self._passed_over = 0
 
     def add(self, message: Message) -> None:
@@ -92,6 +106,7 @@ class _Builder:
         self._next = next_offset(offset)
         headers = headers_of(message)
         if headers and self._is_for_another_group(headers, offset):
+            self._batcher.close()
             self._passed_over += 1
             return
         place = self._partition.place
@@ -99,10 +114,16 @@ class _Builder:
             found = checked(message.value(), place.adapter, self._limits.record_bytes)
             due_ms = self._due_ms(message, found.message)
         except InvalidRecord as error:
+            self._batcher.close()
             self._partition.remember_invalid(record_of(message, headers))
             self._invalid.append(Invalid(str(offset), str(error)))
+            return
+        if due_ms is None:
+            self._batcher.add(offset, timestamp_ms(message), found.value)
         else:
-            self._take(message, offset, body_of(found.value), due_ms)
+            self._wait(message, offset, body_of(found.value), due_ms)
+        if self._batcher.bytes + self._waiting_bytes >= MAX_CALL_BYTES:
+            self._cut()
 
     def _due_ms(self, message: Message, found: Any) -> int | None:
         field = self._partition.place.route.countdown_field
@@ -116,18 +137,12 @@ class _Builder:
         replayed = replay_of(headers, self._partition.topic_partition, offset)
         return replayed is not None and group_suffix(replayed.group) != self._tenure.template.suffix
 
-    def _take(self, message: Message, offset: int, body: bytes, due_ms: int | None) -> None:
-        """Queue it; or, before its time, have it wait in the ledger."""
-        if due_ms is None:
-            copy = Copy(str(offset), self._token, 1, timestamp_ms(message), self._now_ms)
-            content = self._tenure.template.fill(copy, body)
-            self._queued.append(Queued(copy.member, content))
-        else:
-            content = StoredRetry(body, timestamp_ms(message), retries=0).to_bytes()
-            self._delayed.append(Delayed(str(offset), due_ms, content))
-        self._bytes += len(content)
-        if self._bytes >= MAX_CALL_BYTES:
-            self._cut()
+    def _wait(self, message: Message, offset: int, body: bytes, due_ms: int) -> None:
+        """Before its time it waits in the ledger."""
+        self._batcher.close()
+        stored = StoredRetry(body, timestamp_ms(message), retries=0).to_bytes()
+        self._delayed.append(Delayed(str(offset), due_ms, stored))
+        self._waiting_bytes += len(stored)
 
     def _cut(self) -> None:
         place = self._partition.place
@@ -140,14 +155,14 @@ class _Builder:
             expected=self._expected,
             next=self._next,
             last=last,
-            queued=self._queued,
+            queued=self._batcher.take(),
             invalid=self._invalid,
             passed_over=self._passed_over,
             delayed=self._delayed,
         )
         self._calls.append(call)
-        self._expected, self._queued, self._delayed, self._invalid = self._next, [], [], []
-        self._bytes = self._passed_over = 0
+        self._expected, self._delayed, self._invalid = self._next, [], []
+        self._waiting_bytes = self._passed_over = 0
 
     def finish(self) -> list[Dispatch]:
         if self._next > self._expected:

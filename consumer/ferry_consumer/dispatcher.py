@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError
 from redis.exceptions import RedisError
 
-from ferry_consumer.dispatch import RecordLimits, dispatches_of, still_unanswered
+from ferry_consumer.dispatch import DispatchLimits, dispatches_of, still_unanswered
 from ferry_consumer.intake import raise_if_serious
 from ferry_shared.errors import ConfigurationError, RedisUnavailable
 from ferry_shared.ledger import consumer_ledger
@@ -49,7 +49,7 @@ class Dispatcher:
         limit: DeadLetterLimit,
     ) -> None:
         self._group = settings.consumer_group
-        self._limits = RecordLimits(settings.consumer_max_record_bytes, settings.consumer_max_countdown_seconds)
+        self._limits = DispatchLimits.of(settings)
         self._client = client
         self._metrics = metrics
         self._server_clock = server_clock
@@ -125,7 +125,7 @@ class Dispatcher:
     def _tell(self, settled: Sequence[tuple[TaskTemplate, Dispatch]], seconds: float) -> None:
         self._metrics.dispatch_seconds.observe(seconds)
         for _, call in settled:
-            self._metrics.dispatched.labels(call.place.topic).inc(len(call.queued))
+            self._metrics.dispatched.labels(call.place.topic).inc(call.messages)
             self._metrics.invalid.labels(call.place.topic).inc(len(call.invalid))
             self._metrics.others_replays.labels(call.place.topic).inc(call.passed_over)
             if call.passed_over:
@@ -140,7 +140,7 @@ class Dispatcher:
             return
         (first_template, first_entries), (last_template, last_entries) = filled[0], filled[-1]
         first, last = first_template.task_id(first_entries[0].member), last_template.task_id(last_entries[-1].member)
-        count = sum(len(entries) for _, entries in filled)
+        count = sum(call.messages for _, call in settled)
         log.info("dispatched %d in %.1f ms: %s", count, seconds * 1000, first if count == 1 else f"{first} … {last}")
         if log.isEnabledFor(logging.DEBUG):
             for template, entries in filled:

@@ -14,6 +14,7 @@ from ferry_consumer.suspects import Suspects
 from ferry_consumer.turns import Every
 from ferry_shared.decode import check
 from ferry_shared.errors import FerryError, InvalidRecord, KafkaUnavailable
+from ferry_shared.ledger.keys import message_count
 from ferry_shared.ledger.redelivery import Redelivered, redeliver, stranded
 from ferry_shared.stored_retry import DAMAGED, StoredRetry
 from ferry_shared.task_message import Copy, body_of
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     import redis
 
+    from ferry_consumer.division import Division
     from ferry_consumer.metrics import Metrics
     from ferry_consumer.partition import Partition, Tenure
     from ferry_consumer.record_reader import RecordReader
@@ -59,11 +61,13 @@ class Redelivery:
         reader: RecordReader,
         metrics: Metrics,
         server_clock: ServerClock,
+        division: Division,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._age_ms = int(settings.consumer_redeliver_after_seconds * 1000)
         self._max_record_bytes = settings.consumer_max_record_bytes
         self._max_deliveries = settings.consumer_max_deliveries
+        self._division = division
         self._client = client
         self._reader = reader
         self._metrics = metrics
@@ -101,6 +105,10 @@ class Redelivery:
 
     def _second_look(self, partition: Partition, tenure: Tenure, suspects: Suspects, deadline: float) -> None:
         ripe = suspects.ripe(self._clock() - SECOND_LOOK_AFTER_SECONDS, LIMIT)
+        for batch in [entry for entry in ripe if message_count(entry.member) > 1]:
+            if self._division.divide(partition, tenure, batch, deadline - self._clock()):
+                suspects.settle(batch)
+            ripe.remove(batch)
         unknown = [int(entry.member) for entry in ripe if not entry.payload]
         records: dict[int, Record | None] = {}
         seconds = deadline - self._clock()

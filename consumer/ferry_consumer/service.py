@@ -15,6 +15,7 @@ from ferry_consumer.dead_letter_limit import DeadLetterLimit
 from ferry_consumer.dead_letter_topics import check_names
 from ferry_consumer.dead_letters import DeadLetters
 from ferry_consumer.dispatcher import Dispatcher
+from ferry_consumer.division import Division
 from ferry_consumer.health import Health, HealthServer
 from ferry_consumer.intake import Intake
 from ferry_consumer.ledger_reader import LedgerReader
@@ -80,9 +81,10 @@ class Consumer:
             settings, self._client, self._intake, self._topics, self._metrics, clock, self._pauses
         )
         self._dispatcher = Dispatcher(settings, self._client, self._metrics, clock, self._pauses, self._limit)
-        attention = Attention(self._client, self._reader, self._dead_letters, self._metrics, clock)
+        division = Division(settings, self._client, self._reader, self._metrics, clock)
+        attention = Attention(self._client, self._reader, self._dead_letters, self._metrics, clock, division)
         self._ledger = LedgerReader(self._client, self._intake, attention, clock, self._pauses)
-        self._redelivery = Redelivery(settings, self._client, self._reader, self._metrics, clock)
+        self._redelivery = Redelivery(settings, self._client, self._reader, self._metrics, clock, division)
         self._server_watch = ServerWatch(self._client)
         self._status = StatusWriter(settings, self._client, self._topics, self._metrics, self._health)
         self._retention = RetentionWatch(clock)

@@ -26,6 +26,7 @@ BUILT_IN_TASK = "printSomething"
 LAST_PRIORITY = 9
 #: A day, as for WORKER_TASK_TIME_LIMIT_SECONDS.
 MOST_SECONDS = 86_400
+MOST_MESSAGES_A_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Route:
     `message` is any type that pydantic validates: a model, a union, a TypedDict, a dataclass; or a `JsonSchema`.
     `priority` is Celery's, with a Redis broker: of what waits, 0 is taken before 3, that before 6, that before 9.
     The time limits are in seconds, and go before the task's own. `countdown_field` names a field of the message that
-    delays its task: seconds, or a moment.
+    delays its task: seconds, or a moment. `batch_size`: at most so many messages go into one Celery message, in place
+    of CONSUMER_BATCH_SIZE.
     """
 
     topic: str
@@ -46,6 +48,7 @@ class Route:
     time_limit_seconds: float | None = None
     soft_time_limit_seconds: float | None = None
     countdown_field: str | None = None
+    batch_size: int | None = None
 
     @property
     def adapter(self) -> MessageAdapter:
@@ -100,6 +103,9 @@ def _problems(route: Route) -> Iterator[str]:
         yield f"the priority of the route for {route.topic}: expected 0 (first) to {LAST_PRIORITY}"
     if not _may_have(route.message, route.countdown_field):
         yield f"countdown_field of the route for {route.topic}: its message has no field {route.countdown_field!r}"
+    size = route.batch_size
+    if size is not None and (type(size) is not int or not 0 < size <= MOST_MESSAGES_A_BATCH):
+        yield f"batch_size of the route for {route.topic}: expected 1 to {MOST_MESSAGES_A_BATCH:,}"
     hard, soft = route.time_limit_seconds, route.soft_time_limit_seconds
     for name, limit in (("time_limit_seconds", hard), ("soft_time_limit_seconds", soft)):
         if limit is not None and (type(limit) not in {int, float} or not 0 < limit <= MOST_SECONDS):

@@ -28,6 +28,8 @@ from tests.support.ledger_probe import MINUTE_MS, OWNER, LedgerProbe
 
 DAMAGED = pytest.mark.parametrize("stored", [b"", b"{", b'{"retries": 1}', b"[1]"])
 LATER_MS = 10 * MINUTE_MS
+#: What divides batches; none occurs here.
+NO_BATCHES = cast("Any", None)
 
 
 class NothingToRead:
@@ -62,7 +64,7 @@ def test_a_retry_that_can_not_be_read_ends_as_a_dead_letter(
     retry_with(ledger, "1", b'{"body": "[[], {}, {}]", "retries": 1, "timestamp_ms": null}')
     nothing, metrics = cast("Any", NothingToRead()), Metrics()
     before = len(ledger.queued())
-    attention = Attention(ledger.client, nothing, nothing, metrics, ServerClock())
+    attention = Attention(ledger.client, nothing, nothing, metrics, ServerClock(), nothing)
 
     with caplog.at_level("INFO", "ferry.consumer"):
         attention.enqueue_retries(partition, ledger.snapshot())
@@ -92,7 +94,7 @@ def test_a_retry_that_vanished_and_can_not_be_read_ends_too(
     now, server = [0.0], ServerClock(lambda: 0.0)
     server.set(ledger.now_ms() + LATER_MS)
     partition.oldest_ms = 1
-    looks = Redelivery(settings, ledger.client, cast("Any", OnlyEmpty()), Metrics(), server, lambda: now[0])
+    looks = Redelivery(settings, ledger.client, cast("Any", OnlyEmpty()), Metrics(), server, NO_BATCHES, lambda: now[0])
     _make_old(ledger)
 
     looks.look([partition])
@@ -162,7 +164,7 @@ def test_a_vanished_message_is_made_again_only_of_a_record_that_is_still_valid(
     server.set(ledger.now_ms() + LATER_MS)
     newer.oldest_ms = 1
     reader = cast("Any", Reads(Record(*ledger.place, 0, 7, None, value, ())))
-    looks = Redelivery(settings, ledger.client, reader, Metrics(), server, lambda: now[0])
+    looks = Redelivery(settings, ledger.client, reader, Metrics(), server, NO_BATCHES, lambda: now[0])
     ledger.claim_with_a_lease_that_is_over("0")
     ledger.claim("1")
     ledger.call("DEL", ledger.queue)
@@ -228,7 +230,7 @@ def test_a_dead_letter_without_its_record_has_what_was_the_records_value(
         ledger.claim("0", str(token))
         ledger.worker.fail(ledger.task("0", str(token)), OWNER, "ValueError: no", value)
     letters, nothing = Letters(), cast("Any", Reads(None))
-    attention = Attention(ledger.client, nothing, cast("Any", letters), Metrics(), ServerClock())
+    attention = Attention(ledger.client, nothing, cast("Any", letters), Metrics(), ServerClock(), nothing)
 
     ledger.snapshot()
     attention.write_dead_letters(partition, ledger.snapshot(), time.monotonic() + 5)

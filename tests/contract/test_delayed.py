@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from ferry_consumer.attention import Attention
 from ferry_consumer.dead_letters import DeadLetter
-from ferry_consumer.dispatch import RecordLimits, dispatches_of
+from ferry_consumer.dispatch import DispatchLimits, dispatches_of
 from ferry_consumer.metrics import Metrics
 from ferry_consumer.partition import Partition, Place, Tenure
 from ferry_consumer.server_clock import ServerClock
@@ -25,7 +25,7 @@ from ferry_shared.task_message import TaskTemplate
 from tests.support.eventually import eventually
 from tests.support.ledger_probe import MINUTE_MS, LedgerProbe, payload_of
 
-LIMITS = RecordLimits(1_000, 3_600)
+LIMITS = DispatchLimits(1_000, 3_600)
 
 
 class Order(BaseModel):
@@ -117,7 +117,12 @@ class Consumer:
     def tick(self) -> None:
         """Read the ledger, and do what is due."""
         attention = Attention(
-            self.ledger.client, cast("Any", Gone()), cast("Any", self.letters), self.metrics, self.clock
+            self.ledger.client,
+            cast("Any", Gone()),
+            cast("Any", self.letters),
+            self.metrics,
+            self.clock,
+            cast("Any", None),
         )
         snapshot = self.ledger.snapshot()
         self.partition.note_snapshot(snapshot)

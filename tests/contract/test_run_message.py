@@ -14,7 +14,7 @@ from celery.exceptions import Ignore, Reject
 from kombu.utils.json import loads
 from pydantic import BaseModel, Field
 
-from ferry_consumer.dispatch import RecordLimits, dispatches_of
+from ferry_consumer.dispatch import DispatchLimits, dispatches_of
 from ferry_consumer.partition import Partition, Place, Tenure
 from ferry_shared.ledger.keys import queue_key
 from ferry_shared.ledger.redelivery import Transport
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Message as KafkaMessage
 
 TIMESTAMP_MS = 1_700_000_000_000
-LIMITS = RecordLimits(ConsumerSettings().consumer_max_record_bytes, 3_600)
+LIMITS = DispatchLimits(ConsumerSettings().consumer_max_record_bytes, 3_600)
 
 
 class Deed(BaseModel):

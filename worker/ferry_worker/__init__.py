@@ -4,6 +4,7 @@
 """
 
 from ferry_worker.existing_app import track
+from ferry_worker.failed_messages import FailedMessages
 from ferry_worker.tracked_task import TrackedTask
 
-__all__ = ["TrackedTask", "track"]
+__all__ = ["FailedMessages", "TrackedTask", "track"]

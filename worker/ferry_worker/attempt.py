@@ -16,14 +16,17 @@ from ferry_shared.record import Origin
 from ferry_worker.ledger_access import Answer, patiently
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from ferry_shared.ledger.singles import Single
     from ferry_worker.tracking import Tracking
 
 log = logging.getLogger("ferry.worker")
 
 #: The request's field with the owner: a random id, made by the parent at each receipt.
 OWNER_FIELD = "ferry_owner"
+#: The request's field with the hard and the soft time limit (s, or None) as the message came with them.
+SENT_LIMITS_FIELD = "ferry_sent_limits"
 #: Before a message goes back to the queue, so that it doesn't circle as fast as Redis can.
 HAND_BACK_DELAY_SECONDS = 1.0
 MAX_ERROR_CHARACTERS = 2_000
@@ -65,6 +68,7 @@ class Attempt:
     max_claims: int
     wait_seconds: float
     recorded: bool = False
+    shares_time_limit: bool = False
 
     @classmethod
     def of(cls, fields: Any, owner: str, tracking: Tracking) -> Attempt:
@@ -85,8 +89,8 @@ class Attempt:
         """Where the message comes from, for the model that is built from it."""
         return Origin(self.header.task_id, self.header.timestamp_ms)
 
-    def claim(self, lease_ms: int, payload: bytes, *, restored: bool) -> None:
-        """Return when the task is to be run.
+    def claim(self, lease_ms: int, payload: bytes, *, restored: bool) -> Claimed:
+        """Return when the task is to be run: how often it was claimed, and of a batch how far it is.
 
         Raises:
             Ignore: it is not, and its message has served.
@@ -104,7 +108,7 @@ class Attempt:
             _seen_groups.add(self.header.group)
         match claimed.verdict:
             case Verdict.RUN:
-                return
+                return claimed
             case Verdict.POISON:
                 error = f"poison: started {claimed.claims - 1} times and never ended"
                 log.error("not run: %s; it becomes a dead letter", error)
@@ -131,7 +135,19 @@ class Attempt:
         """Record that it is to run again after `delay_ms`."""
         self._record("its retry", lambda: self.ledger.retry(self.header, self.owner, delay_ms, message))
 
-    def _record(self, what: str, call: Callable[[], Recorded]) -> None:
+    def progress(self, done_up_to: int | None, singles: Sequence[Single]) -> Recorded:
+        """Record up to which offset a batch has run; None: it has run."""
+        return self._record("its progress", lambda: self.ledger.progress(self.header, self.owner, done_up_to, singles))
+
+    def split(self, queue: str, priority: int, singles: Sequence[Single]) -> None:
+        """Record that a batch has ended, and that these of its messages go on."""
+        self._record("its split", lambda: self.ledger.split(self.header, self.owner, queue, priority, singles))
+
+    def now_ms(self) -> int:
+        """The time of the ledger's server, in ms since 1970. Raises HandedBack when it gives no answer."""
+        return self._answer("the question for the time", self.ledger.now_ms).reply
+
+    def _record(self, what: str, call: Callable[[], Recorded]) -> Recorded:
         try:
             answer = self._answer(what, call)
         except SoftTimeLimitExceeded:
@@ -141,6 +157,7 @@ class Attempt:
         overtaken = answer.repeated and answer.reply in {Recorded.GONE, Recorded.STALE}
         if answer.reply is not Recorded.RECORDED and not overtaken:
             log.warning("%s was not recorded: %s", what, NOT_RECORDED[answer.reply])
+        return Recorded.RECORDED if overtaken else answer.reply
 
     def _answer(self, what: str, call: Callable[[], ReplyT]) -> Answer[ReplyT]:
         try:

@@ -16,7 +16,8 @@ from kombu.exceptions import DecodeError
 from ferry_shared import logs
 from ferry_shared.ledger.worker_ledger import HEADER
 from ferry_shared.settings import SOFT_SHARE
-from ferry_worker.attempt import OWNER_FIELD
+from ferry_worker.attempt import OWNER_FIELD, SENT_LIMITS_FIELD
+from ferry_worker.batch_run import is_batch
 from ferry_worker.configuration import worker_settings
 from ferry_worker.unreached import Delivery
 
@@ -71,6 +72,7 @@ class TrackedRequest(Request):
         if fields is not None:
             owner = secrets.token_hex(8)
             self._request_dict[OWNER_FIELD] = owner
+            self._request_dict[SENT_LIMITS_FIELD] = list(self.time_limits)
             # What the parent enforces, and what the child reckons its claim by.
             self.time_limits = limits_of(self.time_limits, self._task, worker_settings())
             self._request_dict["timelimit"] = list(self.time_limits)
@@ -87,6 +89,8 @@ class TrackedRequest(Request):
                 # Celery would end the whole worker for a failure that the child has recorded.
                 task_ready(self)
                 return self.acknowledge()
+            if isinstance(error, TimeLimitExceeded) and self._is_put_back(self.delivery):
+                return None
             self._record(self.delivery, error)
             return super().on_failure(exc_info, send_failed_event, return_ok)
 
@@ -94,6 +98,8 @@ class TrackedRequest(Request):
         """At the hard limit the task has failed."""
         with logs.task_context(self.id):
             if self.delivery is not None and not soft:
+                if self._is_put_back(self.delivery):
+                    return
                 self._time_is_up(self.delivery, timeout)
             super().on_timeout(soft, timeout)
 
@@ -111,6 +117,17 @@ class TrackedRequest(Request):
                 delivery.release()
             case Terminated() if self._already_cancelled:
                 delivery.release()
+
+    def _is_put_back(self, delivery: Delivery) -> bool:
+        """A batch at its hard limit: whoever takes it next splits it, and each message gets the whole limit."""
+        if not is_batch(delivery.fields) or state.should_terminate:
+            return False
+        task_ready(self)
+        if not self.acknowledged:
+            log.error("the batch ran longer than its hard limit: what is left of it goes on one by one")
+            delivery.release()
+            self.reject(requeue=True)
+        return True
 
     def _time_is_up(self, delivery: Delivery, limit_seconds: float | None) -> None:
         if state.should_terminate:

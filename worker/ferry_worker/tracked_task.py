@@ -22,13 +22,16 @@ from functools import cached_property, partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from celery import Task
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 
 from ferry_shared import logs
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.ledger.worker_ledger import HEADER
 from ferry_worker import tracebacks  # noqa: F401 - connects its signal
 from ferry_worker.attempt import OWNER_FIELD, Attempt, HandedBack, error_text, handed_back, payload_bytes
+from ferry_worker.batch_run import BATCHED_FIELD, with_batches
+from ferry_worker.batched import BatchedList, BatchedMessage
+from ferry_worker.failed_messages import FailedMessages
 from ferry_worker.payload import InvalidPayload, MessageParameter
 from ferry_worker.retries import LedgerRetry
 from ferry_worker.tracking import Tracking, tracking_of
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 log = logging.getLogger("ferry.worker")
+
+AnyAttempt = Attempt | BatchedMessage | BatchedList
 
 
 def accounted(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,6 +72,18 @@ class TrackedTask(Task):
 
     Request = "ferry_worker.request:TrackedRequest"
     Strategy = "ferry_worker.request:strategy"
+    #: Its first parameter is a list of messages: those of a batch at once, or one by itself.
+    takes_list = False
+    _tracer: Any = None
+
+    @property
+    def __trace__(self) -> Any:
+        """What runs a received message of this task; Celery sets it when a worker starts."""
+        return self._tracer
+
+    @__trace__.setter
+    def __trace__(self, trace: Any) -> None:
+        self._tracer = trace and with_batches(self, trace)
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Account for calls of a class that has its own way to be called."""
@@ -89,7 +106,7 @@ class TrackedTask(Task):
     @cached_property
     def message_parameter(self) -> MessageParameter:
         """The parameter that takes the message. Raises ConfigurationError when its annotation can't be used."""
-        return MessageParameter.of(self.run)
+        return MessageParameter.of(self.run, takes_list=self.takes_list)
 
     @accounted
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -104,7 +121,8 @@ class TrackedTask(Task):
         request = self.request
         with logs.task_context(request.id):
             try:
-                request.ferry_attempt = attempt = self._attempt(fields, request.get(OWNER_FIELD))
+                batched = request.get(BATCHED_FIELD)
+                request.ferry_attempt = attempt = batched or self.attempt_of(fields, request.get(OWNER_FIELD))
                 return self._run_claimed(attempt, call, args, kwargs)
             except HandedBack as reason:
                 raise Reject(str(reason), requeue=True) from reason
@@ -112,7 +130,8 @@ class TrackedTask(Task):
     def _tracking(self) -> Tracking:
         return tracking_of(self.app)
 
-    def _attempt(self, fields: Any, owner: str) -> Attempt:
+    def attempt_of(self, fields: Any, owner: Any) -> Attempt:
+        """Read a message's `ferry` header. Raises HandedBack when this worker can't run it."""
         try:
             # Resolved before the claim: a wrong annotation or setting must not turn messages into dead letters.
             _ = self.message_parameter
@@ -122,12 +141,12 @@ class TrackedTask(Task):
         return Attempt.of(fields, owner, tracking)
 
     def _run_claimed(
-        self, attempt: Attempt, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, attempt: AnyAttempt, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         payload = payload_bytes(args[0] if args else None)
-        attempt.claim(self._lease_ms(), payload, restored=self._restored())
+        attempt.claim(self.lease_ms(self.request.time_limit), payload, restored=self._restored())
         try:
-            result = call(*self._arguments(attempt, args), **kwargs)
+            result = _reported(attempt, call(*self._arguments(attempt, args), **kwargs))
         except Exception as outcome:
             self._record(attempt, outcome, payload)
             raise
@@ -135,10 +154,13 @@ class TrackedTask(Task):
             attempt.done()
         return result
 
-    def _record(self, attempt: Attempt, outcome: Exception, payload: bytes) -> None:
+    def _record(self, attempt: AnyAttempt, outcome: Exception, payload: bytes) -> None:
         match outcome:
             case HandedBack() | Reject(requeue=True):
                 return
+            case SoftTimeLimitExceeded() if attempt.shares_time_limit:
+                # By itself it has the whole of it.
+                raise Ignore from outcome
             case Reject(reason=HandedBack() as reason):
                 # Celery's retry() puts what its publishing raised into a Reject.
                 raise reason
@@ -155,13 +177,40 @@ class TrackedTask(Task):
             case _:
                 attempt.fail(error_text(outcome), payload)
 
-    def _arguments(self, attempt: Attempt, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (self.message_parameter.decode(args[0], attempt.origin), *args[1:]) if args else args
+    def _arguments(self, attempt: AnyAttempt, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not args:
+            return args
+        if isinstance(attempt, BatchedList):
+            return (self._decoded(attempt), *args[1:])
+        message = self.message_parameter.decode(args[0], attempt.origin)
+        if not self.takes_list:
+            return (message, *args[1:])
+        self.request.task_ids = [self.request.id]
+        return ([message], *args[1:])
 
-    def _lease_ms(self) -> int:
+    def _decoded(self, batched: BatchedList) -> list[Any]:
+        """The messages of a list; those that don't fit fail by themselves, and without one left nothing is run."""
+        messages, fitting = [], []
+        for item in batched.items:
+            try:
+                messages.append(self.message_parameter.decode(item.payload, item.origin))
+                fitting.append(item)
+            except InvalidPayload as error:
+                problem = error_text(error)
+                item.fail(problem, payload_bytes(item.payload))
+                # Without a traceback: pydantic's would quote the message.
+                log.error("not run, it becomes a dead letter: %s", problem, extra={"task_id": item.task_id})  # noqa: TRY400
+        batched.items = fitting
+        self.request.task_ids = [item.task_id for item in fitting]
+        if not fitting:
+            raise Ignore
+        return messages
+
+    def lease_ms(self, limit_seconds: float | None) -> int:
+        """How long a claim holds under a hard time limit, of the message or else of the task or the worker."""
         settings = self._tracking().settings
-        limit_seconds = self.request.time_limit or self.time_limit or settings.worker_task_time_limit_seconds
-        return int((limit_seconds + settings.worker_lease_margin_seconds) * 1000)
+        limit = limit_seconds or self.time_limit or settings.worker_task_time_limit_seconds
+        return int((limit + settings.worker_lease_margin_seconds) * 1000)
 
     def _restored(self) -> bool:
         return bool((self.request.delivery_info or {}).get("redelivered"))
@@ -178,3 +227,18 @@ class TrackedTask(Task):
         if request.get("ferry_attempt") is None:
             return super().signature_from_request(request, args, kwargs, queue, **options)
         return LedgerRetry.of(self, request, args=args, kwargs=kwargs, options=options)
+
+
+def _reported(attempt: AnyAttempt, returned: Any) -> Any:
+    """What a task returned, unless it reports failures: these are noted, or of a single message raised."""
+    if not isinstance(returned, FailedMessages):
+        return returned
+    count = len(attempt.items) if isinstance(attempt, BatchedList) else 1
+    if strange := sorted(index for index in returned.reasons if index not in range(count)):
+        raise ValueError(f"FailedMessages names the message {strange[0]} of a list of {count}")
+    if isinstance(attempt, BatchedList):
+        attempt.fail_those(returned.reasons)
+        return returned
+    for reason in returned.reasons.values():
+        raise reason
+    return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ferry_console.in_flight.stages import Stage, stage_of
-from ferry_shared.ledger.keys import member_span
+from ferry_shared.ledger.keys import member_span, message_count
 from ferry_shared.record import TaskId
 
 if TYPE_CHECKING:
@@ -84,10 +84,4 @@ def flight_of(group: str, place: TopicPartition, entry: Entry, now_ms: int) -> F
     """Name an entry by its task id."""
     first, last = member_span(entry.member)
     task_id = TaskId(group, place.topic, place.partition, first, last)
-    return Flight(task_id, _messages(entry.member), entry.state, entry.dispatched_ms, now_ms)
-
-
-def _messages(member: str) -> int:
-    """`4711` is one message, `4711-4810-97` are 97."""
-    _, _, count = member.partition("-")[2].partition("-")
-    return int(count or 1)
+    return Flight(task_id, message_count(entry.member), entry.state, entry.dispatched_ms, now_ms)

@@ -162,10 +162,11 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A message to queue: the entry's member and the finished Celery message."""
+    """A message to queue: the entry's member, the finished Celery message, and how many records are in it."""
 
     member: str
     celery_message: bytes
+    messages: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,12 @@ class Dispatch:
     @property
     def valid(self) -> int:
         """How many of its records become tasks, now or later."""
-        return len(self.queued) + len(self.delayed)
+        return self.messages + len(self.delayed)
+
+    @property
+    def messages(self) -> int:
+        """How many of its records are queued."""
+        return sum(entry.messages for entry in self.queued)
 
     def call(self) -> Call:
         """The script call."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ferry_shared.record import TopicPartition
 
 #: These would break the hash tag (`{…}`), the separator, or a terminal; `%` keeps the encoding one to one.
@@ -109,6 +111,16 @@ def member_span(member: str) -> tuple[int, int]:
     return int(first), int(rest.partition("-")[0] or first)
 
 
+def message_count(member: str) -> int:
+    """How many messages an entry stands for."""
+    return int(member.rpartition("-")[2]) if "-" in member else 1
+
+
+def batch_member(offsets: Sequence[int]) -> str:
+    """Name the entry of several messages: `4711-4810-97` is never equal to a single one's name."""
+    return f"{offsets[0]}-{offsets[-1]}-{len(offsets)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """Which dispatch and which attempt a task message stands for: an older one is stale."""
@@ -118,6 +130,11 @@ class Token:
 
     def __str__(self) -> str:
         return f"{self.epoch}.{self.attempt}"
+
+    @property
+    def next_attempt(self) -> Token:
+        """What a retry has, or a message of a batch that goes on by itself."""
+        return Token(self.epoch, self.attempt + 1)
 
     @classmethod
     def parse(cls, text: str) -> Token:

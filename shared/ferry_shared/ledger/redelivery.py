@@ -72,7 +72,7 @@ def stranded(
     """The first look at a piece of the ledger from the offset `first` on: entries last queued at least `age_ms` ago
     that the transport doesn't have, oldest first, at most `limit`."""
     arguments = (owner.ledger, owner.epoch, age_ms, limit, transport.stem, transport.suffix, first)
-    reply = run(client, Call("stranded", _keys(keys, transport), arguments))
+    reply = run(client, Call("stranded", transport_keys(keys, transport), arguments))
     if reply[0] != b"stranded":
         return Look((), 0)
     entries = (Stranded(member.decode(), token.decode(), copy, payload) for member, token, copy, payload in reply[1])
@@ -96,8 +96,9 @@ def redeliver(
         owner.ledger, owner.epoch, entry.member, entry.token, entry.copy, message, age_ms, max_deliveries,
         transport.stem, transport.suffix, error,
     )  # fmt: skip
-    return Redelivered(run(client, Call("redeliver", _keys(keys, transport), arguments))[0].decode())
+    return Redelivered(run(client, Call("redeliver", transport_keys(keys, transport), arguments))[0].decode())
 
 
-def _keys(keys: LedgerKeys, transport: Transport) -> tuple[str, ...]:
+def transport_keys(keys: LedgerKeys, transport: Transport) -> tuple[str, ...]:
+    """The keys of the scripts that look into the transport."""
     return (*keys.all, transport.queue_key, transport.unacked_key, transport.unacked_index_key)

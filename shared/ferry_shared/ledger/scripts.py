@@ -20,9 +20,17 @@ if TYPE_CHECKING:
 Argument = str | bytes | int
 
 #: Only these add to what Redis holds; the others must work on a full one, or its queue could never drain.
-_REFUSED_WHEN_FULL = frozenset({"dispatch", "enqueue", "redeliver"})
+_REFUSED_WHEN_FULL = frozenset({"dispatch", "enqueue", "redeliver", "split", "divide"})
 #: What some scripts share besides the prelude.
-_PARTS = {"stranded": "transport", "redeliver": "transport", "inspect": "pauses", "snapshot": "pauses"}
+_PARTS = {
+    "stranded": ("transport",),
+    "redeliver": ("transport",),
+    "inspect": ("pauses",),
+    "snapshot": ("pauses",),
+    "progress": ("singles",),
+    "split": ("singles",),
+    "divide": ("transport", "singles"),
+}
 #: For people who look: the server holds them to it.
 _READ_ONLY = frozenset({"overview", "entry", "page", "queued", "listeners"})
 
@@ -45,7 +53,7 @@ def script(name: str) -> Script:
     flags = "#!lua" if name in _REFUSED_WHEN_FULL else "#!lua flags=allow-oom"
     if name in _READ_ONLY:
         flags = "#!lua flags=no-writes"
-    names = ("prelude", _PARTS[name], name) if name in _PARTS else ("prelude", name)
+    names = ("prelude", *_PARTS.get(name, ()), name)
     return Script("\n".join([flags, *((folder / f"{part}.lua").read_text() for part in names)]))
 
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from ferry_shared.ledger.keys import LedgerKeys
+from ferry_shared.ledger.client import server_time_ms
+from ferry_shared.ledger.keys import LedgerKeys, member_span, queue_key
 from ferry_shared.ledger.scripts import Call, run
 from ferry_shared.record import TaskId, TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import redis
 
+    from ferry_shared.ledger.scripts import Argument
+    from ferry_shared.ledger.singles import Single
     from ferry_shared.ledger.untracked import Obstacle
 
 HEADER = "ferry"
 HEADER_VERSION = 1
+#: A worker that doesn't know batches hands them back to the queue, for one that does.
+BATCH_HEADER_VERSION = 2
 
 
 class Verdict(StrEnum):
@@ -55,17 +60,22 @@ class Receipt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The verdict, and how often the entry was claimed without an outcome, this time included."""
+    """The verdict, and how often the entry was claimed without an outcome, this time included.
+
+    `progress`: up to this offset nothing of a batch is left to do.
+    """
 
     verdict: Verdict
     claims: int
+    progress: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TaskHeader:
     """The `ferry` header of a task message: which entry of which ledger it stands for.
 
-    `timestamp_ms` is the record's, `enqueued_ms` the consumer's clock when it was queued.
+    `timestamp_ms` is the record's, `enqueued_ms` the consumer's clock when it was queued. A batch has the `offsets` of
+    its messages and their `timestamps_ms`, in order.
     """
 
     ledger: str
@@ -77,6 +87,8 @@ class TaskHeader:
     copy: int
     timestamp_ms: int | None
     enqueued_ms: int
+    offsets: tuple[int, ...] = ()
+    timestamps_ms: tuple[int | None, ...] = ()
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> TaskHeader:
@@ -85,17 +97,34 @@ class TaskHeader:
         Raises:
             ValueError: another version of Ferry wrote it.
         """
-        if fields.get("v") != HEADER_VERSION:
+        version = fields.get("v")
+        if version not in {HEADER_VERSION, BATCH_HEADER_VERSION}:
             raise ValueError(
-                f"the header {HEADER!r} has version {fields.get('v')!r}, this worker reads {HEADER_VERSION}"
+                f"the header {HEADER!r} has version {version!r}, "
+                f"this worker reads {HEADER_VERSION} and {BATCH_HEADER_VERSION}"
             )
-        return cls(**{name: fields[name] for name in cls.__slots__})
+        common = {name: fields[name] for name in _COMMON_FIELDS}
+        if version == HEADER_VERSION:
+            return cls(**common, timestamp_ms=fields["timestamp_ms"])
+        offsets, timestamps_ms = tuple(fields["offsets"]), tuple(fields["timestamps_ms"])
+        if not 1 < len(offsets) == len(timestamps_ms):
+            raise ValueError(f"the header {HEADER!r} of a batch has {len(offsets)} offsets, {len(timestamps_ms)} times")
+        return cls(**common, timestamp_ms=None, offsets=offsets, timestamps_ms=timestamps_ms)
 
     @property
     def task_id(self) -> TaskId:
         """Where the task comes from."""
-        offset = int(self.member)
-        return TaskId(self.group, self.topic, self.partition, offset, offset)
+        return TaskId(self.group, self.topic, self.partition, *member_span(self.member))
+
+    def singles(self) -> list[TaskHeader]:
+        """A batch's messages, as if each had come by itself."""
+        return [
+            replace(self, member=str(offset), timestamp_ms=timestamp_ms, offsets=(), timestamps_ms=())
+            for offset, timestamp_ms in zip(self.offsets, self.timestamps_ms, strict=True)
+        ]
+
+
+_COMMON_FIELDS = ("ledger", "group", "topic", "partition", "member", "token", "copy", "enqueued_ms")
 
 
 class WorkerLedger:
@@ -108,7 +137,7 @@ class WorkerLedger:
     def claim(self, task: TaskHeader, owner: str, *, lease_ms: int, max_claims: int, restored: bool = False) -> Claimed:
         """Ask to run a task for `lease_ms`. The same owner may ask again."""
         reply = self._run("claim", task, owner, lease_ms, max_claims, int(restored))
-        return Claimed(Verdict(reply[0].decode()), reply[1])
+        return Claimed(Verdict(reply[0].decode()), reply[1], int(reply[2]) if reply[2:] and reply[2] else None)
 
     def done(self, task: TaskHeader, owner: str) -> Recorded:
         """Record that it ran: the entry goes."""
@@ -126,15 +155,37 @@ class WorkerLedger:
         """Give up the lease without an outcome, so that the copy that is requeued can be claimed at once."""
         return self._recorded("release", task, owner)
 
+    def progress(self, batch: TaskHeader, owner: str, done_up_to: int | None, singles: Iterable[Single]) -> Recorded:
+        """Record how far a batch is; None: it is done. `singles` have failed or are to be retried, up to there."""
+        reached = "all" if done_up_to is None else done_up_to
+        return self._recorded("progress", batch, owner, reached, *_words(singles))
+
+    def split(self, batch: TaskHeader, owner: str, queue: str, priority: int, singles: Iterable[Single]) -> Recorded:
+        """End a batch; those of its messages that are not done go on by themselves, the `QueuedSingle`s at once."""
+        keys = (*self._keys(batch).all, queue_key(self._key_prefix, queue, priority))
+        call = Call("split", keys, (batch.ledger, batch.member, batch.token, owner, *_words(singles)))
+        return Recorded(run(self._client, call)[0].decode())
+
     def untracked(
         self, task: TaskHeader, task_name: str, obstacle: Obstacle, *, max_claims: int, error: str
     ) -> Receipt:
         """Record that it came to a task that can't run it: that counts as a start, and after the last one it fails."""
         return Receipt(self._run("untracked", task, task_name, max_claims, error, obstacle)[0].decode())
 
+    def now_ms(self) -> int:
+        """The server's time, in ms since 1970."""
+        return server_time_ms(self._client)
+
     def _recorded(self, name: str, task: TaskHeader, owner: str, *arguments: str | bytes | int) -> Recorded:
         return Recorded(self._run(name, task, owner, *arguments)[0].decode())
 
     def _run(self, name: str, task: TaskHeader, *arguments: str | bytes | int) -> Any:
-        keys = LedgerKeys.of(self._key_prefix, task.group, TopicPartition(task.topic, task.partition))
-        return run(self._client, Call(name, keys.all, (task.ledger, task.member, task.token, *arguments)))
+        call = Call(name, self._keys(task).all, (task.ledger, task.member, task.token, *arguments))
+        return run(self._client, call)
+
+    def _keys(self, task: TaskHeader) -> LedgerKeys:
+        return LedgerKeys.of(self._key_prefix, task.group, TopicPartition(task.topic, task.partition))
+
+
+def _words(singles: Iterable[Single]) -> list[Argument]:
+    return [word for single in singles for word in single.words]

@@ -27,6 +27,12 @@ class ConsumerSettings(KafkaSettings, RedisSettings, RoutingSettings, LogSetting
         "earliest", description="Where a group without commits starts a topic."
     )
     consumer_intake_max_messages: int = Field(1_000, ge=1, le=100_000, description="Records taken from Kafka at once.")
+    consumer_batch_size: int = Field(
+        1,
+        ge=1,
+        le=1_000,
+        description="Most messages in one Celery message; what has arrived goes out at once, however little it is.",
+    )
     consumer_max_record_bytes: int = Field(
         1_048_588,
         ge=1,

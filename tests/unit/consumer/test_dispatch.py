@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, Message
 
 from ferry_consumer import dispatch
 from ferry_consumer import partition as partition_module
-from ferry_consumer.dispatch import RecordLimits, dispatches_of, still_unanswered
+from ferry_consumer.dispatch import DispatchLimits, dispatches_of, still_unanswered
 from ferry_consumer.partition import Partition, Place, Tenure
 from ferry_shared.ledger.consumer_ledger import Dispatch, Ownership, Refused
 from ferry_shared.ledger.keys import LedgerKeys
@@ -23,7 +23,7 @@ from ferry_shared.task_message import TaskTemplate
 
 PLACE = TopicPartition("t", 0)
 OWNER = Ownership("ledger", 5)
-LIMITS = RecordLimits(1_048_588, 3_600)
+LIMITS = DispatchLimits(1_048_588, 3_600)
 
 
 class FakeRecord:

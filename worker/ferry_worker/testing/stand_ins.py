@@ -46,7 +46,8 @@ def without_servers(app: Any, task: Any, settings: WorkerSettings) -> Iterator[T
     """Let `task` run on stand-ins, and note what it does; they are put into the app and the task, so one at a time."""
     trial = Trial()
     tracking = _StandInTracking(settings, "", _NotingLedger(trial))
-    parameter = _NotingParameter(task.message_parameter.name, task.message_parameter.adapter, trial)
+    own = task.message_parameter
+    parameter = _NotingParameter(own.name, own.adapter, own.takes_list, trial)
     with (
         patch.multiple(task, _tracking=lambda: tracking, message_parameter=parameter),
         patch.object(app.amqp, "send_task_message", _NotingBroker(app, trial)),
@@ -80,7 +81,7 @@ class _NotingLedger(WorkerLedger):
 
 @dataclass(frozen=True, slots=True)
 class _NotingParameter(MessageParameter):
-    trial: Trial
+    trial: Trial = field(default_factory=Trial)
 
     def decode(self, payload: Any, origin: Origin) -> Any:
         message = MessageParameter.decode(self, payload, origin)

@@ -86,7 +86,7 @@ local function save_state(member, state, attention_ms)
 end
 
 local STATE_HAS = {token = 'string', copy = 'number', claims = 'number', deliveries = 'number', enqueued = 'number'}
-local STATE_MAY_HAVE = {error = 'string', due = 'number', owner = 'string', lease = 'number'}
+local STATE_MAY_HAVE = {error = 'string', due = 'number', owner = 'string', lease = 'number', progress = 'string'}
 
 -- nil for what none of these scripts has written.
 local function decoded_state(stored)

@@ -1,0 +1,73 @@
+"""Put valid records together into Celery messages: what has arrived goes out at once, however little it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ferry_shared.ledger.consumer_ledger import Queued
+from ferry_shared.ledger.keys import batch_member
+from ferry_shared.task_message import BatchCopy, Copy, body_of, body_of_batch
+
+if TYPE_CHECKING:
+    from ferry_shared.task_message import TaskTemplate
+
+#: A worker holds a batch whole, and kombu writes it again when it is taken.
+MAX_BATCH_BYTES = 256 * 1024
+#: A batch that must be queued again is read again from its first offset to its last one.
+MAX_BATCH_SPAN_OFFSETS = 10_000
+
+
+class Batcher:
+    """Collects the records of one dispatch call, in order.
+
+    Between a batch's first and last record there is none that isn't in it (`close` ends it before one): so it can be
+    made again from Kafka, whatever the route's model says then.
+    """
+
+    def __init__(self, template: TaskTemplate, token: str, now_ms: int, most_messages: int) -> None:
+        self._template = template
+        self._token = token
+        self._now_ms = now_ms
+        self._most_messages = most_messages
+        self._queued: list[Queued] = []
+        self._offsets: list[int] = []
+        self._timestamps_ms: list[int | None] = []
+        self._values: list[bytes] = []
+        self._open_bytes = 0
+        self.bytes = 0
+
+    def add(self, offset: int, timestamp_ms: int | None, value: bytes) -> None:
+        """Add a valid record. `bytes` counts what has been made and what is open, roughly."""
+        if self._offsets and (
+            len(self._offsets) >= self._most_messages
+            or self._open_bytes + len(value) > MAX_BATCH_BYTES
+            or offset - self._offsets[0] >= MAX_BATCH_SPAN_OFFSETS
+        ):
+            self.close()
+        self._offsets.append(offset)
+        self._timestamps_ms.append(timestamp_ms)
+        self._values.append(value)
+        self._open_bytes += len(value)
+        self.bytes += len(value)
+
+    def close(self) -> None:
+        """End the batch; a record that is alone in it becomes a single message."""
+        if not self._offsets:
+            return
+        if len(self._offsets) == 1:
+            member = str(self._offsets[0])
+            copy = Copy(member, self._token, 1, self._timestamps_ms[0], self._now_ms)
+            message = self._template.fill(copy, body_of(self._values[0]))
+        else:
+            member = batch_member(self._offsets)
+            batch = BatchCopy(member, self._token, self._offsets, self._timestamps_ms, self._now_ms)
+            message = self._template.fill_batch(batch, body_of_batch(self._values))
+        self._queued.append(Queued(member, message, len(self._offsets)))
+        self.bytes += len(message) - self._open_bytes
+        self._offsets, self._timestamps_ms, self._values, self._open_bytes = [], [], [], 0
+
+    def take(self) -> list[Queued]:
+        """Return all messages since the last call."""
+        self.close()
+        queued, self._queued, self.bytes = self._queued, [], 0
+        return queued
