@@ -47,6 +47,7 @@ IMPORTED_ONLY_IN = {
     },
     "celery": {
         "ferry_worker.attempt",
+        "ferry_worker.batch_run",
         "ferry_worker.celery",
         "ferry_worker.listening",
         "ferry_worker.existing_app",
