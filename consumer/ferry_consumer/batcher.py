@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from ferry_shared.ledger.consumer_ledger import Queued
 from ferry_shared.ledger.keys import batch_member
-from ferry_shared.task_message import BatchCopy, Copy, body_of, body_of_batch
 
 if TYPE_CHECKING:
     from ferry_shared.task_message import TaskTemplate
@@ -25,9 +24,7 @@ class Batcher:
     """
 
     def __init__(self, template: TaskTemplate, token: str, now_ms: int, most_messages: int) -> None:
-        self._template = template
-        self._token = token
-        self._now_ms = now_ms
+        self._copies = template.first_copies(token, now_ms)
         self._most_messages = most_messages
         self._queued: list[Queued] = []
         self._offsets: list[int] = []
@@ -38,6 +35,9 @@ class Batcher:
 
     def add(self, offset: int, timestamp_ms: int | None, value: bytes) -> None:
         """Add a valid record. `bytes` counts what has been made and what is open, roughly."""
+        if self._most_messages == 1:
+            self._queue(str(offset), self._copies.single(str(offset), timestamp_ms, value))
+            return
         if self._offsets and (
             len(self._offsets) >= self._most_messages
             or self._open_bytes + len(value) > MAX_BATCH_BYTES
@@ -56,15 +56,17 @@ class Batcher:
             return
         if len(self._offsets) == 1:
             member = str(self._offsets[0])
-            copy = Copy(member, self._token, 1, self._timestamps_ms[0], self._now_ms)
-            message = self._template.fill(copy, body_of(self._values[0]))
+            self._queue(member, self._copies.single(member, self._timestamps_ms[0], self._values[0]))
         else:
             member = batch_member(self._offsets)
-            batch = BatchCopy(member, self._token, self._offsets, self._timestamps_ms, self._now_ms)
-            message = self._template.fill_batch(batch, body_of_batch(self._values))
-        self._queued.append(Queued(member, message, len(self._offsets)))
-        self.bytes += len(message) - self._open_bytes
+            message = self._copies.batch(member, self._offsets, self._timestamps_ms, self._values)
+            self._queue(member, message, len(self._offsets))
+        self.bytes -= self._open_bytes
         self._offsets, self._timestamps_ms, self._values, self._open_bytes = [], [], [], 0
+
+    def _queue(self, member: str, message: bytes, messages: int = 1) -> None:
+        self._queued.append(Queued(member, message, messages))
+        self.bytes += len(message)
 
     def take(self) -> list[Queued]:
         """Return all messages since the last call."""

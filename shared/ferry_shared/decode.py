@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from pydantic import ValidationError
@@ -22,8 +21,7 @@ def check(value: bytes | None, adapter: MessageAdapter, max_bytes: int) -> bytes
     return checked(value, adapter, max_bytes).value
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """A record's value that is valid, and what the route's model has made of it."""
 
     value: bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ferry_shared.ledger.client import translated
 from ferry_shared.ledger.pauses import NO_PAUSES, pauses_of
@@ -160,8 +160,7 @@ class Snapshot:
     pauses: Pauses = NO_PAUSES
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
+class Queued(NamedTuple):
     """A message to queue: the entry's member, the finished Celery message, and how many records are in it."""
 
     member: str
