@@ -89,7 +89,7 @@ class _Builder:
         most = partition.place.route.batch_size or limits.batch_messages
         self._batcher = Batcher(tenure.template, token, now_ms, most)
         self._calls: list[Dispatch] = []
-        self._expected = self._next = partition.expected
+        self._expected = self._next = partition.following
         self._delayed: list[Delayed] = []
         self._invalid: list[Invalid] = []
         self._waiting_bytes = 0

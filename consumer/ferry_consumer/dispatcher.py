@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError
@@ -21,7 +22,6 @@ from ferry_shared.record import TaskId, TopicPartition
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    import redis
     from confluent_kafka import Message
 
     from ferry_consumer.dead_letter_limit import DeadLetterLimit
@@ -29,11 +29,21 @@ if TYPE_CHECKING:
     from ferry_consumer.partition import Partition
     from ferry_consumer.server_clock import ServerClock
     from ferry_consumer.standing_pauses import StandingPauses
-    from ferry_shared.ledger.consumer_ledger import Dispatch
+    from ferry_shared.ledger.client import LedgerClient
+    from ferry_shared.ledger.consumer_ledger import Dispatch, SentDispatches
     from ferry_shared.settings import ConsumerSettings
     from ferry_shared.task_message import TaskTemplate
 
 log = logging.getLogger("ferry.consumer")
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What is under way, in order, and since when (s, of time.perf_counter)."""
+
+    dispatches: SentDispatches
+    calls: Sequence[tuple[Partition, Dispatch]]
+    at: float
 
 
 class Dispatcher:
@@ -42,7 +52,7 @@ class Dispatcher:
     def __init__(
         self,
         settings: ConsumerSettings,
-        client: redis.Redis,
+        client: LedgerClient,
         metrics: Metrics,
         server_clock: ServerClock,
         pauses: StandingPauses,
@@ -55,6 +65,7 @@ class Dispatcher:
         self._server_clock = server_clock
         self._pauses = pauses
         self._limit = limit
+        self._sent: _Sent | None = None
 
     def accept(
         self, messages: Sequence[Message], partitions: Mapping[TopicPartition, Partition], *, blocked: bool
@@ -70,22 +81,21 @@ class Dispatcher:
             partition = partitions.get(place)
             if partition is None:
                 continue
-            if any(map(_out_of_range, batch)):
+            if batch.is_out_of_range:
                 # Retention or a truncation has taken the position away: where to go on is for recovery to decide.
                 partition.lose()
-            if partition.tenure is None or partition.unanswered or not partition.fetching or blocked:
+            in_doubt = partition.unanswered and not self.is_waiting
+            if partition.tenure is None or in_doubt or not partition.fetching or blocked:
                 continue
-            partition.unanswered = dispatches_of(partition, batch, now_ms, self._limits)
+            partition.prepared = dispatches_of(partition, batch.messages, now_ms, self._limits)
             drained[place.topic].append(partition)
         for topic, its_partitions in drained.items():
             self._admit(topic, its_partitions)
 
     def _admit(self, topic: str, partitions: Sequence[Partition]) -> None:
         """Let a drain of a topic pass, or past the dead-letter limit hold all of it back and pause the topic."""
-        calls = [call for partition in partitions for call in partition.unanswered]
-        excess = self._limit.exceeded_by(topic, calls)
+        excess = self._limit.exceeded_by(topic, [call for partition in partitions for call in partition.prepared])
         if excess is None:
-            self._metrics.records.labels(topic).inc(sum(call.valid + len(call.invalid) for call in calls))
             return
         task_id = TaskId(self._group, *excess.place, int(excess.member), int(excess.member)).text
         why = (
@@ -101,24 +111,46 @@ class Dispatcher:
             "correct the sender or the model, then: ferry resume %s", topic, why, topic, extra={"task_id": task_id},
         )  # fmt: skip
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something was sent whose replies are not read yet."""
+        return self._sent is not None
+
     def send(self, partitions: Iterable[Partition]) -> None:
-        """Send what is unanswered, all partitions in one round trip.
+        """Send what is prepared, all partitions in one go, behind what is in doubt; `settle` reads the replies.
+
+        Redis works on it while the next records are taken in.
 
         Raises:
             RedisUnavailable: what happened is unknown; it is judged when the same dispatches are sent again.
         """
-        open_calls = [(partition, call) for partition in partitions for call in partition.unanswered]
-        if not open_calls:
+        self.settle()
+        calls: list[tuple[Partition, Dispatch]] = []
+        for partition in partitions:
+            for call in partition.prepared:
+                self._metrics.records.labels(call.place.topic).inc(call.valid + len(call.invalid))
+            partition.note_sent()
+            calls += [(partition, call) for call in partition.unanswered]
+        if calls:
+            sent = consumer_ledger.send_dispatches(self._client, [call for _, call in calls])
+            self._sent = _Sent(sent, calls, time.perf_counter())
+
+    def settle(self) -> None:
+        """Read the replies to what was sent, and do what follows.
+
+        Raises:
+            RedisUnavailable: what happened is unknown; it is judged when the same dispatches are sent again.
+        """
+        sent, self._sent = self._sent, None
+        if sent is None:
             return
-        started = time.perf_counter()
-        replies = consumer_ledger.dispatch(self._client, [call for _, call in open_calls])
-        seconds = time.perf_counter() - started
+        replies = sent.dispatches.replies()
         settled: list[tuple[TaskTemplate, Dispatch]] = []
-        for (partition, call), reply in zip(open_calls, replies, strict=True):
+        for (partition, call), reply in zip(sent.calls, replies, strict=True):
             tenure = partition.tenure
             if tenure and _settle(partition, call, reply):
                 settled.append((tenure.template, call))
-        self._tell(settled, seconds)
+        self._tell(settled, time.perf_counter() - sent.at)
         if passing := [reply for reply in replies if isinstance(reply, RedisError) and is_passing(reply)]:
             raise RedisUnavailable(f"Redis: {passing[0]}")
 
@@ -168,18 +200,24 @@ def _settle(partition: Partition, call: Dispatch, reply: Dispatched | Refused | 
     return False
 
 
-def _out_of_range(message: Message) -> bool:
-    error = message.error()
-    return error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET
+@dataclass(slots=True)
+class _Fetched:
+    """What was taken of one partition; out of range: the position that was asked for isn't there any more."""
+
+    messages: list[Message] = field(default_factory=list)
+    is_out_of_range: bool = False
 
 
-def _by_partition(messages: Sequence[Message]) -> dict[TopicPartition, list[Message]]:
-    found: dict[TopicPartition, list[Message]] = defaultdict(list)
+def _by_partition(messages: Sequence[Message]) -> dict[TopicPartition, _Fetched]:
+    found: dict[tuple[str | None, int | None], _Fetched] = defaultdict(_Fetched)
     for message in messages:
-        error = message.error()
-        if error is not None:
+        fetched = found[message.topic(), message.partition()]
+        fetched.messages.append(message)
+        if (error := message.error()) is not None:
             raise_if_serious(error)
-        topic, partition = message.topic(), message.partition()
-        if topic is not None and partition is not None:
-            found[TopicPartition(topic, partition)].append(message)
-    return found
+            fetched.is_out_of_range |= error.code() == KafkaError._AUTO_OFFSET_RESET
+    return {
+        TopicPartition(topic, partition): fetched
+        for (topic, partition), fetched in found.items()
+        if topic is not None and partition is not None
+    }

@@ -55,8 +55,9 @@ class Partition:
     """An assigned partition. Without a tenure nothing of it is dispatched, read or committed.
 
     `expected` is the position that the last script returned, never computed from what was fetched. `unanswered` holds
-    dispatches whose reply was lost. `committed_in_ledger` is what the ledger has taken note of: less means that it went
-    back in time. `invalid` keeps records of entries that wait for their dead letter.
+    dispatches that were sent, and whose reply is on its way or lost, `prepared` those that follow them.
+    `committed_in_ledger` is what the ledger has taken note of: less means that it went back in time. `invalid` keeps
+    records of entries that wait for their dead letter.
     `reached` is the end of what may have been dispatched when the last tenure ended: by it rewinds are counted.
     `is_full` says that it is past a limit of its own, `paused` why its records are not to be taken in, `fetching` that
     they are taken in at this moment; it goes on at `expected`, whatever was fetched meanwhile.
@@ -76,6 +77,7 @@ class Partition:
     rewound: int = 0
     reached: int = 0
     unanswered: list[Dispatch] = field(default_factory=list)
+    prepared: list[Dispatch] = field(default_factory=list)
     invalid: dict[int, Record] = field(default_factory=dict)
     is_full: bool = False
     paused: PauseCause | None = None
@@ -86,6 +88,11 @@ class Partition:
     def topic_partition(self) -> TopicPartition:
         """Where it is."""
         return self.place.topic_partition
+
+    @property
+    def following(self) -> int:
+        """The position once all that was sent has happened."""
+        return self.unanswered[-1].next if self.unanswered else self.expected
 
     @property
     def span(self) -> int:
@@ -100,7 +107,7 @@ class Partition:
         self.committed = self.committed_in_ledger = committed
         self.in_flight = entries
         self.lowest = None
-        self.unanswered = []
+        self.unanswered, self.prepared = [], []
         self.invalid = {}
         self.is_full = False
         self.fetching = False
@@ -122,10 +129,14 @@ class Partition:
 
     def hold_back(self) -> None:
         """What was just taken from Kafka is not dispatched: it is read again, perhaps by another model."""
-        for call in self.unanswered:
+        for call in self.prepared:
             for record in call.invalid:
                 self.invalid.pop(int(record.member), None)
-        self.unanswered = []
+        self.prepared = []
+
+    def note_sent(self) -> None:
+        """What was prepared is on its way."""
+        self.unanswered, self.prepared = self.unanswered + self.prepared, []
 
     def note_dispatched(self, dispatch: Dispatch) -> None:
         """The oldest unanswered dispatch has happened."""
@@ -156,4 +167,4 @@ class Partition:
         if self.tenure:
             self.reached = max([self.expected, *(call.next for call in self.unanswered)])
         self.tenure = None
-        self.unanswered = []
+        self.unanswered, self.prepared = [], []

@@ -142,6 +142,8 @@ class Consumer:
         self._health.last_turn = time.monotonic()
         longest = min(self._snapshot_turn.seconds_left, LONGEST_POLL_SECONDS)
         timeout = BLOCKED_POLL_SECONDS if self._trouble.waiting else longest
+        if self._dispatcher.is_waiting:
+            timeout = 0.0
         messages = self._intake.take(timeout)
         self._follow_rebalance()
         self._dispatcher.accept(messages, self._partitions, blocked=self._trouble.waiting)
@@ -154,6 +156,8 @@ class Consumer:
         except TransientError as error:
             self._trouble.met(error)
             self._pausing.hold(self._partitions.values())
+            for partition in self._partitions.values():
+                partition.hold_back()
         else:
             self._trouble.over()
 
@@ -162,6 +166,7 @@ class Consumer:
         if self._trouble.lasting:
             # A turn that happens to need nothing from Redis would pass for its return.
             ping(self._client)
+        self._dispatcher.settle()
         self._server_watch.check()
         self._memory_limit.look()
         self._pauses.write()
@@ -207,6 +212,7 @@ class Consumer:
         log.info("stopping: committing and leaving the group")
         try:
             self._dispatcher.send(self._partitions.values())
+            self._dispatcher.settle()
             self._dead_letters.close()
             self._ledger.read(self._partitions, last=True)
             self._ledger.note_committed(self._partitions)

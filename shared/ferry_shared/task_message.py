@@ -66,10 +66,11 @@ class TaskTemplate:
         self.stem = f"{place.topic}-{place.partition}-"
         self.suffix = group_suffix(group)
         header = {"ledger": ledger, "group": group, "topic": place.topic, "partition": place.partition}
-        tag = [f"{ledger}/{self.stem}", Slot("member"), f"{self.suffix}/", Slot("token"), ".", Slot("copy")]
-        single_id, batch_id = (Text([self.stem, Slot(name), self.suffix]) for name in ("member", "span"))
-        self._single = _Pattern.of(_message(route, header | _SINGLE, single_id, Text(tag), ignore_result=None))
-        self._batch = _Pattern.of(_message(route, header | _BATCH, batch_id, Text(tag), ignore_result=True))
+        task = (f"{ledger}/{self.stem}", Slot("member"), f"{self.suffix}/")
+        tag = Text((*task, Slot("token"), ".", Slot("copy")))
+        single_id, batch_id = (Text((self.stem, Slot(name), self.suffix)) for name in ("member", "span"))
+        self._single = _Pattern.of(_message(route, header | _SINGLE, single_id, tag, ignore_result=None))
+        self._batch = _Pattern.of(_message(route, header | _BATCH, batch_id, tag, ignore_result=True))
 
     def task_id(self, member: str) -> str:
         """The task id of a member."""
@@ -234,6 +235,7 @@ class _Pattern:
         pattern, in_place = self.pattern, itemgetter(*[names.index(slot) for slot in self.slots])
 
         def fill(*values: bytes) -> bytes:
-            return pattern % in_place(values)
+            filled: bytes = pattern % in_place(values)
+            return filled
 
         return fill

@@ -184,7 +184,7 @@ def test_several_partitions_are_dispatched_in_one_round_trip(ledger: LedgerProbe
         other.own(8, drop=True)
         calls = [ledger.dispatch_call(["0"]), absent.dispatch_call(["0"]), other.dispatch_call(["8"])]
 
-        replies = consumer_ledger.dispatch(ledger.client, calls)
+        replies = consumer_ledger.send_dispatches(ledger.client, calls).replies()
 
         assert replies == [Dispatched(1, 1), Refused(None, None, None), Dispatched(9, 1)]
         assert (ledger.members(), other.members(), absent.members()) == (["0"], ["8"], [])
@@ -201,4 +201,4 @@ def test_scripts_that_the_server_has_forgotten_are_sent_again(
         ledger.call("SCRIPT", "FLUSH")
         calls = [ledger.dispatch_call(["0"]), other.dispatch_call(["0"])][:partitions]
 
-        assert consumer_ledger.dispatch(ledger.client, calls) == [Dispatched(1, 1)] * partitions
+        assert consumer_ledger.send_dispatches(ledger.client, calls).replies() == [Dispatched(1, 1)] * partitions

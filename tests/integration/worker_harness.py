@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import redis
 
 from ferry_shared.ledger import consumer_ledger
-from ferry_shared.ledger.client import connect
+from ferry_shared.ledger.client import LedgerClient, connect
 from ferry_shared.ledger.consumer_ledger import Acquired, Dispatch, Dispatched, Ownership, Queued
 from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.ledger.worker_ledger import TaskHeader, WorkerLedger
@@ -30,7 +29,7 @@ TIMESTAMP_MS = 1_700_000_000_000
 class Partition:
     """One partition of one topic: its ledger, and what a consumer does with it; `options` are its route's."""
 
-    client: redis.Redis
+    client: LedgerClient
     task: str
     topic: str = "orders"
     queue: str = DEFAULT_QUEUE
@@ -71,7 +70,7 @@ class Partition:
         ]
         end = self.position + len(queued)
         dispatch = Dispatch(self.place, self.keys, queue_key, self.ownership, self.position, end, end - 1, queued, ())
-        (reply,) = consumer_ledger.dispatch(self.client, [dispatch])
+        (reply,) = consumer_ledger.send_dispatches(self.client, [dispatch]).replies()
         assert isinstance(reply, Dispatched), reply
         self.position = end
 

@@ -155,7 +155,7 @@ class LedgerProbe:
 
     def send(self, call: Dispatch) -> Dispatched | Refused | Exception:
         """Send one dispatch."""
-        (reply,) = consumer_ledger.dispatch(self.client, [call])
+        (reply,) = consumer_ledger.send_dispatches(self.client, [call]).replies()
         if isinstance(reply, Dispatched):
             self.position = reply.position
         return reply
@@ -250,7 +250,7 @@ class LedgerProbe:
 
     def call(self, *words: str | bytes | int) -> Any:
         """Any Redis command."""
-        return self.client.execute_command(*words)
+        return self.client.execute_command(*words)  # type: ignore[no-untyped-call]
 
     def head(self) -> dict[str, str]:
         """The head's fields."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -12,7 +12,7 @@ from redis.retry import Retry
 from ferry_shared.errors import RedisUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 SOCKET_TIMEOUT_SECONDS = 5.0
 CONNECT_TIMEOUT_SECONDS = 2.0
@@ -31,12 +31,65 @@ _PASSING_ERRORS = (
 _PASSING_REPLIES = ("MISCONF", "BUSY", "NOREPLICAS")
 
 
-def connect(url: str) -> redis.Redis:
+class UnderWay:
+    """Commands that were sent; their replies are still to be read, once."""
+
+    def __init__(self, client: redis.Redis, connection: Any, commands: int) -> None:
+        self._client = client
+        self._connection = connection
+        self._commands = commands
+
+    def replies(self) -> list[Any]:
+        """Wait for the replies; one can be a ResponseError, the others still count.
+
+        Raises:
+            RedisUnavailable: which of the commands happened is unknown.
+        """
+        with translated():
+            try:
+                return [self._reply() for _ in range(self._commands)]
+            except BaseException:
+                # What is unread would be taken for the next command's reply.
+                self._connection.disconnect()
+                raise
+            finally:
+                self._client.connection_pool.release(self._connection)
+
+    def _reply(self) -> Any:
+        try:
+            return self._connection.read_response()
+        except redis.ResponseError as error:
+            return error
+
+
+class LedgerClient(redis.Redis):
+    """redis-py's client, which can also send commands now and read their replies later."""
+
+    def send(self, commands: Iterable[Sequence[str | bytes | int]]) -> UnderWay:
+        """Send commands in one go.
+
+        Raises:
+            RedisUnavailable: which of them happen is unknown.
+        """
+        words = list(commands)
+        with translated():
+            connection = self.connection_pool.get_connection()
+            try:
+                connection.send_packed_command(connection.pack_commands(words))
+            except BaseException:
+                connection.disconnect()
+                self.connection_pool.release(connection)
+                raise
+        return UnderWay(self, connection, len(words))
+
+
+def connect(url: str) -> LedgerClient:
     """Return a client that never retries by itself: a lost reply must be judged by the caller.
 
     redis-py's default is ten tries of 5 s inside one call, which would keep the consumer out of its group.
     """
-    return redis.Redis.from_url(
+    # Typed as redis-py's own class, whichever class it is called on.
+    client = LedgerClient.from_url(
         _plain_scheme(url),
         socket_timeout=SOCKET_TIMEOUT_SECONDS,
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -44,6 +97,7 @@ def connect(url: str) -> redis.Redis:
         protocol=2,
         client_name="ferry",
     )
+    return cast("LedgerClient", client)
 
 
 def _plain_scheme(url: str) -> str:

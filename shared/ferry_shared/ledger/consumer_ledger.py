@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ferry_shared.ledger.client import translated
 from ferry_shared.ledger.pauses import NO_PAUSES, pauses_of
-from ferry_shared.ledger.scripts import Call, run, run_all
+from ferry_shared.ledger.scripts import Call, run, run_all, send_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import redis
 
+    from ferry_shared.ledger.client import LedgerClient
     from ferry_shared.ledger.keys import LedgerKeys
     from ferry_shared.ledger.pauses import Pauses
+    from ferry_shared.ledger.scripts import SentCalls
     from ferry_shared.record import TopicPartition
 
 
@@ -295,14 +297,28 @@ def first_partition_counts(client: redis.Redis, ledgers: Sequence[LedgerKeys]) -
     return [_number(reply.decode("utf-8", "replace")) if isinstance(reply, bytes) else 0 for reply in replies]
 
 
-def dispatch(client: redis.Redis, dispatches: Sequence[Dispatch]) -> list[Dispatched | Refused | Exception]:
-    """Record and queue, each partition in one atomic script, all in one round trip; in the order given.
+@dataclass(frozen=True, slots=True)
+class SentDispatches:
+    """Dispatches whose replies are still to be read, once."""
+
+    _sent: SentCalls
+
+    def replies(self) -> list[Dispatched | Refused | Exception]:
+        """Wait for the replies, in the order of the calls.
+
+        Raises:
+            RedisUnavailable: which of them happened is unknown.
+        """
+        return [_dispatched(reply) for reply in self._sent.replies()]
+
+
+def send_dispatches(client: LedgerClient, dispatches: Sequence[Dispatch]) -> SentDispatches:
+    """Record and queue, each in one atomic script, all in one go, in the order given; and don't wait for it.
 
     Raises:
-        RedisUnavailable: which of them happened is unknown.
+        RedisUnavailable: which of them happen is unknown.
     """
-    replies = run_all(client, [dispatch.call() for dispatch in dispatches])
-    return [_dispatched(reply) for reply in replies]
+    return SentDispatches(send_all(client, [dispatch.call() for dispatch in dispatches]))
 
 
 def _dispatched(reply: Any) -> Dispatched | Refused | Exception:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     import redis
 
+    from ferry_shared.ledger.client import LedgerClient, UnderWay
+
 Argument = str | bytes | int
 
 #: Only these add to what Redis holds; the others must work on a full one, or its queue could never drain.
@@ -98,6 +100,38 @@ def run_all(client: redis.Redis, calls: Sequence[Call]) -> list[Any]:
         pipeline.execute_command("EVALSHA", script(call.name).digest, *call.words)
     with translated():
         replies = pipeline.execute(raise_on_error=False)
+    return _with_forgotten(client, calls, replies)
+
+
+@dataclass(frozen=True, slots=True)
+class SentCalls:
+    """Script calls whose replies are still to be read, once."""
+
+    _client: LedgerClient
+    _calls: Sequence[Call]
+    _under_way: UnderWay
+
+    def replies(self) -> list[Any]:
+        """Wait for the replies; as those of `run_all`.
+
+        Raises:
+            RedisUnavailable: which of them ran is unknown.
+        """
+        return _with_forgotten(self._client, self._calls, self._under_way.replies())
+
+
+def send_all(client: LedgerClient, calls: Sequence[Call]) -> SentCalls:
+    """Send several scripts, and go on; at most one `SentCalls` is open at a time, so that scripts keep their order.
+
+    Raises:
+        RedisUnavailable: which of them run is unknown.
+    """
+    commands = [("EVALSHA", script(call.name).digest, *call.words) for call in calls]
+    return SentCalls(client, calls, client.send(commands))
+
+
+def _with_forgotten(client: redis.Redis, calls: Sequence[Call], replies: Sequence[Any]) -> list[Any]:
+    """Run those that the server did not know."""
     return [
         _run_alone(client, call) if isinstance(reply, NoScriptError) else reply
         for call, reply in zip(calls, replies, strict=True)

@@ -1,11 +1,12 @@
 """A Redis client whose every round trip is a step of its process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import redis
 from redis.client import Pipeline
 
+from ferry_shared.ledger.client import LedgerClient, translated
 from tests.contract.model.actor import Actor
 from tests.contract.model.virtual_time import VirtualTime
 
@@ -50,7 +51,26 @@ class SteppedPipeline(Pipeline):
         self.reset()
 
 
-class SteppedRedis(redis.Redis):
+class Later:
+    """What commands came to, for who asks."""
+
+    def __init__(self, call: Callable[[], list[Any]]) -> None:
+        self._replies: list[Any] = []
+        self._error: redis.RedisError | None = None
+        try:
+            self._replies = call()
+        except redis.RedisError as error:
+            self._error = error
+
+    def replies(self) -> list[Any]:
+        """The replies, or the error."""
+        if self._error:
+            with translated():
+                raise self._error
+        return self._replies
+
+
+class SteppedRedis(LedgerClient):
     """The client of one process; outside of processes it is redis-py's own."""
 
     def __init__(
@@ -78,6 +98,13 @@ class SteppedRedis(redis.Redis):
         pipeline = SteppedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
         pipeline.observe, pipeline.describe, pipeline.transactional = self._observe, self._describe, transaction
         return pipeline
+
+    def send(self, commands: Iterable[Sequence[str | bytes | int]]) -> Any:
+        """One step; whether it went well is known later."""
+        pipeline = self.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+        return Later(lambda: pipeline.execute(raise_on_error=False))
 
     def _describe(self, args: tuple[Any, ...]) -> str:
         return self._names.get(str(args[1]), "?") if args[0] == "EVALSHA" else str(args[0])

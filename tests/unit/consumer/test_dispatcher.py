@@ -10,8 +10,9 @@ from ferry_consumer.metrics import Metrics
 from ferry_consumer.partition import Partition, Place, Tenure
 from ferry_consumer.server_clock import ServerClock
 from ferry_consumer.standing_pauses import StandingPauses
+from ferry_shared.errors import RedisUnavailable
 from ferry_shared.ledger import consumer_ledger
-from ferry_shared.ledger.consumer_ledger import Dispatch, Dispatched, Ownership
+from ferry_shared.ledger.consumer_ledger import Dispatch, Dispatched, Ownership, Refused
 from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.ledger.pauses import PauseCause
 from ferry_shared.ledger.redelivery import Transport
@@ -64,10 +65,45 @@ class FakeRecord:
         return 1, 1
 
 
+class FakeServer:
+    """Stands for Redis with its ledgers: what was sent to it by positions, and what it answers."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, int]] = []
+        self.lost = self.refusing = False
+        self.happened: set[tuple[int, int]] = set()
+
+    def send_dispatches(self, _client: object, calls: list[Dispatch]) -> "FakeReplies":
+        """Take calls."""
+        self.sent += [(call.expected, call.next) for call in calls]
+        return FakeReplies(self, calls)
+
+
+class FakeReplies:
+    """The replies to some calls."""
+
+    def __init__(self, server: FakeServer, calls: list[Dispatch]) -> None:
+        self._server, self._calls = server, calls
+
+    def replies(self) -> list[Dispatched | Refused]:
+        """What has become of them."""
+        if self._server.lost:
+            raise RedisUnavailable("cut by the test")
+        return [self._reply(call) for call in self._calls]
+
+    def _reply(self, call: Dispatch) -> Dispatched | Refused:
+        if self._server.refusing:
+            return Refused("another", 2, 0)
+        if (call.expected, call.next) in self._server.happened:
+            return Refused("ledger", 1, call.next)
+        return Dispatched(call.next, len(call.queued))
+
+
 class World:
     """A dispatcher with two partitions of `orders` and one of `invoices`; five records make a run."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: FakeServer) -> None:
+        self.server = server
         settings, nowhere = ConsumerSettings(), cast("Any", None)
         self.pauses = StandingPauses(settings, nowhere)
         self.metrics = Metrics()
@@ -79,6 +115,10 @@ class World:
     def take(self, *records: FakeRecord) -> None:
         """A drain."""
         self.dispatcher.accept(cast("Any", list(records)), self.partitions, blocked=False)
+
+    def send(self) -> None:
+        """Send what is prepared."""
+        self.dispatcher.send(self.partitions.values())
 
     def of(self, topic: str, number: int = 0) -> Partition:
         """A partition."""
@@ -96,9 +136,11 @@ def owned(place: TopicPartition) -> Partition:
 
 
 @pytest.fixture
-def world() -> World:
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """Nothing taken yet."""
-    return World()
+    server = FakeServer()
+    monkeypatch.setattr(consumer_ledger, "send_dispatches", server.send_dispatches)
+    return World(server)
 
 
 def test_past_the_limit_the_whole_drain_of_the_topic_is_held_back(
@@ -111,14 +153,14 @@ def test_past_the_limit_the_whole_drain_of_the_topic_is_held_back(
     )  # fmt: skip
     for number in range(2):
         held = world.of("orders", number)
-        assert (held.unanswered, held.invalid, held.expected) == ([], {}, 0)
+        assert (held.prepared, held.invalid, held.expected) == ([], {}, 0)
         standing = world.pauses.of(held.place.keys)
         assert standing is not None
         assert (standing.cause, standing.why) == (
             PauseCause.DEAD_LETTER_LIMIT,
             "4 of its last 5 records were invalid, mostly invalid, such as orders-0-0",
         )
-    assert [len(call.queued) for call in world.of("invoices").unanswered] == [1]
+    assert [len(call.queued) for call in world.of("invoices").prepared] == [1]
     assert world.pauses.of(world.of("invoices").place.keys) is None
     (told,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert told.getMessage().endswith("ferry resume orders")
@@ -129,29 +171,34 @@ def test_past_the_limit_the_whole_drain_of_the_topic_is_held_back(
 def test_below_the_limit_everything_is_admitted(world: World) -> None:
     """Valid and invalid, as always."""
     world.take(*(FakeRecord(0, offset, INVALID if offset else VALID) for offset in range(4)))
-    (call,) = world.of("orders").unanswered
+    (call,) = world.of("orders").prepared
     assert (len(call.queued), len(call.invalid), sorted(world.of("orders").invalid)) == (1, 3, [1, 2, 3])
+    world.send()
     assert 'ferry_records_total{topic="orders"} 4.0' in world.metrics.text().decode()
 
 
 def test_what_was_dispatched_before_is_not_held_back(world: World) -> None:
     """A dispatch whose reply was lost is sent again: it may have happened."""
     world.take(*(FakeRecord(0, offset, INVALID) for offset in range(3)))
+    world.server.lost = True
+    world.send()
+    with pytest.raises(RedisUnavailable):
+        world.dispatcher.settle()
     waiting = list(world.of("orders").unanswered)
     world.take(*(FakeRecord(1, offset, INVALID) for offset in range(3)), FakeRecord(0, 3, VALID))
-    assert world.of("orders").unanswered == waiting
-    assert world.of("orders", 1).unanswered == []
+    assert (world.of("orders").unanswered, world.of("orders").prepared) == (waiting, [])
+    assert (world.of("orders", 1).unanswered, world.of("orders", 1).prepared) == ([], [])
 
 
 def test_what_arrives_while_it_is_held_is_read_again_later(world: World) -> None:
     """Kafka's client may have had it already."""
     world.of("orders").fetching = False
     world.take(FakeRecord(0, 0, VALID))
-    assert (world.of("orders").unanswered, world.of("orders").expected) == ([], 0)
+    assert (world.of("orders").prepared, world.of("orders").expected) == ([], 0)
 
 
 def test_replays_for_other_groups_are_counted_once_they_are_passed(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """When the ledger has taken note of the position behind them, by topic; they are no records of this group."""
     caplog.set_level("INFO", logger="ferry.consumer")
@@ -159,14 +206,54 @@ def test_replays_for_other_groups_are_counted_once_they_are_passed(
     world.take(FakeRecord(0, 0, VALID), *marked)
     assert "ferry_others_replays_total{" not in world.metrics.text().decode()
 
-    def dispatch(_client: object, calls: list[Dispatch]) -> list[Dispatched]:
-        return [Dispatched(call.next, len(call.queued)) for call in calls]
-
-    monkeypatch.setattr(consumer_ledger, "dispatch", dispatch)
-    world.dispatcher.send(world.partitions.values())
+    world.send()
+    assert "ferry_others_replays_total{" not in world.metrics.text().decode()
+    world.dispatcher.settle()
     assert world.of("orders").expected == 3
     told = world.metrics.text().decode()
     assert 'ferry_others_replays_total{topic="orders"} 2.0' in told
     assert 'ferry_dispatched_total{topic="orders"} 1.0' in told
     assert 'ferry_records_total{topic="orders"} 1.0' in told
     assert "orders-0: 2 dead letters of other groups, sent again, passed over up to offset 2" in caplog.messages
+
+
+def test_the_next_drain_is_prepared_while_redis_works(world: World) -> None:
+    """It begins where the one under way will end, and is sent once the reply to that is read."""
+    world.take(FakeRecord(0, 0, VALID))
+    world.send()
+    assert (world.of("orders").expected, world.of("orders").following) == (0, 1)
+    world.take(FakeRecord(0, 1, VALID), FakeRecord(0, 2, VALID))
+    assert [(call.expected, call.next) for call in world.of("orders").prepared] == [(1, 3)]
+    assert world.server.sent == [(0, 1)]
+    world.send()
+    assert (world.server.sent, world.of("orders").expected) == ([(0, 1), (1, 3)], 1)
+    world.dispatcher.settle()
+    assert (world.of("orders").expected, world.of("orders").unanswered, world.dispatcher.is_waiting) == (3, [], False)
+
+
+def test_a_refused_dispatch_takes_what_follows_with_it(world: World) -> None:
+    """It would be refused as well: recovery reads all of it again."""
+    world.take(FakeRecord(0, 0, VALID))
+    world.send()
+    world.server.refusing = True
+    world.take(FakeRecord(0, 1, VALID))
+    world.send()
+    held = world.of("orders")
+    assert (world.server.sent, held.tenure, held.prepared, held.unanswered) == ([(0, 1)], None, [], [])
+
+
+def test_after_a_lost_reply_the_same_dispatch_goes_first(world: World) -> None:
+    """What followed it was held back; a refusal that shows the end of the lost one means that it happened."""
+    world.take(FakeRecord(0, 0, VALID))
+    world.send()
+    world.server.lost = True
+    world.take(FakeRecord(0, 1, VALID))
+    with pytest.raises(RedisUnavailable):
+        world.send()
+    held = world.of("orders")
+    held.hold_back()
+    assert ([call.next for call in held.unanswered], held.prepared, world.dispatcher.is_waiting) == ([1], [], False)
+    world.server.lost, world.server.happened = False, {(0, 1)}
+    world.send()
+    world.dispatcher.settle()
+    assert (world.server.sent, held.expected, held.unanswered) == ([(0, 1), (0, 1)], 1, [])
