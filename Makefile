@@ -9,7 +9,7 @@ TESTS := $(wildcard tests/unit tests/contract tests/integration)
 # As it was typed: neither make nor the shell reads anything into the words.
 override export MESSAGE := $(value MESSAGE)
 
-.PHONY: help install demo up test faults test-compose scale chaos chaos-short soak bench lint lock clean
+.PHONY: help install demo up test faults test-batches test-compose scale chaos chaos-short soak bench lint lock clean
 
 help: ## this list
 	@echo 'make TARGET'
@@ -28,6 +28,10 @@ test: $(INSTALLED) ## unit, contract and integration tests, on a real Kafka and 
 
 faults: $(INSTALLED) ## each fault a test of its own, two at a time: those that take no longer than 20 s
 	@$(BIN)/pytest tests/faults -m "not long" -n 2 --dist loadfile
+
+test-batches: $(INSTALLED) ## the integration and fault tests again, with batches of up to 100 messages
+	@FERRY_TEST_BATCH_SIZE=100 $(BIN)/pytest tests/integration
+	@FERRY_TEST_BATCH_SIZE=100 $(BIN)/pytest tests/faults -m "not long" -n 2 --dist loadfile
 
 test-compose: $(INSTALLED) ## the containers, with Docker; the images are built first
 	@$(BIN)/pytest tests/compose

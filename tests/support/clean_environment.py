@@ -3,7 +3,8 @@
 import os
 
 _SETTING_PREFIXES = ("KAFKA_", "CELERY_", "FERRY_", "CONSUMER_", "PRODUCER_", "WORKER_", "LOG_", "REDIS_")
-_KEPT = frozenset({"FERRY_ALLOW_SKIP"})
+#: The second one: all consumers that tests start use batches of that many, `make test-batches`.
+_KEPT = frozenset({"FERRY_ALLOW_SKIP", "FERRY_TEST_BATCH_SIZE"})
 
 
 def clean_environment() -> dict[str, str]:
@@ -13,4 +14,5 @@ def clean_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _KEPT or not name.upper().startswith(_SETTING_PREFIXES)
     }
-    return kept | {"PYTHONUNBUFFERED": "1"}
+    batches = {"CONSUMER_BATCH_SIZE": kept["FERRY_TEST_BATCH_SIZE"]} if "FERRY_TEST_BATCH_SIZE" in kept else {}
+    return kept | batches | {"PYTHONUNBUFFERED": "1"}
