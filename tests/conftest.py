@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import hypothesis
 import pytest
 
 from ferry_console.local.errors import LocalSystemError
@@ -22,6 +23,10 @@ _DATABASES = 2_000
 _PROCESSES = pytest.StashKey[FerryProcesses]()
 _Server = TypeVar("_Server", LocalKafka, LocalValkey)
 _next_database = itertools.count(1)
+
+# A pause of the machine is no failure: no test here is about how long one example takes.
+hypothesis.settings.register_profile("without-deadline", deadline=None)
+hypothesis.settings.load_profile("without-deadline")
 
 
 @pytest.fixture(scope="session", autouse=True)
