@@ -40,7 +40,9 @@ def plain_rate(servers: Servers, backlog: Backlog, task: str, processes: int) ->
     servers.empty_valkey()
     counts = servers.fresh_folder("tally")
     of = peer.settings(servers, backlog.topic, task, counts)
-    loop, worker = peer.program(servers, "plain_loop", of), peer.stock_worker(servers, of, processes)
+    level = "INFO" if task == PRINT else "WARNING"
+    loop = peer.program(servers, "plain_loop", of)
+    worker = peer.stock_worker(servers, of, processes, log_level=level)
     return _tasks_a_second(backlog, loop, worker, counts if task == NOTHING else None)
 
 

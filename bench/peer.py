@@ -37,10 +37,12 @@ def program(servers: Servers, name: str, of: Mapping[str, str]) -> AbstractConte
     return running(servers, name, python("-m", f"bench.peers.{name}"), of)
 
 
-def stock_worker(servers: Servers, of: Mapping[str, str], processes: int) -> AbstractContextManager[ServiceProcess]:
-    """A stock Celery worker with so many processes."""
-    words = ("-m", "celery", "-A", "bench.peers.stock", "worker", f"--concurrency={processes}", "--loglevel=INFO")
-    return running(servers, "stock-worker", python(*words), of)
+def stock_worker(
+    servers: Servers, of: Mapping[str, str], processes: int, *, log_level: str = "WARNING"
+) -> AbstractContextManager[ServiceProcess]:
+    """A stock Celery worker with so many processes. At INFO it writes two lines a task besides the task's own."""
+    words = ("-m", "celery", "-A", "bench.peers.stock", "worker", f"--concurrency={processes}")
+    return running(servers, "stock-worker", python(*words, f"--loglevel={log_level}"), of)
 
 
 def code_of(*names: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import itertools
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,8 +59,8 @@ def test_who_fails_does_not_stop_the_others() -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes on by what is slept, a hundred times as fast where something is waited for."""
     now = itertools.count(0.0, 0.4)
-    monkeypatch.setattr(sampling.time, "monotonic", lambda: next(now))
-    monkeypatch.setattr(sampling.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
 
 
 def counting(*counts: int) -> Callable[[], int]:
