@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from confluent_kafka import KafkaException
+from redis import RedisError
+
 from bench import dispatch, end_to_end, gates, latency, memory, produce, regression, scaling
 from bench.arguments import REGRESSION, SIZES, parse
 from bench.failures import MeasurementFailed
@@ -46,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(arguments)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except LocalSystemError as error:
+    except (LocalSystemError, KafkaException, RedisError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return EXIT_SERVERS
     except MeasurementFailed as error:

@@ -7,8 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
 from bench.failures import MeasurementFailed
 from bench.figures import rate_of
@@ -18,7 +17,7 @@ from bench.report import Report
 from bench.rounds import Subject, alternate, rate
 from bench.sampling import samples_until
 from bench.servers import started_servers
-from bench.work import PARTITIONS, create_topic, write_lines
+from bench.work import create_topic, log_ends, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,7 +82,7 @@ def _measure(
     words = command(topic)
     create_topic(servers.kafka.bootstrap_servers, topic)
     with running(servers, key, words, _settings(servers, topic)) as process:
-        done = partial(_log_ends, AdminClient({"bootstrap.servers": servers.kafka.bootstrap_servers}), topic)
+        done = partial(log_ends, AdminClient({"bootstrap.servers": servers.kafka.bootstrap_servers}), topic)
         samples = samples_until(options.messages, done, [process], most_seconds=options.seconds)
         _await_end(process)
         if done() != options.messages:
@@ -97,12 +96,6 @@ def _settings(servers: Servers, topic: str) -> Mapping[str, str]:
         "BENCH_TOPIC": topic,
         "KAFKA_BOOTSTRAP_SERVERS": servers.kafka.bootstrap_servers,
     }
-
-
-def _log_ends(admin: AdminClient, topic: str) -> int:
-    """How many messages a topic holds that nothing was deleted from."""
-    latest = {TopicPartition(topic, number): OffsetSpec.latest() for number in range(PARTITIONS)}
-    return sum(future.result().offset for future in admin.list_offsets(latest).values())
 
 
 def _await_end(process: ServiceProcess) -> None:

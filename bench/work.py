@@ -6,8 +6,8 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from confluent_kafka import KafkaError, Message, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from bench.failures import MeasurementFailed
 
@@ -19,6 +19,7 @@ MESSAGE_BYTES = 200
 TEXT_BEGINNING = b"message xxx"
 PARTITIONS = 4
 FLUSH_SECONDS = 120.0
+LEADERS_SECONDS = 30.0
 
 
 def value_of(number: int, sent: float) -> bytes:
@@ -28,10 +29,34 @@ def value_of(number: int, sent: float) -> bytes:
 
 
 def create_topic(bootstrap_servers: str, topic: str) -> None:
-    """Create a topic of `PARTITIONS` partitions."""
+    """Create a topic of `PARTITIONS` partitions, and wait until they have leaders.
+
+    Raises:
+        MeasurementFailed: they have none in time.
+    """
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     for future in admin.create_topics([NewTopic(topic, PARTITIONS, 1)]).values():
         future.result()
+    deadline = time.monotonic() + LEADERS_SECONDS
+    while True:
+        try:
+            log_ends(admin, topic)
+        except KafkaException as error:
+            if time.monotonic() > deadline:
+                raise MeasurementFailed(f"Kafka: the topic {topic}: {error.args[0].str()}") from error
+            time.sleep(0.05)
+        else:
+            return
+
+
+def log_ends(admin: AdminClient, topic: str) -> int:
+    """How many messages a topic holds that nothing was deleted from.
+
+    Raises:
+        KafkaException: Kafka can't tell.
+    """
+    latest = {TopicPartition(topic, number): OffsetSpec.latest() for number in range(PARTITIONS)}
+    return sum(future.result().offset for future in admin.list_offsets(latest).values())
 
 
 def produce_backlog(bootstrap_servers: str, topic: str, messages: int) -> None:

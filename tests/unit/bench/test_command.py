@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from redis import RedisError
 
 from bench import command, gates
 from bench.arguments import SIZES
@@ -120,7 +121,13 @@ def test_what_is_missing_is_in_the_exit_code(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(LocalSystemError("no Kafka"), 3), (MeasurementFailed("no"), 1), (KeyboardInterrupt(), 130), (OSError("full"), 2)],
+    [
+        (LocalSystemError("no Kafka"), 3),
+        (RedisError("gone"), 3),
+        (MeasurementFailed("no"), 1),
+        (KeyboardInterrupt(), 130),
+        (OSError("full"), 2),
+    ],
 )
 def test_exit_codes(error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that can't be started isn't the same as a figure that can't be had."""
