@@ -9,11 +9,11 @@ TESTS := $(wildcard tests/unit tests/contract tests/integration)
 # As it was typed: neither make nor the shell reads anything into the words.
 override export MESSAGE := $(value MESSAGE)
 
-.PHONY: help install demo up test faults test-batches test-compose scale chaos chaos-short soak bench lint lock clean
+.PHONY: help install demo up test faults test-batches test-compose scale chaos chaos-short soak bench bench-regression lint lock clean
 
 help: ## this list
 	@echo 'make TARGET'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## what all others need, into .venv; done again only when the requirements have changed
 
@@ -51,8 +51,11 @@ soak: $(INSTALLED) ## twenty minutes with a fault a minute: does memory grow? SE
 
 CHAOS_OPTIONS = $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE))
 
-bench: $(INSTALLED) ## latency from produce to task start, against the usual loop, in one run
-	@$(BIN)/python -m bench latency
+bench: $(INSTALLED) ## all measurements against peers, an hour or two; one of them: NAME=dispatch OUTPUT=folder
+	@$(BIN)/python -m bench $(if $(NAME),$(NAME),all) --output $(if $(OUTPUT),$(OUTPUT),.ferry/bench)
+
+bench-regression: $(INSTALLED) ## a minute: is dispatch still as far ahead of the usual loop, as close to the limit?
+	@$(BIN)/python -m bench regression
 
 lint: $(INSTALLED) ## format, lint and types
 	@$(BIN)/ruff format --check .

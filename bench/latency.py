@@ -1,79 +1,125 @@
-"""Produce to task start, at a steady rate, in alternating rounds: Ferry against a `poll` + `.delay()` loop."""
+"""From produce to task start, at a steady rate, in alternating rounds: Ferry against a `poll` + `.delay()` loop."""
 
 from __future__ import annotations
 
-import json
-import statistics
 import time
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Producer
 
-from bench.systems import System, both, latencies
+from bench import ferry, peer
+from bench.failures import MeasurementFailed
+from bench.figures import percentile
+from bench.report import Reading, Report
+from bench.rounds import Subject, alternate
+from bench.servers import started_servers
+from bench.work import create_topic, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
 
-WARM_UP_MESSAGES = 200
+    from bench.options import Options
+    from bench.servers import Servers
+
+NAME = "latency"
+WORKER_PROCESSES = 2
+WARM_UP_RATE, WARM_UP_MESSAGES = 100, 200
 TIMEOUT_SECONDS = 60.0
+NOTES = (
+    peer.CANNOT_RUN,
+    "all systems run all the time, one at a time gets messages",
+    "from just before produce() to the task's first line, in the worker",
+)
+LABELS = {"plain": "plain loop + stock worker", "ferry": "ferry", "batch": "ferry, batches of 100"}
+#: Messages a second, and who is measured at that.
+PACES = ((100, "plain"), (100, "ferry"), (400, "plain"), (400, "ferry"), (100, "batch"), (1_000, "batch"))
 
 
-@dataclass(frozen=True)
-class Round:
-    """One round of one system, in milliseconds."""
+@dataclass(slots=True)
+class System:
+    """Loop and worker, running; its task writes a latency in milliseconds a line into `file`."""
 
-    system: str
-    p50_ms: float
-    p99_ms: float
+    name: str
+    file: Path
+    producer: Producer
+    seen: int = 0
 
+    def measure(self, rate: int, messages: int) -> list[float]:
+        """Send messages at an even pace and wait for their tasks; returns their latencies.
 
-def run(rate: float, seconds: float, rounds: int, *, as_json: bool) -> int:
-    """Measure and print; the exit code is 0 when everything ran."""
-    with both() as (plain, ferry):
-        done = {plain: 0, ferry: 0}
-        for system in done:
-            done[system] += len(_round(system, rate, WARM_UP_MESSAGES, 0))
-        results: list[Round] = []
-        for _ in range(rounds):
-            for system in (plain, ferry):
-                times = _round(system, rate, int(rate * seconds), done[system])
-                done[system] += len(times)
-                results.append(Round(system.name, _percentile(times, 50), _percentile(times, 99)))
-    print(json.dumps(_summary(results)) if as_json else _table(results))
-    return 0
+        Raises:
+            MeasurementFailed: they did not all run.
+        """
+        start = time.monotonic()
+        for number in range(messages):
+            wait = start + number / rate - time.monotonic()
+            if wait > 0:
+                time.sleep(wait)
+            self.producer.produce(self.name, value_of(number, time.time()))
+            self.producer.poll(0)
+        self.producer.flush()
+        return self._latencies(messages)
 
-
-def _round(system: System, rate: float, count: int, already: int) -> list[float]:
-    """Send `count` messages at an even pace, and wait for their tasks."""
-    producer = Producer({"bootstrap.servers": system.bootstrap_servers, "linger.ms": 0})
-    start = time.monotonic()
-    for number in range(count):
-        wait = start + number / rate - time.monotonic()
-        if wait > 0:
-            time.sleep(wait)
-        producer.produce(system.topic, json.dumps({"sent": time.time()}).encode())
-        producer.poll(0)
-    producer.flush()
-    return latencies(system, already, count, TIMEOUT_SECONDS)
+    def _latencies(self, wanted: int) -> list[float]:
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while True:
+            lines = self.file.read_text().splitlines() if self.file.exists() else []
+            if len(lines) >= self.seen + wanted:
+                self.seen += wanted
+                return [float(line) for line in lines[self.seen - wanted : self.seen]]
+            if time.monotonic() > deadline:
+                raise MeasurementFailed(f"{len(lines) - self.seen} of {wanted} tasks ran in {TIMEOUT_SECONDS:.0f} s")
+            time.sleep(0.05)
 
 
-def _percentile(values: Sequence[float], percent: int) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+def run(options: Options) -> Report:
+    """Measure everybody in alternating rounds."""
+    missing: dict[str, str] = {}
+    with started_servers() as servers, ExitStack() as stack:
+        systems: dict[str, System] = {}
+        for database, name in enumerate(LABELS):
+            options.tell(f"starting {LABELS[name]}")
+            try:
+                systems[name] = _started(servers, name, database, stack)
+            except MeasurementFailed as error:
+                missing[LABELS[name]] = str(error)
+        for system in systems.values():
+            system.measure(WARM_UP_RATE, WARM_UP_MESSAGES)
+        subjects = [
+            Subject(f"{LABELS[name]} at {rate:,}/s", partial(_round, systems[name], rate, options.seconds))
+            for rate, name in PACES
+            if name in systems
+        ]
+        measured = alternate(subjects, options.rounds, options.tell)
+    facts = {"rounds": options.rounds, "seconds": options.seconds, "worker processes": WORKER_PROCESSES}
+    code = peer.code_of("plain_loop", "stock")
+    return Report(NAME, measured.series, missing | measured.missing, NOTES, facts, code)
 
 
-def _summary(results: Sequence[Round]) -> dict[str, object]:
-    medians = {
-        f"{name}_{field}": statistics.median(getattr(item, field) for item in results if item.system == name)
-        for name in ("plain", "ferry")
-        for field in ("p50_ms", "p99_ms")
-    }
-    ratios = {f"ratio_{field}": medians[f"ferry_{field}"] / medians[f"plain_{field}"] for field in ("p50_ms", "p99_ms")}
-    return {"rounds": [asdict(item) for item in results], **medians, **ratios}
+def _round(system: System, rate: int, seconds: float) -> list[Reading]:
+    times = system.measure(rate, int(rate * seconds))
+    label = f"{LABELS[system.name]}, {rate:,}/s"
+    return [
+        Reading(f"{system.name}_{rate}_p{part}", f"{label}, p{part}", "ms", percentile(times, part))
+        for part in (50, 99)
+    ]
 
 
-def _table(results: Sequence[Round]) -> str:
-    rows = [f"{item.system:6} p50 {item.p50_ms:8.2f} ms   p99 {item.p99_ms:8.2f} ms" for item in results]
-    summary = _summary(results)
-    rows.append(f"ferry / plain, medians: p50 {summary['ratio_p50_ms']:.2f}   p99 {summary['ratio_p99_ms']:.2f}")
-    return "\n".join(rows)
+def _started(servers: Servers, name: str, database: int, stack: ExitStack) -> System:
+    """Start a system with a topic, a database and a file of its own."""
+    bootstrap_servers = servers.kafka.bootstrap_servers
+    file = servers.folder / f"{name}.txt"
+    if name == "plain":
+        of = peer.settings(servers, name, "note", database=database) | {"BENCH_FILE": str(file)}
+        parts = (peer.program(servers, "plain_loop", of), peer.stock_worker(servers, of, WORKER_PROCESSES))
+    else:
+        more = ferry.own_route(name, "note") | (ferry.BATCH if name == "batch" else {})
+        of = ferry.settings(servers, name, more, database=database) | {"BENCH_FILE": str(file)}
+        parts = (ferry.consumer(servers, of), ferry.worker(servers, of, WORKER_PROCESSES))
+    create_topic(bootstrap_servers, name)
+    for part in parts:
+        stack.enter_context(part)
+    return System(name, file, Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0}))

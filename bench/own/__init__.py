@@ -1,1 +1,1 @@
-"""The same work as `bench.plain`, by Ferry."""
+"""The same work as `bench.peers`, by Ferry."""

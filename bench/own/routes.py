@@ -1,16 +1,18 @@
-"""The route of the measurement."""
+"""The route of the measurements."""
 
 import os
-from dataclasses import dataclass
+
+from pydantic import BaseModel
 
 from ferry_shared.routes import Route
 
 
-@dataclass(frozen=True)
-class Sent:
-    """When it was sent, in seconds since 1970."""
+class Work(BaseModel):
+    """A message of three fields; `sent` is in seconds since 1970."""
 
+    number: int
     sent: float
+    text: str
 
 
-routes = [Route(topic=os.environ["BENCH_TOPIC"], message=Sent, task="note")]
+routes = [Route(topic=os.environ["BENCH_TOPIC"], message=Work, task=os.environ["BENCH_TASK"])]

@@ -1,0 +1,5 @@
+"""What keeps something from being measured."""
+
+
+class MeasurementFailed(Exception):
+    """One of the systems can't be measured here; the message says why, and what to do. The others still are."""

@@ -1,0 +1,75 @@
+"""What a consumer needs for a large backlog: memory against a small one, and CPU a message along the way.
+
+A real worker works the backlog off, in batches and with a no-op task: so the limits of what is in flight hold as by
+default, Valkey stays as small as it is in production, and what grows would be the consumer's own.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bench import ferry, tally
+from bench.figures import drift_percent, rate_of, window_costs
+from bench.line import NOTHING
+from bench.processes import peak_memory_bytes
+from bench.report import Reading, Report
+from bench.rounds import Subject, alternate
+from bench.sampling import samples_until
+from bench.servers import started_servers
+from bench.work import produce_backlog
+
+if TYPE_CHECKING:
+    from bench.figures import Sample
+    from bench.options import Options
+    from bench.servers import Servers
+
+NAME = "memory"
+WORKER_PROCESSES = 2
+WINDOWS = 25
+MIB = 1024**2
+NOTES = (
+    "the consumer's resident memory at its highest, from its start to its last dispatch; batches of 100, default "
+    "limits, and a worker that runs a no-op task",
+    f"CPU a message in {WINDOWS} equal windows along the large backlog; drift: how much the line fitted by least "
+    "squares rises or falls from the first to the last, in per cent of the mean",
+)
+
+
+def run(options: Options) -> Report:
+    """Work off a small and a large backlog in alternating rounds."""
+    small = max(1, options.messages // WINDOWS)
+    with started_servers() as servers:
+        for topic, messages in (("small", small), ("large", options.messages)):
+            options.tell(f"producing a backlog of {messages:,}")
+            produce_backlog(servers.kafka.bootstrap_servers, topic, messages)
+        subjects = [
+            Subject(f"backlog of {messages:,}", partial(_round, servers, options, topic, messages))
+            for topic, messages in (("small", small), ("large", options.messages))
+        ]
+        measured = alternate(subjects, options.rounds, options.tell)
+    facts = {"messages": options.messages, "small backlog": small, "rounds": options.rounds}
+    return Report(NAME, measured.series, measured.missing, NOTES, facts)
+
+
+def _round(servers: Servers, options: Options, topic: str, messages: int) -> list[Reading]:
+    servers.empty_valkey()
+    group = servers.fresh_name("ferry")
+    of = ferry.settings(servers, group, ferry.own_route(topic, NOTHING) | ferry.BATCH)
+    of |= {tally.FOLDER_VARIABLE: str(servers.fresh_folder("tally"))}
+    with ferry.worker(servers, of, WORKER_PROCESSES) as worker, ferry.consumer(servers, of) as consumer:
+        done = ferry.dispatched(servers, group, topic)
+        samples = samples_until(messages, done, [consumer, worker], most_seconds=options.seconds, cpu_of=consumer)
+        peak = peak_memory_bytes(consumer.pid)
+    found = [Reading(f"rss_{topic}", f"consumer memory, backlog of {messages:,}", "MiB", peak / MIB)]
+    return found if topic == "small" else [*found, *_costs(samples)]
+
+
+def _costs(samples: list[Sample]) -> list[Reading]:
+    costs = window_costs(samples, WINDOWS)
+    return [
+        Reading("cpu_mean", "consumer CPU a message, mean", "µs", sum(costs) / len(costs)),
+        *(Reading("cpu_windows", f"the same in {WINDOWS} windows", "µs", cost) for cost in costs),
+        Reading("cpu_drift", "the same, drift from first to last", "%", drift_percent(costs)),
+        Reading("rate_large", "dispatched, as fast as the worker goes", "messages/s", rate_of(samples)),
+    ]

@@ -1,1 +1,0 @@
-"""The usual way: a `poll` + `.delay()` loop with a stock Celery worker."""
