@@ -77,7 +77,7 @@ def test_acquiring_creates_a_ledger(ledger: LedgerProbe) -> None:
     """An absent ledger is made with format, id, epoch 1, position, committed and where it belongs."""
     acquired = ledger.acquire(7, committed=5, drop=True)
 
-    assert acquired == Acquired(Ownership(LEDGER, 1), position=7, committed=5, entries=0, dropped=0)
+    assert acquired == Acquired(Ownership(LEDGER, 1), position=7, committed=5, entries=0, dropped=0, messages=0)
     assert ledger.head() == {
         "format": "1", "ledger": LEDGER, "epoch": "1", "position": "7", "committed": "5", "cluster_id": "cluster-id",
         "topic_id": "topic-id", "entries": "0", "messages": "0", "dead_letters": "0",
