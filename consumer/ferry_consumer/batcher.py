@@ -11,7 +11,7 @@ from ferry_shared.task_message import BatchCopy, Copy, body_of, body_of_batch
 if TYPE_CHECKING:
     from ferry_shared.task_message import TaskTemplate
 
-#: A worker holds a batch whole, and kombu writes it again when it is taken. Keys and headers count as well: what must be
+#: A worker holds a batch whole, and kombu writes it again when it is taken. Keys and headers count too: what must be
 #: queued again is read again from Kafka, with them.
 MAX_BATCH_BYTES = 256 * 1024
 #: So far apart its first and last offset are at most, for the same reason.

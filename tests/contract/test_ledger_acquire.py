@@ -86,6 +86,14 @@ def test_acquiring_creates_a_ledger(ledger: LedgerProbe) -> None:
     assert ledger.inspect().condition is Condition.SOUND
 
 
+def test_what_is_in_flight_is_told_in_messages_too(ledger: LedgerProbe) -> None:
+    """By them the limits of what may be in flight are kept: a batch is one entry, and many messages."""
+    ledger.own()
+    ledger.dispatch(["0", "1-90-80"])
+    acquired = ledger.own(91, committed=0)
+    assert (acquired.entries, acquired.messages) == (2, 81)
+
+
 def test_a_ledger_that_is_created_forgets_what_lay_about(ledger: LedgerProbe) -> None:
     """Entries whose head was lost are dropped with the new ledger, and counted."""
     ledger.own(drop=True)

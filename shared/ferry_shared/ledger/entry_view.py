@@ -29,8 +29,8 @@ class EntryState:
 
     `claims` counts starts of this attempt, `deliveries` messages queued for it, `copy` names the last of them.
     `owner` holds the claim until `lease_ms`; `claimed_ms` is when the last claim began. `due_ms` is set while a retry
-    waits, `error` once it has failed or was found invalid. `progress` is the offset up to which nothing of a batch is left
-    to do.
+    waits, `error` once it has failed or was found invalid. `progress` is the offset up to which nothing of a batch is
+    left to do.
     """
 
     token: str
@@ -74,8 +74,8 @@ def _number(fields: Mapping[str, Any], name: str) -> int:
 class EntryView:
     """What a ledger says of one offset, or of a batch, at `now_ms`, the server's time.
 
-    `member` and `state` are None unless it is in flight; an offset can be in flight in a batch. `payload` is what a failure or a retry stored.
-    `taken`: a worker has its message and hasn't acknowledged it.
+    `member` and `state` are None unless it is in flight; an offset can be in flight in a batch. `payload` is what a
+    failure or a retry stored. `taken`: a worker has its message and hasn't acknowledged it.
     """
 
     condition: Condition
