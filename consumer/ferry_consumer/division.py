@@ -133,7 +133,11 @@ class Division:
         """Those that can't have a dead letter: which offsets were theirs is not known."""
         if lost:
             self._metrics.lost_to_retention.labels(topic).inc(lost)
-            log.error("Kafka has deleted %d of its records, nobody can tell which", lost, extra={"task_id": task_id})
+            log.error(
+                "Kafka has deleted up to %d of its records that were not done, nobody can tell which",
+                lost,
+                extra={"task_id": task_id},
+            )
 
 
 def _has_no_gaps(member: str) -> bool:

@@ -5,10 +5,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -23,6 +22,9 @@ from ferry_shared.record import TopicPartition
 from ferry_shared.replay import REPLAY_HEADER
 from ferry_shared.routes import Route
 from ferry_shared.task_message import Copy, TaskTemplate, body_of
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message
 
 PLACE = TopicPartition("t", 0)
 LIMITS = DispatchLimits(1_048_588, 3_600, 5)
