@@ -95,6 +95,11 @@ class LedgerMachine(RuleBasedStateMachine):
         member = data.draw(st.sampled_from(sorted(filter(is_batch, self.entries), key=place_of)))
         return member, self.entries[member], self._left_in(member)
 
+    def _take_up(self, data: st.DataObject, member: str, entry: Entry, owner: str) -> None:
+        """Mostly a worker has claimed what it speaks of."""
+        if not entry.due and entry.owner != owner and data.draw(st.integers(0, 9)):
+            self._claim(member, entry, owner, live=data.draw(st.booleans()))
+
     def _left_in(self, member: str) -> list[int]:
         first, last = member_span(member)
         return [offset for offset in range(first, last + 1) if offset > self.entries[member].progress]
@@ -150,11 +155,14 @@ class LedgerMachine(RuleBasedStateMachine):
     def claim(self, data: st.DataObject, owner: str, live: bool) -> None:
         """Claim with the present token; what waits is queued before anybody has its token."""
         member, entry = self._pick(data)
-        if entry.due:
-            return
+        if not entry.due:
+            self._claim(member, entry, owner, live=live)
+
+    def _claim(self, member: str, entry: Entry, owner: str, *, live: bool) -> None:
         claimed = self.probe.claim(member, entry.token, owner, lease_ms=MINUTE_MS if live else 0, max_claims=MAX_CLAIMS)
         assert claimed.verdict == entry.claimed(owner, live=live, alone=not is_batch(member))
         assert claimed.claims == entry.claims
+        assert claimed.progress == (entry.progress if entry.progress >= 0 and claimed.verdict == "run" else None)
 
     @precondition(lambda self: self.entries)
     @rule(data=st.data(), owner=OWNERS, name=st.sampled_from(["done", "fail", "retry", "release"]))
@@ -214,6 +222,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """A worker says how far its batch is, or that it has ended; perhaps again, for it lost the reply."""
         member, entry, left = self._pick_batch(data)
         first, last = member_span(member)
+        self._take_up(data, member, entry, owner)
         up_to = data.draw(st.none() | st.integers(first, last))
         within = range(first, (last if up_to is None else up_to) + 1)
         singles = data.draw(some_of(within, FailedSingle, RetriedSingle))
@@ -235,6 +244,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """A worker lets go of its batch."""
         member, entry, left = self._pick_batch(data)
         first, last = member_span(member)
+        self._take_up(data, member, entry, owner)
         singles = data.draw(some_of(range(first, last + 1), FailedSingle, RetriedSingle, QueuedSingle))
         refusal = entry.refusal(owner)
         task = self.probe.task(member, entry.token)
@@ -254,6 +264,8 @@ class LedgerMachine(RuleBasedStateMachine):
         first, last = member_span(member)
         kinds = (FailedSingle,) if failed else (FailedSingle, QueuedSingle)
         singles = data.draw(all_of(range(first, last + 1), *kinds))
+        if data.draw(st.booleans()):
+            self.lose_the_queue()
         vanished = not (self.queued or entry.due or entry.leased)
         happens = not behind and failed == entry.failed and (failed or vanished)
         found = Stranded(member, entry.token, entry.copy - behind, b"")
@@ -267,7 +279,6 @@ class LedgerMachine(RuleBasedStateMachine):
             del self.entries[member]
             self._go_on(entry, left, singles)
 
-    @rule()
     def lose_the_queue(self) -> None:
         """Everything that waits vanishes."""
         self.probe.call("DEL", self.probe.queue)
