@@ -22,7 +22,7 @@ from ferry_shared.ledger.redelivery import Stranded, Transport
 from ferry_shared.ledger.singles import FailedSingle
 from ferry_shared.ledger.skipping import skip
 from ferry_shared.ledger.untracked import Obstacle
-from ferry_shared.record import Record
+from ferry_shared.record import Record, TopicPartition
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
 from ferry_shared.task_message import TaskTemplate
@@ -50,14 +50,16 @@ class Kafka:
     is_away: bool = False
     asked: list[tuple[int, ...]] = field(default_factory=list)
 
-    def read(self, place: Any, offsets: Iterable[int], _seconds: float) -> Mapping[int, Record | None]:
+    def read(self, place: TopicPartition, offsets: Iterable[int], _seconds: float) -> Mapping[int, Record | None]:
         """The records, None for one that is gone."""
         wanted = list(offsets)
         self.asked.append(tuple(wanted))
         if self.is_away:
             raise KafkaUnavailable("Kafka: no leader")
         return {
-            offset: Record(*place, offset, 7, b"key", self.log[offset], (("a", b"1"),)) if offset in self.log else None
+            offset: Record(place.topic, place.partition, offset, 7, b"key", self.log[offset], (("a", b"1"),))
+            if offset in self.log
+            else None
             for offset in wanted[: self.answers]
         }
 

@@ -9,7 +9,7 @@ from ferry_console.local.valkey import LocalValkey
 from ferry_shared.errors import RedisUnavailable
 from ferry_shared.ledger import consumer_ledger
 from ferry_shared.ledger.redelivery import Stranded, Transport
-from ferry_shared.ledger.singles import FailedSingle, QueuedSingle, RetriedSingle, divide
+from ferry_shared.ledger.singles import FailedSingle, QueuedSingle, RetriedSingle, Single, divide
 from tests.support.ledger_probe import FIRST_TOKEN, OWNER, LedgerProbe
 
 
@@ -77,7 +77,7 @@ def test_the_consumer_reads_commits_clears_and_acquires(full: LedgerProbe) -> No
 def test_a_batch_says_how_far_it_is_and_ends(full: LedgerProbe) -> None:
     """With what has failed or retries by itself: its worker must get rid of it."""
     batch = full.task("10-15-6")
-    singles = [FailedSingle(11, "ValueError: no", b"payload"), RetriedSingle(12, 0, b"next")]
+    singles: list[Single] = [FailedSingle(11, "ValueError: no", b"payload"), RetriedSingle(12, 0, b"next")]
     assert full.worker.progress(batch, OWNER, 13, singles) == "recorded"
     assert full.worker.progress(batch, OWNER, None, [RetriedSingle(15, 0, b"next")]) == "recorded"
     assert full.claim("30-35-6").verdict == "run"

@@ -223,7 +223,7 @@ class LedgerMachine(RuleBasedStateMachine):
         member, entry, left = self._pick_batch(data)
         first, last = member_span(member)
         self._take_up(data, member, entry, owner)
-        up_to = data.draw(st.none() | st.integers(first, last))
+        up_to = data.draw(st.integers(first, last) | st.integers(first, last) | st.none())
         within = range(first, (last if up_to is None else up_to) + 1)
         singles = data.draw(some_of(within, FailedSingle, RetriedSingle))
         refusal = entry.refusal(owner)
