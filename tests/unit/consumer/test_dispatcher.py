@@ -67,8 +67,8 @@ class FakeRecord:
 class World:
     """A dispatcher with two partitions of `orders` and one of `invoices`; five records make a run."""
 
-    def __init__(self) -> None:
-        settings, nowhere = ConsumerSettings(), cast("Any", None)
+    def __init__(self, **changed: Any) -> None:
+        settings, nowhere = ConsumerSettings(**changed), cast("Any", None)
         self.pauses = StandingPauses(settings, nowhere)
         self.metrics = Metrics()
         limit = DeadLetterLimit(0.8, 5)
@@ -93,6 +93,11 @@ def owned(place: TopicPartition) -> Partition:
     held.start(Tenure(Ownership("ledger", 1), "id", template, Transport("celery", "unacked", "", "")), 0, 0, 0)
     held.fetching = True
     return held
+
+
+def dispatched(_client: object, calls: list[Dispatch]) -> list[Dispatched]:
+    """Redis has taken them all."""
+    return [Dispatched(call.next, len(call.queued)) for call in calls]
 
 
 @pytest.fixture
@@ -159,10 +164,7 @@ def test_replays_for_other_groups_are_counted_once_they_are_passed(
     world.take(FakeRecord(0, 0, VALID), *marked)
     assert "ferry_others_replays_total{" not in world.metrics.text().decode()
 
-    def dispatch(_client: object, calls: list[Dispatch]) -> list[Dispatched]:
-        return [Dispatched(call.next, len(call.queued)) for call in calls]
-
-    monkeypatch.setattr(consumer_ledger, "dispatch", dispatch)
+    monkeypatch.setattr(consumer_ledger, "dispatch", dispatched)
     world.dispatcher.send(world.partitions.values())
     assert world.of("orders").expected == 3
     told = world.metrics.text().decode()
@@ -170,3 +172,37 @@ def test_replays_for_other_groups_are_counted_once_they_are_passed(
     assert 'ferry_dispatched_total{topic="orders"} 1.0' in told
     assert 'ferry_records_total{topic="orders"} 1.0' in told
     assert "orders-0: 2 dead letters of other groups, sent again, passed over up to offset 2" in caplog.messages
+
+
+def test_batches_are_counted_by_their_messages(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In every figure, and in the line that tells of a dispatch: its ids are those of what was queued."""
+    caplog.set_level("DEBUG", logger="ferry.consumer")
+    world = World(consumer_batch_size=4)
+    values = [*[VALID] * 6, INVALID, VALID]
+    world.take(*(FakeRecord(0, offset, value) for offset, value in enumerate(values)), FakeRecord(1, 9, VALID))
+    assert [entry.member for entry in world.of("orders").unanswered[0].queued] == ["0-3-4", "4-5-2", "7"]
+    monkeypatch.setattr(consumer_ledger, "dispatch", dispatched)
+    world.dispatcher.send(world.partitions.values())
+    told = world.metrics.text().decode()
+    assert 'ferry_dispatched_total{topic="orders"} 8.0' in told
+    assert 'ferry_invalid_total{topic="orders"} 1.0' in told
+    assert 'ferry_records_total{topic="orders"} 9.0' in told
+    assert (world.of("orders").in_flight, world.of("orders", 1).in_flight) == (8, 1)
+    (line,) = [line for line in caplog.messages if line.startswith("dispatched 8 in ")]
+    assert line.endswith(": orders-0-0..3 … orders-1-9")
+    ids = [getattr(record, "task_id", "") for record in caplog.records if record.getMessage() == "dispatched"]
+    assert ids == ["orders-0-0..3", "orders-0-4..5", "orders-0-7", "orders-1-9"]
+
+
+def test_a_single_batch_is_named_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Its id is its first and its last."""
+    caplog.set_level("INFO", logger="ferry.consumer")
+    world = World(consumer_batch_size=4)
+    world.take(*(FakeRecord(0, offset, VALID) for offset in range(3)))
+    monkeypatch.setattr(consumer_ledger, "dispatch", dispatched)
+    world.dispatcher.send(world.partitions.values())
+    (line,) = caplog.messages
+    assert line.startswith("dispatched 3 in ")
+    assert line.endswith(" ms: orders-0-0..2")
