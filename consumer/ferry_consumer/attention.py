@@ -87,14 +87,11 @@ class Attention:
 
         Records that memory no longer has are read again until `deadline` (of time.monotonic).
         """
-        tenure, failed = partition.tenure, [due for due in snapshot.due if due.error is not None]
+        tenure = partition.tenure
+        failed = [due for due in snapshot.due if due.error is not None and message_count(due.member) == 1]
         if tenure is None or not failed:
             return
         place = partition.topic_partition
-        for batch in [due for due in failed if message_count(due.member) > 1]:
-            found = Stranded(batch.member, batch.token, batch.copy, b"")
-            self._division.divide(partition, tenure, found, deadline - time.monotonic(), batch.error)
-            failed.remove(batch)
         waiting = [due for due in failed if not self._dead_letters.is_under_way((place, due.member, due.token))]
         records = self._records(partition, [int(due.member) for due in waiting], deadline)
         for due in waiting:
@@ -107,6 +104,18 @@ class Attention:
             )  # fmt: skip
             if not self._dead_letters.write(letter):
                 return
+
+    def divide_failed(self, partition: Partition, snapshot: Snapshot, deadline: float) -> None:
+        """Let each message of a batch that has failed as a whole fail by itself. What isn't read until `deadline` (of
+        time.monotonic) is due again.
+
+        Raises:
+            RedisUnavailable: the rest is due again; a full Redis has no room for it, so dead letters go before.
+        """
+        for batch in [due for due in snapshot.due if due.error is not None and message_count(due.member) > 1]:
+            if partition.tenure:
+                found = Stranded(batch.member, batch.token, batch.copy, b"")
+                self._division.divide(partition, partition.tenure, found, deadline - time.monotonic(), batch.error)
 
     def _records(self, partition: Partition, offsets: Sequence[int], deadline: float) -> dict[int, Record | None]:
         known: dict[int, Record | None] = {

@@ -10,9 +10,10 @@ from ferry_shared.ledger.keys import batch_member
 if TYPE_CHECKING:
     from ferry_shared.task_message import TaskTemplate
 
-#: A worker holds a batch whole, and kombu writes it again when it is taken.
+#: A worker holds a batch whole, and kombu writes it again when it is taken. Keys and headers count too: what must be
+#: queued again is read again from Kafka, with them.
 MAX_BATCH_BYTES = 256 * 1024
-#: A batch that must be queued again is read again from its first offset to its last one.
+#: So far apart its first and last offset are at most, for the same reason.
 MAX_BATCH_SPAN_OFFSETS = 10_000
 
 
@@ -33,22 +34,23 @@ class Batcher:
         self._open_bytes = 0
         self.bytes = 0
 
-    def add(self, offset: int, timestamp_ms: int | None, value: bytes) -> None:
-        """Add a valid record. `bytes` counts what has been made and what is open, roughly."""
+    def add(self, offset: int, timestamp_ms: int | None, value: bytes, bytes_beside: int = 0) -> None:
+        """Add a valid record, with so many bytes beside its value. `bytes` counts what was made and what is open."""
         if self._most_messages == 1:
             self._queue(str(offset), self._copies.single(str(offset), timestamp_ms, value))
             return
+        size = len(value) + bytes_beside
         if self._offsets and (
             len(self._offsets) >= self._most_messages
-            or self._open_bytes + len(value) > MAX_BATCH_BYTES
+            or self._open_bytes + size > MAX_BATCH_BYTES
             or offset - self._offsets[0] >= MAX_BATCH_SPAN_OFFSETS
         ):
             self.close()
         self._offsets.append(offset)
         self._timestamps_ms.append(timestamp_ms)
         self._values.append(value)
-        self._open_bytes += len(value)
-        self.bytes += len(value)
+        self._open_bytes += size
+        self.bytes += size
 
     def close(self) -> None:
         """End the batch; a record that is alone in it becomes a single message."""

@@ -87,6 +87,7 @@ class _Builder:
         self._limits = limits
         token = str(Token(tenure.ownership.epoch, 1))
         most = partition.place.route.batch_size or limits.batch_messages
+        self._has_batches = most > 1
         self._batcher = Batcher(tenure.template, token, now_ms, most)
         self._calls: list[Dispatch] = []
         self._expected = self._next = partition.following
@@ -119,7 +120,8 @@ class _Builder:
             self._invalid.append(Invalid(str(offset), str(error)))
             return
         if due_ms is None:
-            self._batcher.add(offset, timestamp_ms(message), found.value)
+            beside = bytes_beside_value(message, headers) if self._has_batches else 0
+            self._batcher.add(offset, timestamp_ms(message), found.value, beside)
         else:
             self._wait(message, offset, body_of(found.value), due_ms)
         if self._batcher.bytes + self._waiting_bytes >= MAX_CALL_BYTES:
@@ -174,6 +176,11 @@ def timestamp_ms(message: Message) -> int | None:
     """The record's timestamp, None when it has none."""
     kind, milliseconds = message.timestamp()
     return None if kind == TIMESTAMP_NOT_AVAILABLE else milliseconds
+
+
+def bytes_beside_value(message: Message, headers: Headers) -> int:
+    """How large its key and its headers are."""
+    return len(message.key() or b"") + sum(len(name) + len(value or b"") for name, value in headers)
 
 
 def record_of(message: Message, headers: Headers | None = None) -> Record:

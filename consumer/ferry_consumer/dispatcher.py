@@ -173,7 +173,7 @@ class Dispatcher:
         (first_template, first_entries), (last_template, last_entries) = filled[0], filled[-1]
         first, last = first_template.task_id(first_entries[0].member), last_template.task_id(last_entries[-1].member)
         count = sum(call.messages for _, call in settled)
-        log.info("dispatched %d in %.1f ms: %s", count, seconds * 1000, first if count == 1 else f"{first} … {last}")
+        log.info("dispatched %d in %.1f ms: %s", count, seconds * 1000, first if first == last else f"{first} … {last}")
         if log.isEnabledFor(logging.DEBUG):
             for template, entries in filled:
                 for entry in entries:

@@ -15,7 +15,7 @@ from ferry_shared.ledger.singles import Divided, FailedSingle, QueuedSingle, div
 from ferry_shared.task_message import Copy, body_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     import redis
 
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from ferry_consumer.record_reader import RecordReader
     from ferry_consumer.server_clock import ServerClock
     from ferry_shared.ledger.redelivery import Stranded
-    from ferry_shared.ledger.singles import Single
+    from ferry_shared.ledger.singles import DividedBatch, Single
     from ferry_shared.record import Record
     from ferry_shared.settings import ConsumerSettings
 
 log = logging.getLogger("ferry.consumer")
+
+GONE = "record-gone: its message vanished from the queue, and Kafka no longer has the record"
 
 
 class Division:
@@ -60,18 +62,37 @@ class Division:
         records = self._records(partition, entry.member, seconds)
         if records is None:
             return False
-        token = str(Token.parse(entry.token).next_attempt)
-        singles = [self._single(partition, tenure, record, token, error) for record in records]
         divided = divide(
             self._client, partition.place.keys, tenure.transport, tenure.ownership, entry,
-            age_ms=self._age_ms, singles=singles,
+            age_ms=self._age_ms, failed=error is not None,
+            singles=self._singles(partition, tenure, entry, records, error),
         )  # fmt: skip
-        if divided is Divided.DIVIDED:
-            self._tell(partition, tenure, entry.member, singles, error)
+        if divided.outcome is Divided.DIVIDED:
+            topic, task_id = partition.topic_partition.topic, tenure.template.task_id(entry.member)
+            self._tell(topic, task_id, divided, error)
+            self._tell_of_lost(topic, task_id, _lost(entry.member, records, divided))
         return True
 
-    def _records(self, partition: Partition, member: str, seconds: float) -> list[Record] | None:
-        """What Kafka still has of a batch; None when it did not answer in time."""
+    def _singles(
+        self,
+        partition: Partition,
+        tenure: Tenure,
+        entry: Stranded,
+        records: Mapping[int, Record | None],
+        error: str | None,
+    ) -> list[Single]:
+        """Its messages. One that Kafka no longer has is one of them only where there can't have been a gap instead."""
+        token = str(Token.parse(entry.token).next_attempt)
+        return [
+            self._single(partition, tenure, record, token, error)
+            if record
+            else FailedSingle(offset, error or GONE, b"")
+            for offset, record in sorted(records.items())
+            if record or _has_no_gaps(entry.member)
+        ]
+
+    def _records(self, partition: Partition, member: str, seconds: float) -> Mapping[int, Record | None] | None:
+        """What Kafka has at each offset of a batch; None when it did not answer in time."""
         first, last = member_span(member)
         if seconds <= 0:
             return None
@@ -81,36 +102,54 @@ class Division:
             # One partition without a leader must not hold up the others.
             log.debug("%s: %s", partition.topic_partition, error)
             return None
-        if len(found) < last + 1 - first:
-            return None
-        return [record for _, record in sorted(found.items()) if record]
+        return found if len(found) == last + 1 - first else None
 
     def _single(self, partition: Partition, tenure: Tenure, record: Record, token: str, error: str | None) -> Single:
         try:
             value = check(record.value, partition.place.adapter, self._max_record_bytes)
         except InvalidRecord as refusal:
             # The route's model has changed since.
-            error = error or str(refusal)
-            value = b""
-        if error:
+            error, value = error or str(refusal), b""
+        if error is not None:
             partition.remember_invalid(record)
             return FailedSingle(record.offset, error, b"")
         copy = Copy(str(record.offset), token, 1, record.timestamp_ms, self._server_clock.now_ms())
         return QueuedSingle(record.offset, tenure.template.fill(copy, body_of(value)))
 
-    def _tell(
-        self, partition: Partition, tenure: Tenure, member: str, singles: Sequence[Single], error: str | None
-    ) -> None:
-        topic, task = partition.topic_partition.topic, {"task_id": tenure.template.task_id(member)}
-        if error:
-            log.error("a batch of %d has failed: each becomes a dead letter: %s", len(singles), error, extra=task)
-        else:
-            self._metrics.redelivered.labels(topic).inc(len(singles))
-            log.warning(
-                "its message had vanished from the queue: its %d messages are queued one by one",
-                len(singles),
-                extra=task,
+    def _tell(self, topic: str, task_id: str, divided: DividedBatch, error: str | None) -> None:
+        task = {"task_id": task_id}
+        if error is not None:
+            log.error(
+                "a batch has failed: %d of its messages become dead letters: %s", divided.failed, error, extra=task
             )
-        if gone := message_count(member) - len(singles):
-            self._metrics.lost_to_retention.labels(topic).inc(gone)
-            log.error("Kafka has deleted %d of its records; they can't be queued again", gone, extra=task)
+            return
+        self._metrics.redelivered.labels(topic).inc(divided.queued)
+        log.warning(
+            "its message had vanished from the queue: %d of its messages are queued one by one, %d become dead letters",
+            divided.queued, divided.failed, extra=task,
+        )  # fmt: skip
+
+    def _tell_of_lost(self, topic: str, task_id: str, lost: int) -> None:
+        """Those that can't have a dead letter: which offsets were theirs is not known."""
+        if lost:
+            self._metrics.lost_to_retention.labels(topic).inc(lost)
+            log.error(
+                "Kafka has deleted up to %d of its records that were not done, nobody can tell which",
+                lost,
+                extra={"task_id": task_id},
+            )
+
+
+def _has_no_gaps(member: str) -> bool:
+    """Whether each offset from its first to its last one is a message of the batch."""
+    first, last = member_span(member)
+    return message_count(member) == last + 1 - first
+
+
+def _lost(member: str, records: Mapping[int, Record | None], divided: DividedBatch) -> int:
+    """How many messages that have no entry of their own, and that nobody has done, Kafka no longer has: at most."""
+    if _has_no_gaps(member):
+        return 0
+    done_up_to = -1 if divided.done_up_to is None else divided.done_up_to
+    missing = sum(record is None and offset > done_up_to for offset, record in records.items())
+    return min(missing, message_count(member) - sum(record is not None for record in records.values()))

@@ -79,6 +79,7 @@ class LedgerReader:
             self._server_clock.set(snapshot.now_ms)
             self._attention.write_dead_letters(partition, snapshot, deadline)
         for partition, _, snapshot in sound:
+            self._attention.divide_failed(partition, snapshot, deadline)
             self._attention.enqueue_retries(partition, snapshot)
 
     def _commit(self, sound: list[tuple[Partition, Tenure, Snapshot]], *, wait: bool) -> None:

@@ -99,13 +99,13 @@ class Partition:
         """Offsets between the oldest message in flight and the position."""
         return 0 if self.lowest is None else self.expected - self.lowest
 
-    def start(self, tenure: Tenure, position: int, committed: int, entries: int) -> None:
-        """Begin a tenure at `position`."""
+    def start(self, tenure: Tenure, position: int, committed: int, in_flight: int) -> None:
+        """Begin a tenure at `position`, with so many messages in flight."""
         self.tenure = tenure
         self.highest_epoch = tenure.ownership.epoch
         self.expected = self.reached = position
         self.committed = self.committed_in_ledger = committed
-        self.in_flight = entries
+        self.in_flight = in_flight
         self.lowest = None
         self.unanswered, self.prepared = [], []
         self.invalid = {}

@@ -237,7 +237,7 @@ class Recovery:
         except KafkaUnavailable as error:
             self._wait_for(partition, error)
             return
-        partition.start(tenure, acquired.position, acquired.committed, acquired.entries)
+        partition.start(tenure, acquired.position, acquired.committed, acquired.messages)
         self._metrics.acquisitions.labels(taken.wanted.reason.name.lower()).inc()
         self._metrics.lost_to_retention.labels(place.topic_partition.topic).inc(taken.wanted.lost_to_retention)
         _tell(partition, taken.wanted, acquired)

@@ -10,6 +10,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from ferry_consumer.division import GONE
 from ferry_consumer.suspects import Suspects
 from ferry_consumer.turns import Every
 from ferry_shared.decode import check
@@ -44,7 +45,6 @@ LIMIT = 100
 READ_SECONDS_A_LOOK = 1.0
 
 VANISHED = "never-acknowledged: each time it was queued, its message vanished before a worker claimed it"
-RECORD_GONE = "record-gone: its message vanished from the queue, and Kafka no longer has the record"
 
 
 class _NoNextCopy(FerryError):
@@ -136,7 +136,7 @@ class Redelivery:
                 raise _NoNextCopy(DAMAGED)
             body, timestamp_ms, retries = stored.body, stored.timestamp_ms, stored.retries
         elif record is None:
-            raise _NoNextCopy(RECORD_GONE)
+            raise _NoNextCopy(GONE)
         else:
             value = check(record.value, partition.place.adapter, self._max_record_bytes)
             body, timestamp_ms, retries = body_of(value), record.timestamp_ms, 0

@@ -77,13 +77,21 @@ def test_acquiring_creates_a_ledger(ledger: LedgerProbe) -> None:
     """An absent ledger is made with format, id, epoch 1, position, committed and where it belongs."""
     acquired = ledger.acquire(7, committed=5, drop=True)
 
-    assert acquired == Acquired(Ownership(LEDGER, 1), position=7, committed=5, entries=0, dropped=0)
+    assert acquired == Acquired(Ownership(LEDGER, 1), position=7, committed=5, entries=0, dropped=0, messages=0)
     assert ledger.head() == {
         "format": "1", "ledger": LEDGER, "epoch": "1", "position": "7", "committed": "5", "cluster_id": "cluster-id",
         "topic_id": "topic-id", "entries": "0", "messages": "0", "dead_letters": "0",
         "restored": "0", "rewound": "0", "partitions": "0",
     }  # fmt: skip
     assert ledger.inspect().condition is Condition.SOUND
+
+
+def test_what_is_in_flight_is_told_in_messages_too(ledger: LedgerProbe) -> None:
+    """By them the limits of what may be in flight are kept: a batch is one entry, and many messages."""
+    ledger.own()
+    ledger.dispatch(["0", "1-90-80"])
+    acquired = ledger.own(91, committed=0)
+    assert (acquired.entries, acquired.messages) == (2, 81)
 
 
 def test_a_ledger_that_is_created_forgets_what_lay_about(ledger: LedgerProbe) -> None:

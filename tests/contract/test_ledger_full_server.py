@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 
 from ferry_console.local.valkey import LocalValkey
+from ferry_shared.errors import RedisUnavailable
 from ferry_shared.ledger import consumer_ledger
-from tests.support.ledger_probe import LedgerProbe
+from ferry_shared.ledger.redelivery import Stranded, Transport
+from ferry_shared.ledger.singles import FailedSingle, QueuedSingle, RetriedSingle, Single, divide
+from tests.support.ledger_probe import FIRST_TOKEN, OWNER, LedgerProbe
 
 
 @pytest.fixture
 def full(tmp_path: Path, group: str, topic: str) -> Iterator[LedgerProbe]:
-    """A ledger with eight tasks in flight, two of them claimed, on a server of its own whose memory is used up."""
+    """A ledger with tasks and batches in flight, some claimed, on a server of its own whose memory is used up."""
     server = LocalValkey(tmp_path / "valkey")
     server.start()
     server.wait_ready()
@@ -21,6 +24,9 @@ def full(tmp_path: Path, group: str, topic: str) -> Iterator[LedgerProbe]:
             probe.own()
             probe.dispatch([str(offset) for offset in range(8)])
             for member in ("0", "1"):
+                probe.claim(member)
+            probe.dispatch(["10-15-6", "20-25-6", "30-35-6"])
+            for member in ("10-15-6", "20-25-6"):
                 probe.claim(member)
             probe.call("CONFIG", "SET", "maxmemory", "1mb")
             yield probe
@@ -33,7 +39,7 @@ def test_dispatch_is_refused_and_writes_nothing(full: LedgerProbe) -> None:
     before = full.dump()
 
     with pytest.raises(Exception, match="maxmemory"):
-        full.dispatch(["8"], {"9": "not JSON"})
+        full.dispatch(["38"], {"39": "not JSON"})
     assert full.dump() == before
 
 
@@ -64,5 +70,35 @@ def test_the_consumer_reads_commits_clears_and_acquires(full: LedgerProbe) -> No
     assert full.clear("0") is True
     assert full.committed(1) is True
     assert full.inspect().condition is consumer_ledger.Condition.SOUND
-    assert full.own(8, committed=1).entries == 7
+    assert full.own(36, committed=1).entries == 10
     full.assert_counts_match()
+
+
+def test_a_batch_says_how_far_it_is_and_ends(full: LedgerProbe) -> None:
+    """With what has failed or retries by itself: its worker must get rid of it."""
+    batch = full.task("10-15-6")
+    singles: list[Single] = [FailedSingle(11, "ValueError: no", b"payload"), RetriedSingle(12, 0, b"next")]
+    assert full.worker.progress(batch, OWNER, 13, singles) == "recorded"
+    assert full.worker.progress(batch, OWNER, None, [RetriedSingle(15, 0, b"next")]) == "recorded"
+    assert full.claim("30-35-6").verdict == "run"
+    assert full.outcome("done", "30-35-6") == "recorded"
+    assert set(full.members()) >= {"11", "12", "15", "20-25-6"}
+    full.assert_counts_match()
+
+
+def test_a_batch_is_not_split_or_divided(full: LedgerProbe) -> None:
+    """Its messages would come into the queue: it stays as it is, and is found again when there is room."""
+    full.outcome("fail", "10-15-6")
+    full.outcome("release", "20-25-6")
+    before = full.dump()
+
+    with pytest.raises(RedisUnavailable, match="maxmemory"):
+        full.worker.split(full.task("20-25-6"), OWNER, full.queue, 0, [QueuedSingle(20, b"message")])
+    for member, failed in (("10-15-6", True), ("20-25-6", False)):
+        transport = Transport(full.queue, "unacked", "topic-0-", "@group")
+        with pytest.raises(RedisUnavailable, match="maxmemory"):
+            divide(
+                full.client, full.keys, transport, full.ownership, Stranded(member, FIRST_TOKEN, 1, b""),
+                age_ms=0, failed=failed, singles=[QueuedSingle(20, b"message")],
+            )  # fmt: skip
+    assert full.dump() == before

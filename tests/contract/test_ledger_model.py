@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from ferry_shared.ledger.consumer_ledger import Due
+from ferry_shared.ledger.keys import batch_member, member_span
+from ferry_shared.ledger.redelivery import Stranded, Transport
+from ferry_shared.ledger.singles import FailedSingle, QueuedSingle, RetriedSingle, Single, divide
 from tests.support.ledger_probe import MINUTE_MS, OTHER_OWNER, OWNER, LedgerProbe, message_count, payload_of
 
 MAX_CLAIMS = 3
@@ -27,6 +30,7 @@ class Entry:
     leased: bool = False
     failed: bool = False
     due: bool = False
+    progress: int = -1
 
     @property
     def token(self) -> str:
@@ -38,7 +42,7 @@ class Entry:
         """Whether it must stand in `:attention`."""
         return self.failed or self.due or self.owner is not None
 
-    def claimed(self, owner: str, *, live: bool) -> str:
+    def claimed(self, owner: str, *, live: bool, alone: bool) -> str:
         """What a claim with the right token says."""
         if self.failed:
             return "gone"
@@ -46,13 +50,23 @@ class Entry:
             return "busy"
         self.claims += self.owner != owner
         self.owner, self.leased = owner, live
-        return "poison" if self.claims > MAX_CLAIMS else "run"
+        return "poison" if alone and self.claims > MAX_CLAIMS else "run"
 
     def refusal(self, owner: str) -> str | None:
         """What an outcome is told when it doesn't count."""
         if self.failed:
             return "gone"
         return None if self.owner == owner else "not-owner"
+
+    def single(self, single: Single) -> "Entry":
+        """The entry of one of its messages that goes on by itself."""
+        match single:
+            case QueuedSingle():
+                return Entry(self.epoch, self.attempt + 1)
+            case RetriedSingle():
+                return Entry(self.epoch, self.attempt + 1, copy=0, due=True)
+            case FailedSingle():
+                return Entry(self.epoch, self.attempt, copy=0, claims=self.claims, failed=True)
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -65,6 +79,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.queued: list[bytes] = []
         self.epoch = 1
         self.dead_letters = 0
+        self.not_ended: set[int] = set()
         probe.own()
 
     def teardown(self) -> None:
@@ -72,8 +87,36 @@ class LedgerMachine(RuleBasedStateMachine):
         self.probe.client.close()
 
     def _pick(self, data: st.DataObject) -> tuple[str, Entry]:
-        member = data.draw(st.sampled_from(sorted(self.entries, key=int_prefix)))
+        member = data.draw(st.sampled_from(sorted(self.entries, key=place_of)))
         return member, self.entries[member]
+
+    def _pick_batch(self, data: st.DataObject) -> tuple[str, Entry, list[int]]:
+        """A batch, and those of its messages of which its worker has recorded nothing."""
+        member = data.draw(st.sampled_from(sorted(filter(is_batch, self.entries), key=place_of)))
+        return member, self.entries[member], self._left_in(member)
+
+    def _take_up(self, data: st.DataObject, member: str, entry: Entry, owner: str) -> None:
+        """Mostly a worker has claimed what it speaks of."""
+        if not entry.due and entry.owner != owner and data.draw(st.integers(0, 9)):
+            self._claim(member, entry, owner, live=data.draw(st.booleans()))
+
+    def _left_in(self, member: str) -> list[int]:
+        first, last = member_span(member)
+        return [offset for offset in range(first, last + 1) if offset > self.entries[member].progress]
+
+    def _end(self, member: str) -> None:
+        """All that is left in it has ended."""
+        self.not_ended -= {*self._left_in(member)}
+        del self.entries[member]
+
+    def _go_on(self, batch: Entry, left: list[int], singles: list[Single]) -> None:
+        """Of what was left in a batch these go on by themselves, the others are done."""
+        for single in singles:
+            if single.offset in left:
+                self.entries[str(single.offset)] = batch.single(single)
+                if isinstance(single, QueuedSingle):
+                    self.queued.append(single.celery_message)
+        self.not_ended -= {*left} - {single.offset for single in singles}
 
     @rule(shapes=st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 3)), max_size=5))
     def dispatch(self, shapes: list[tuple[str, int]]) -> None:
@@ -81,8 +124,9 @@ class LedgerMachine(RuleBasedStateMachine):
         offset, members, invalid, delayed = self.probe.position, [], {}, {}
         for kind, gap in shapes:
             first = offset + gap
-            last = first + gap if kind == "batch" else first
-            member = f"{first}-{last}-{gap + 1}" if kind == "batch" else str(first)
+            last = first + gap + 1 if kind == "batch" else first
+            member = batch_member(range(first, last + 1)) if kind == "batch" else str(first)
+            self.not_ended |= {*range(first, last + 1)}
             if kind == "invalid":
                 invalid[member] = "not JSON"
             elif kind == "delayed":
@@ -103,6 +147,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if drop:
             assert acquired.dropped == len(self.entries)
             self.entries.clear()
+            self.not_ended.clear()
         assert (acquired.ownership.epoch, acquired.entries) == (self.epoch, len(self.entries))
 
     @precondition(lambda self: self.entries)
@@ -110,11 +155,14 @@ class LedgerMachine(RuleBasedStateMachine):
     def claim(self, data: st.DataObject, owner: str, live: bool) -> None:
         """Claim with the present token; what waits is queued before anybody has its token."""
         member, entry = self._pick(data)
-        if entry.due:
-            return
+        if not entry.due:
+            self._claim(member, entry, owner, live=live)
+
+    def _claim(self, member: str, entry: Entry, owner: str, *, live: bool) -> None:
         claimed = self.probe.claim(member, entry.token, owner, lease_ms=MINUTE_MS if live else 0, max_claims=MAX_CLAIMS)
-        assert claimed.verdict == entry.claimed(owner, live=live)
+        assert claimed.verdict == entry.claimed(owner, live=live, alone=not is_batch(member))
         assert claimed.claims == entry.claims
+        assert claimed.progress == (entry.progress if entry.progress >= 0 and claimed.verdict == "run" else None)
 
     @precondition(lambda self: self.entries)
     @rule(data=st.data(), owner=OWNERS, name=st.sampled_from(["done", "fail", "retry", "release"]))
@@ -127,7 +175,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         entry.owner, entry.leased = None, False
         if name == "done":
-            del self.entries[member]
+            self._end(member)
         elif name == "fail":
             entry.failed = True
         elif name == "retry":
@@ -166,7 +214,75 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.probe.clear(member, token) is right
         if right:
             self.dead_letters += message_count(member)
+            self._end(member)
+
+    @precondition(lambda self: any(map(is_batch, self.entries)))
+    @rule(data=st.data(), owner=OWNERS, times=st.integers(1, 2))
+    def progress(self, data: st.DataObject, owner: str, times: int) -> None:
+        """A worker says how far its batch is, or that it has ended; perhaps again, for it lost the reply."""
+        member, entry, left = self._pick_batch(data)
+        first, last = member_span(member)
+        self._take_up(data, member, entry, owner)
+        up_to = data.draw(st.integers(first, last) | st.integers(first, last) | st.none())
+        within = range(first, (last if up_to is None else up_to) + 1)
+        singles = data.draw(some_of(within, FailedSingle, RetriedSingle))
+        refusal = entry.refusal(owner)
+        task = self.probe.task(member, entry.token)
+        for number in range(times):
+            expected = "gone" if number and up_to is None and not refusal else "recorded"
+            assert self.probe.worker.progress(task, owner, up_to, singles) == (refusal or expected)
+        if refusal:
+            return
+        if up_to is None:
             del self.entries[member]
+        self._go_on(entry, [offset for offset in left if offset in within], singles)
+        entry.progress = max(entry.progress, last if up_to is None else up_to)
+
+    @precondition(lambda self: any(map(is_batch, self.entries)))
+    @rule(data=st.data(), owner=OWNERS, times=st.integers(1, 2))
+    def split(self, data: st.DataObject, owner: str, times: int) -> None:
+        """A worker lets go of its batch."""
+        member, entry, left = self._pick_batch(data)
+        first, last = member_span(member)
+        self._take_up(data, member, entry, owner)
+        singles = data.draw(some_of(range(first, last + 1), FailedSingle, RetriedSingle, QueuedSingle))
+        refusal = entry.refusal(owner)
+        task = self.probe.task(member, entry.token)
+        for number in range(times):
+            expected = "gone" if number and not refusal else "recorded"
+            reply = self.probe.worker.split(task, owner, self.probe.queue, 0, singles)
+            assert reply == (refusal or expected)
+        if not refusal:
+            del self.entries[member]
+            self._go_on(entry, left, singles)
+
+    @precondition(lambda self: any(map(is_batch, self.entries)))
+    @rule(data=st.data(), failed=st.booleans(), behind=st.booleans(), times=st.integers(1, 2))
+    def divide(self, data: st.DataObject, failed: bool, behind: bool, times: int) -> None:
+        """The consumer ends a batch that has failed, or whose message is nowhere."""
+        member, entry, left = self._pick_batch(data)
+        first, last = member_span(member)
+        kinds = (FailedSingle,) if failed else (FailedSingle, QueuedSingle)
+        singles = data.draw(all_of(range(first, last + 1), *kinds))
+        if data.draw(st.booleans()):
+            self.lose_the_queue()
+        vanished = not (self.queued or entry.due or entry.leased)
+        happens = not behind and failed == entry.failed and (failed or vanished)
+        found = Stranded(member, entry.token, entry.copy - behind, b"")
+        for number in range(times):
+            told = divide(
+                self.probe.client, self.probe.keys, Transport(self.probe.queue, "unacked", "t-0-", ""),
+                self.probe.ownership, found, age_ms=0, failed=failed, singles=singles,
+            )  # fmt: skip
+            assert told.outcome == (("gone" if number else "divided") if happens else "stale")
+        if happens:
+            del self.entries[member]
+            self._go_on(entry, left, singles)
+
+    def lose_the_queue(self) -> None:
+        """Everything that waits vanishes."""
+        self.probe.call("DEL", self.probe.queue)
+        self.queued.clear()
 
     @rule()
     def commit(self) -> None:
@@ -178,7 +294,13 @@ class LedgerMachine(RuleBasedStateMachine):
     def counts_match(self) -> None:
         """The head's counts equal the entries, and those are the model's."""
         self.probe.assert_counts_match()
-        assert self.probe.members() == sorted(self.entries, key=int_prefix)
+        assert self.probe.members() == sorted(self.entries, key=place_of)
+
+    @invariant()
+    def no_message_is_lost(self) -> None:
+        """Each that has neither been done nor become a dead letter is in flight, in one entry."""
+        in_flight = [offset for member in self.probe.members() for offset in self._left_in(member)]
+        assert sorted(in_flight) == sorted(self.not_ended)
 
     @invariant()
     def nothing_lies_about(self) -> None:
@@ -204,6 +326,35 @@ class LedgerMachine(RuleBasedStateMachine):
 def int_prefix(member: str) -> int:
     """The member's first offset."""
     return int(member.partition("-")[0])
+
+
+def place_of(member: str) -> tuple[int, str]:
+    """Where it stands among the others: a batch behind its first message."""
+    return int_prefix(member), member
+
+
+def is_batch(member: str) -> bool:
+    """Whether it stands for several messages."""
+    return "-" in member
+
+
+def made(kind: type[Single], offset: int) -> Single:
+    """A message that goes on by itself."""
+    if kind is QueuedSingle:
+        return QueuedSingle(offset, b"alone: %d" % offset)
+    return FailedSingle(offset, "no", b"") if kind is FailedSingle else RetriedSingle(offset, 0, b"")
+
+
+@st.composite
+def all_of(draw: st.DrawFn, offsets: range, *kinds: type[Single]) -> list[Single]:
+    """Each of the messages, one way or the other."""
+    return [made(draw(st.sampled_from(kinds)), offset) for offset in offsets]
+
+
+@st.composite
+def some_of(draw: st.DrawFn, offsets: range, *kinds: type[Single]) -> list[Single]:
+    """Some of the messages."""
+    return [single for single in draw(all_of(offsets, *kinds)) if draw(st.booleans())]
 
 
 def test_any_sequence_of_calls_does_what_the_model_does(redis_url: str, group: str) -> None:

@@ -10,6 +10,7 @@ from ferry_shared.ledger.consumer_ledger import Condition
 from ferry_shared.ledger.entry_page import Entry, EntryPage, read_page
 from ferry_shared.ledger.entry_view import view
 from ferry_shared.ledger.scripts import script
+from ferry_shared.ledger.singles import FailedSingle
 from ferry_shared.record import TaskId
 from tests.support.ledger_probe import MINUTE_MS, OWNER, LedgerProbe, wait_until
 
@@ -73,6 +74,43 @@ def test_pages_go_on_where_the_last_one_ended(ledger: LedgerProbe) -> None:
         assert [entry.member for one in found for entry in one.entries] == members
         assert all(len(one.entries) <= limit for one in found)
     assert [entry.member for entry in page(ledger, first=2).entries] == ["5-9-3", "12", "13", "900"]
+
+
+def test_a_page_never_ends_between_a_batch_and_its_first_message(ledger: LedgerProbe) -> None:
+    """They begin at one offset: a page has one entry more rather than that the next one misses it."""
+    ledger.own()
+    ledger.dispatch(["0", "5-9-3", "12-13-2", "20"])
+    for batch, first in (("5-9-3", 5), ("12-13-2", 12)):
+        ledger.claim(batch)
+        large = FailedSingle(first, "x" * 600_000, b"")
+        assert ledger.worker.progress(ledger.task(batch), OWNER, first, [large]) == "recorded"
+    for limit in range(1, 8):
+        found = list(pages(ledger, limit))
+        members = [entry.member for one in found for entry in one.entries]
+        assert members == ["0", "5", "5-9-3", "12", "12-13-2", "20"]
+        assert all(len(one.entries) <= limit + 1 for one in found)
+
+
+def test_a_large_page_does_not_end_there_either(ledger: LedgerProbe) -> None:
+    """Where the first message's state is just small enough for the page, and the batch's no longer is."""
+    ledger.own()
+    ledger.dispatch(["0", "5-9-3", "20"])
+    ledger.claim("5-9-3")
+    ledger.worker.progress(ledger.task("5-9-3"), OWNER, 5, [FailedSingle(5, "x", b"")])
+    around = len(ledger.call("HGET", ledger.keys.state, "5")) - 1
+    stored = ledger.call("HGET", ledger.keys.state, "5").replace(b'"x"', b'"%s"' % (b"x" * (1024 * 1024 - around - 9)))
+    ledger.call("HSET", ledger.keys.state, "5", stored)
+    assert [[entry.member for entry in one.entries] for one in pages(ledger, 100)] == [["0", "5", "5-9-3"], ["20"]]
+
+
+def test_a_batch_tells_how_far_it_is(ledger: LedgerProbe) -> None:
+    """By the offset up to which nothing is left to do."""
+    ledger.own()
+    ledger.dispatch(["5-9-3"])
+    assert by_member(ledger)["5-9-3"].state.progress is None
+    ledger.claim("5-9-3")
+    ledger.worker.progress(ledger.task("5-9-3"), OWNER, 7, ())
+    assert by_member(ledger)["5-9-3"].state.progress == 7
 
 
 def test_what_ends_or_comes_between_two_pages(ledger: LedgerProbe) -> None:

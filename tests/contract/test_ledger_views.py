@@ -2,12 +2,14 @@
 
 import json
 
+import orjson
 import pytest
 
 from ferry_shared.ledger.consumer_ledger import Condition
 from ferry_shared.ledger.entry_view import EntryView, QueueSearch, search_queue, view
 from ferry_shared.ledger.group_view import LedgerView, find_places, view_ledgers
 from ferry_shared.ledger.keys import LedgerKeys, unacked_key
+from ferry_shared.ledger.singles import FailedSingle
 from ferry_shared.record import TaskId, TopicPartition
 from ferry_shared.routes import Route
 from ferry_shared.task_message import Copy, TaskTemplate, body_of
@@ -143,6 +145,48 @@ def test_an_offset_inside_a_batch_belongs_to_it(ledger: LedgerProbe) -> None:
     ]  # fmt: skip
 
 
+def test_a_message_of_a_batch_that_goes_on_by_itself(ledger: LedgerProbe) -> None:
+    """Its own entry tells of it, and hides neither the batch nor what comes after it in there."""
+    ledger.own(10)
+    ledger.dispatch(["10-20-8", "25"])
+    ledger.claim("10-20-8")
+    failed = [FailedSingle(offset, "ValueError: no", b"") for offset in (10, 12)]
+    assert ledger.worker.progress(ledger.task("10-20-8"), OWNER, 13, failed) == "recorded"
+    assert [entry(ledger, offset).member for offset in (9, 10, 11, 12, 13, 20, 21, 25)] == [
+        None, "10", "10-20-8", "12", "10-20-8", "10-20-8", None, "25",
+    ]  # fmt: skip
+    batch = entry(ledger, 15)
+    assert batch.state is not None
+    assert (batch.messages, batch.state.progress) == (8, 13)
+    assert batch.batch_of(task_id(ledger, 15)) == task_id(ledger, 10, 20)
+    assert (entry(ledger, 12).messages, entry(ledger, 12).batch_of(task_id(ledger, 12))) == (1, None)
+
+
+def test_a_batch_is_found_by_its_own_id(ledger: LedgerProbe) -> None:
+    """By its first and last offset, whatever else begins there; another span is another batch."""
+    ledger.own(10)
+    ledger.dispatch(["10-20-8", "25"])
+    ledger.claim("10-20-8")
+    ledger.worker.progress(ledger.task("10-20-8"), OWNER, 10, [FailedSingle(10, "ValueError: no", b"")])
+
+    def batch(first: int, last: int) -> str | None:
+        return view(ledger.client, "", task_id(ledger, first, last)).member
+
+    assert batch(10, 20) == "10-20-8"
+    assert [batch(*span) for span in ((10, 19), (11, 20), (10, 21), (25, 26), (9, 10))] == [None] * 5
+
+
+def test_behind_as_many_singles_as_a_batch_can_have(ledger: LedgerProbe) -> None:
+    """Every message but the last of the largest batch has failed by itself: the last one is still found in it."""
+    member = "10-1009-1000"
+    ledger.own(10)
+    ledger.dispatch(["5", member])
+    ledger.claim(member)
+    failed = [FailedSingle(offset, "no", b"") for offset in range(10, 1_009)]
+    ledger.worker.progress(ledger.task(member), OWNER, 1_008, failed)
+    assert [entry(ledger, offset).member for offset in (1_008, 1_009, 1_010)] == ["1008", member, None]
+
+
 def test_of_what_is_committed_no_time_is_made_up(ledger: LedgerProbe) -> None:
     """The ledger forgets dispatches below the committed offset; a later one's time is not given out as theirs."""
     ledger.own()
@@ -183,14 +227,14 @@ def test_a_message_is_found_in_its_queue(ledger: LedgerProbe) -> None:
     assert search(1) == QueueSearch(None, 301, complete=True)
 
 
-def test_a_message_that_kombu_has_written_again_is_found(ledger: LedgerProbe) -> None:
-    """What a worker hands back is the same message in another spelling of the same JSON."""
+def test_a_message_that_was_written_again_is_found(ledger: LedgerProbe) -> None:
+    """What hands a message back may spell the same JSON in another way, with its letters as they are."""
     probe = LedgerProbe.__new__(LedgerProbe)
     probe.__dict__.update(ledger.__dict__, group='gr"öße')
     probe.keys = LedgerKeys.of("", probe.group, probe.place)
     probe.own()
     (message,) = messages(probe, "0")
-    again = json.dumps(json.loads(message)).encode()
+    again = orjson.dumps(json.loads(message))
     assert again != message
     for spelling in (message, again):
         probe.call("DEL", probe.queue)

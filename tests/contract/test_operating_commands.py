@@ -9,9 +9,10 @@ import pytest
 from ferry_console.cli import main
 from ferry_shared.ledger.keys import status_key
 from ferry_shared.ledger.pauses import Pause, PauseCause, pause, read_pauses
+from ferry_shared.ledger.singles import RetriedSingle
 from ferry_shared.ledger.skipping import Skipped
 from ferry_shared.status import PartitionStatus
-from tests.support.ledger_probe import LedgerProbe
+from tests.support.ledger_probe import MINUTE_MS, OWNER, LedgerProbe
 from tests.unit.console.test_operate_page import names
 
 STATUS = PartitionStatus(1, "orders", 3, "host:1", 100, 60, 90, 30, 1, 4, 3, 2, None)
@@ -183,8 +184,70 @@ def test_wrong_usage_is_told(words: list[str], capsys: pytest.CaptureFixture[str
     assert "usage: ferry" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("task_id", ["orders", "orders-0-1..5"])
-def test_what_is_no_single_message_is_refused(task_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_batch_is_skipped_as_a_whole(ledger: LedgerProbe, capsys: pytest.CaptureFixture[str]) -> None:
+    """By its own id; its first message, which goes on by itself, is another entry."""
+    ledger.own(10)
+    ledger.dispatch(["10-20-8", "30"])
+    ledger.claim("10-20-8")
+    ledger.worker.progress(ledger.task("10-20-8"), OWNER, 10, [RetriedSingle(10, MINUTE_MS, b"next")])
+    stem = f"{ledger.place.topic}-0-"
+    batch = f"{stem}10..20@{ledger.group}"
+    assert main(["skip", batch, "--reason", "x", "--dry-run"]) == 0
+    assert capsys.readouterr().out == (
+        f"would skip {batch}: it is in flight, and its 8 messages would end as dead letters\n"
+    )
+    assert main(["skip", batch, "--reason", "x"]) == 0
+    assert capsys.readouterr().out.endswith(
+        "x; its consumer writes the dead letters of those of its 8 messages that are not done\n"
+    )
+    assert (ledger.due("10-20-8").error or "").startswith("skipped: by alice@")
+    assert "error" not in ledger.state("10")
+    assert main(["skip", batch, "--reason", "x"]) == 1
+    assert "has failed already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("first", "last"), [(10, 19), (11, 20), (30, 31), (10, 21)])
+def test_a_batch_that_is_not_in_flight(
+    ledger: LedgerProbe, capsys: pytest.CaptureFixture[str], first: int, last: int
+) -> None:
+    """Neither another batch nor the message at its first offset is skipped in its place."""
+    ledger.own(10)
+    ledger.dispatch(["10-20-8", "30"])
+    before = ledger.dump()
+    assert main(["skip", f"{ledger.place.topic}-0-{first}..{last}@{ledger.group}", "--reason", "x", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["result"] == "gone"
+    assert ledger.dump() == before
+    assert main(["skip", f"{ledger.place.topic}-7-{first}..{last}@{ledger.group}", "--reason", "x"]) == 1
+    assert "has no ledger" in capsys.readouterr().out
+
+
+def test_a_message_in_a_batch_is_not_skipped(ledger: LedgerProbe, capsys: pytest.CaptureFixture[str]) -> None:
+    """The batch that can be is told; what that has done, or what goes on by itself, is a message like any other."""
+    ledger.own(10)
+    ledger.dispatch(["10-20-8"])
+    ledger.claim("10-20-8")
+    ledger.worker.progress(ledger.task("10-20-8"), OWNER, 12, [RetriedSingle(11, MINUTE_MS, b"next")])
+    stem, before = f"{ledger.place.topic}-0-", ledger.dump()
+    batch = f"{stem}10..20@{ledger.group}"
+    assert main(["skip", f"{stem}15@{ledger.group}", "--reason", "x"]) == 1
+    assert capsys.readouterr().out == (
+        f"{stem}15@{ledger.group} is in flight in a batch of 8 messages and can't be skipped alone; "
+        f"to skip all of them: ferry skip {batch}\n"
+    )
+    assert main(["skip", f"{stem}15@{ledger.group}", "--reason", "x", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["result"], told["batch"], told["messages"], told["changed"]) == ("in-batch", batch, 8, False)
+    page = (Path(__file__).parents[2] / "docs" / "pause_and_resume.md").read_text(encoding="utf-8")
+    assert {*names(told), told["result"]} <= set(re.findall(r"`([\w-]+)`", page.rpartition("## As JSON")[2]))
+    assert main(["skip", f"{stem}12@{ledger.group}", "--reason", "x"]) == 1
+    assert "is not in flight" in capsys.readouterr().out
+    assert ledger.dump() == before
+    assert main(["skip", f"{stem}11@{ledger.group}", "--reason", "x"]) == 0
+    assert (ledger.due("11").error or "").startswith("skipped: by alice@")
+
+
+@pytest.mark.parametrize("task_id", ["orders", "orders-0-5..1"])
+def test_what_is_no_task_id_is_refused(task_id: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2 as well."""
     assert main(["skip", task_id, "--reason", "x"]) == 2
     assert capsys.readouterr().err.startswith("ferry: ")

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from kombu.transport.redis import Channel as RedisChannel
 from ferry_shared.ledger.keys import PRIORITY_SEPARATOR, PRIORITY_STEPS, queue_key, queue_keys
 from ferry_shared.ledger.worker_ledger import TaskHeader
 from ferry_shared.message import Message
-from ferry_shared.record import TopicPartition
+from ferry_shared.record import TopicPartition, group_suffix
 from ferry_shared.routes import Route
 from ferry_shared.task_message import ARGUMENTS_SHOWN, Copy, TaskTemplate, body_of
 
@@ -56,6 +57,16 @@ def sent_by_ferry(payload: bytes, route: Route = ROUTE) -> bytes:
     return TaskTemplate(route, "ferry", PLACE, "abc").fill(COPY, body_of(payload))
 
 
+@pytest.mark.parametrize("group", ["ferry", "100 %d", "caf\u00e9 \U0001f600"])
+@pytest.mark.parametrize("timestamp_ms", [1234, None, -1])
+def test_first_copies_are_those_that_are_filled_one_by_one(group: str, timestamp_ms: int | None) -> None:
+    """Whatever is filled in first; percent signs stay what they are."""
+    template, payload = TaskTemplate(ROUTE, group, PLACE, "abc"), b'{"share": "100 %b"}'
+    one_by_one = template.fill(replace(COPY, timestamp_ms=timestamp_ms), body_of(payload))
+    assert template.first_copies(COPY.token, COPY.enqueued_ms).single("17", timestamp_ms, payload) == one_by_one
+    assert json.loads(one_by_one)["headers"]["id"] == f"orders-3-17{'' if group == 'ferry' else '@' + group}"
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -85,6 +96,96 @@ def test_every_field_equals_what_send_task_sends(redis_url: str, changed: dict[s
     assert ours["headers"]["argsrepr"] == ARGUMENTS_SHOWN
 
 
+def batch_sent_by_ferry(payloads: Sequence[bytes], route: Route = ROUTE, group: str = "ferry") -> bytes:
+    """The message of a batch, rendered."""
+    copies = TaskTemplate(route, group, PLACE, "abc").first_copies("4.1", 5678)
+    return copies.batch("17-25-3", [17, 20, 25], [1234, None, -1], payloads)
+
+
+def batch_sent_by_celery(url: str, payloads: Sequence[bytes], route: Route, group: str) -> tuple[str, dict[str, Any]]:
+    """What `send_task` puts into Redis for the same batch, and into which list."""
+    app = Celery(broker=url, set_as_current=False)
+    ours = json.loads(batch_sent_by_ferry(payloads, route, group))
+    app.send_task(
+        route.task,
+        args=[[payload.decode() for payload in payloads]],
+        task_id=f"orders-3-17..25{group_suffix(group)}",
+        queue=route.queue,
+        headers={"ferry": ours["headers"]["ferry"]},
+        ignore_result=True,
+        priority=route.priority,
+        time_limit=route.time_limit_seconds,
+        soft_time_limit=route.soft_time_limit_seconds,
+    )
+    app.close()
+    with redis.Redis.from_url(url) as client:
+        (name,) = [key.decode() for key in client.scan_iter(_type="list")]
+        raw = client.rpop(name)
+    assert isinstance(raw, bytes)
+    return name, dict(json.loads(raw))
+
+
+@pytest.mark.parametrize(
+    ("changed", "group"),
+    [
+        ({}, "ferry"),
+        ({}, 'a"b%s{}\\é @b'),
+        ({"priority": 4, "time_limit_seconds": 2.5, "soft_time_limit_seconds": 2}, "100%"),
+    ],
+    ids=str,
+)
+def test_every_field_of_a_batch_equals_what_send_task_sends(
+    redis_url: str, changed: dict[str, Any], group: str
+) -> None:
+    """The same as for one message, with its texts in a list; whatever characters group and payloads have."""
+    payloads = ['{"text": "é☃ \\" %s %b {}", "n": 18446744073709551617}'.encode(), b'"%"', b"[1]"]
+    route = replace(ROUTE, **changed)
+    name, theirs = batch_sent_by_celery(redis_url, payloads, route, group)
+    ours = json.loads(batch_sent_by_ferry(payloads, route, group))
+    assert name == queue_key("", route.queue, route.priority)
+    assert ours.keys() == theirs.keys()
+    for part in ("headers", "properties"):
+        assert ours[part].keys() == theirs[part].keys()
+        for field in ours[part].keys() - SENDERS_OWN:
+            assert (field, ours[part][field]) == (field, theirs[part][field])
+    assert json.loads(b64decode(ours["body"])) == json.loads(b64decode(theirs["body"]))
+    for field in ("content-type", "content-encoding"):
+        assert ours[field] == theirs[field]
+    assert ours["headers"]["argsrepr"] == ARGUMENTS_SHOWN
+    assert ours["properties"]["delivery_tag"] == f"abc/orders-3-17-25-3{group_suffix(group)}/4.1.1"
+
+
+def test_the_header_of_a_batch() -> None:
+    """Where each of its messages comes from, in order; for each the header that it would have by itself."""
+    fields = json.loads(batch_sent_by_ferry([b"1", b"2", b"3"]))["headers"]["ferry"]
+    assert fields == {
+        "v": 2, "ledger": "abc", "group": "ferry", "topic": "orders", "partition": 3, "member": "17-25-3",
+        "token": "4.1", "copy": 1, "enqueued_ms": 5678, "offsets": [17, 20, 25], "timestamps_ms": [1234, None, -1],
+    }  # fmt: skip
+    header = TaskHeader.of(fields)
+    assert (header.task_id.text, header.timestamp_ms) == ("orders-3-17..25", None)
+    alone = json.loads(sent_by_ferry(b"1"))["headers"]["ferry"]
+    assert header.singles()[0] == TaskHeader.of(alone)
+    assert [(one.task_id.text, one.timestamp_ms) for one in header.singles()] == [
+        ("orders-3-17", 1234), ("orders-3-20", None), ("orders-3-25", -1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"v": 1}, {"v": 3}, {"v": None}, {"offsets": []}, {"offsets": [17]}, {"timestamps_ms": [1, 2]},
+        {"offsets": [17], "timestamps_ms": [1]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_header_that_is_none(changed: dict[str, Any]) -> None:
+    """Of another version of Ferry, or with offsets and times that don't belong together."""
+    fields = json.loads(batch_sent_by_ferry([b"1", b"2", b"3"]))["headers"]["ferry"]
+    with pytest.raises((ValueError, KeyError)):
+        TaskHeader.of(fields | changed)
+
+
 @pytest.fixture
 def connection(redis_url: str) -> Any:
     """kombu's own connection to this test's database."""
@@ -92,12 +193,10 @@ def connection(redis_url: str) -> Any:
         yield opened
 
 
-@given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=20), max_size=4))
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_kombu_reads_the_payload_back_byte_for_byte(connection: Any, redis_url: str, fields: dict[str, Any]) -> None:
-    """Whatever JSON a producer sends, `__type__` keys included."""
-    payload = json.dumps(fields | {"__type__": "date", "__value__": "x"}, ensure_ascii=False).encode("utf-8", "ignore")
-    redis.Redis.from_url(redis_url).lpush(ROUTE.queue, sent_by_ferry(payload))
+def received_by_kombu(connection: Any, redis_url: str, message: bytes) -> tuple[Any, Any]:
+    """Body and headers, as a worker gets them."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.lpush(ROUTE.queue, message)
     received: list[Any] = []
     consumer = Consumer(connection, [Queue(ROUTE.queue)], accept=["json"])
 
@@ -108,7 +207,27 @@ def test_kombu_reads_the_payload_back_byte_for_byte(connection: Any, redis_url: 
     consumer.register_callback(receive)
     with consumer:
         connection.drain_events(timeout=5)
-    (body, headers), *_ = received
+    (found,) = received
+    return found[0], found[1]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=3, max_size=3))
+@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_kombu_reads_a_batch_back_byte_for_byte(connection: Any, redis_url: str, texts: list[str]) -> None:
+    """Each payload as one text, in order."""
+    payloads = [json.dumps({"text": text, "__type__": "date"}, ensure_ascii=False).encode() for text in texts]
+    body, headers = received_by_kombu(connection, redis_url, batch_sent_by_ferry(payloads, group="é%s"))
+    assert body[0] == [[payload.decode() for payload in payloads]]
+    assert TaskHeader.of(headers["ferry"]).task_id.text == headers["id"] == "orders-3-17..25@é%s"
+    assert headers["ignore_result"] is True
+
+
+@given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=20), max_size=4))
+@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_kombu_reads_the_payload_back_byte_for_byte(connection: Any, redis_url: str, fields: dict[str, Any]) -> None:
+    """Whatever JSON a producer sends, `__type__` keys included."""
+    payload = json.dumps(fields | {"__type__": "date", "__value__": "x"}, ensure_ascii=False).encode("utf-8", "ignore")
+    body, headers = received_by_kombu(connection, redis_url, sent_by_ferry(payload))
     assert body[0] == [payload.decode()]
     assert TaskHeader.of(headers["ferry"]).task_id.text == headers["id"] == "orders-3-17"
 

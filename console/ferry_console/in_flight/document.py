@@ -33,6 +33,7 @@ def _entry(flight: Flight) -> dict[str, Any]:
         "partition": task_id.partition,
         "offset": task_id.first,
         "messages": flight.messages,
+        "progress": state.progress,
         "state": str(flight.stage),
         "age_seconds": flight.age_seconds,
         "dispatched": moment_or_null(flight.dispatched_ms),

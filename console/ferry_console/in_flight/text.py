@@ -53,7 +53,11 @@ def _cells(flight: Flight) -> tuple[str, ...]:
 
 
 def _size(flight: Flight) -> str:
-    return f"{flight.messages:,} messages" if flight.messages > 1 else ""
+    """Of a batch, how many messages it has and how far it is."""
+    if flight.messages == 1:
+        return ""
+    progress = flight.state.progress
+    return f"{flight.messages:,} messages{'' if progress is None else f', done up to offset {progress}'}"
 
 
 def _detail(flight: Flight) -> str:

@@ -36,6 +36,7 @@ _SKIP = """\
 examples:
   ferry skip messages-0-42 --reason "its account is closed"
   ferry skip messages-0-42 --reason test --dry-run
+  ferry skip messages-0-10..20 --reason "sent by mistake"     a batch in flight: each of its messages that is not done
 
 Whether it waits, runs or is to be retried: it ends as a dead letter. A task that runs goes on, and no longer counts.
 exit codes: 0 skipped, 1 it is not in flight, 2 wrong usage or setting, 3 Redis can't be reached
@@ -80,8 +81,8 @@ def add_commands(commands: Commands) -> None:
     )
     drain.add_argument("--reason", default="", metavar="TEXT", help="why, for those who find it paused")
     drain.add_argument("--timeout", type=seconds, default=600.0, metavar="SECONDS", help="how long it waits (600)")
-    skip = add_command(commands, "skip", "end one message in flight as a dead letter", _SKIP)
-    skip.add_argument("task_id", metavar="ID", help="a task id, as the worker prints it: messages-0-42")
+    skip = add_command(commands, "skip", "end one message in flight, or a batch, as a dead letter", _SKIP)
+    skip.add_argument("task_id", metavar="ID", help="a task id, as the worker prints it: messages-0-42, or a batch's")
     skip.add_argument("--reason", required=True, metavar="TEXT", help="why: it is kept in the dead letter")
     forget = add_command(commands, "forget", "remove all that Redis holds of a retired consumer group", _FORGET)
     forget.add_argument("group_name", metavar="GROUP", help="the consumer group, by its CONSUMER_GROUP")

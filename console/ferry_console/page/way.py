@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ferry_shared.record import Record
 
 #: Nothing more becomes of it, by what is known.
-FINISHED = frozenset({Whereabouts.DONE, Whereabouts.ENDED, Whereabouts.DEAD, Whereabouts.DELETED})
+FINISHED = frozenset({Whereabouts.DONE, Whereabouts.ENDED, Whereabouts.DEAD, Whereabouts.DELETED, Whereabouts.NO_BATCH})
 #: On its way: it may move on at any moment.
 MOVING = frozenset(
     {
@@ -37,6 +37,7 @@ _REACHED = {
     Whereabouts.WAITING: 1,
     Whereabouts.UNSEEN: 1,
     Whereabouts.RETRYING: 1,
+    Whereabouts.NO_BATCH: 1,
     Whereabouts.RUNNING: 2,
     Whereabouts.LEFT: 2,
     Whereabouts.FAILED: 3,

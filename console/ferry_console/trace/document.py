@@ -31,6 +31,7 @@ def document(findings: Findings) -> dict[str, Any]:
         "missing": list(findings.missing),
         "ledger": None if findings.entry is None else _ledger(findings.entry),
         "entry": None if findings.entry is None else _entry(findings.entry),
+        "batch": _batch(findings),
         "ahead_in_queue": queue.ahead if queue else None,
         "kafka": None if findings.kafka is None else _kafka(findings.kafka),
         "dead_letters": None if letters is None else [_letter(letter) for letter in letters.found],
@@ -67,6 +68,13 @@ def _entry(view: EntryView) -> dict[str, Any] | None:
         "error": state.error,
         "stored": text_or_null(view.payload or None),
     }
+
+
+def _batch(findings: Findings) -> dict[str, Any] | None:
+    view, batch = findings.entry, findings.batch
+    if view is None or view.state is None or batch is None:
+        return None
+    return {"task_id": batch.text, "messages": view.messages, "progress": view.state.progress}
 
 
 def _kafka(view: KafkaView) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class Whereabouts(StrEnum):
     DEAD = "a dead letter"
     DONE = "done"
     ENDED = "done or a dead letter"
+    NO_BATCH = "no batch in flight: its messages have ended, or go on one by one"
     NOT_SENT = "not in Kafka: the log ends before it"
     DELETED = "not in Kafka any more: the log begins after it"
     ABSENT = "not in Kafka: compacted away, a transaction's marker, or of a transaction that was aborted or is open"
@@ -78,7 +79,7 @@ class Findings:
         if self.entry is None:
             return self._without_redis()
         if self.entry.state is not None:
-            return in_flight(self.entry.state, self.entry, self.queue)
+            return self._in_flight(self.entry.state, self.entry)
         if self.entry.head is None:
             return self._without_redis() if self.kafka and self.kafka.record is None else self._without_ledger()
         if self.task_id.first >= self.entry.head.position:
@@ -86,9 +87,31 @@ class Findings:
         return self._ended()
 
     @property
+    def batch(self) -> TaskId | None:
+        """The batch that the message is in flight in, or that is asked for and in flight."""
+        return self.entry.batch_of(self.task_id) if self.entry else None
+
+    @property
+    def asks_for_batch(self) -> bool:
+        """Whether the id is a batch's."""
+        return self.task_id.first != self.task_id.last
+
+    @property
     def known(self) -> bool:
         """There is, or was, a message of that id."""
         return self.whereabouts not in NOWHERE or bool(self.letters and self.letters.found)
+
+    def _in_flight(self, state: EntryState, entry: EntryView) -> Whereabouts:
+        """A batch has every offset from its first to its last: some are no messages, others are done before it ends."""
+        if self.batch is not None and not self.asks_for_batch:
+            if self.kafka and self._not_in_kafka_inside_batch(self.kafka):
+                return Whereabouts.ABSENT
+            if state.progress is not None and self.task_id.first <= state.progress:
+                return Whereabouts.DONE
+        return in_flight(state, entry, self.queue)
+
+    def _not_in_kafka_inside_batch(self, kafka: KafkaView) -> bool:
+        return kafka.record is None and self._not_in_kafka(kafka) is Whereabouts.ABSENT
 
     def _without_redis(self) -> Whereabouts:
         if self.letters and self.letters.found:
@@ -108,6 +131,8 @@ class Findings:
         return Whereabouts.IN_KAFKA if self.kafka.record is not None else self._not_in_kafka(self.kafka)
 
     def _ended(self) -> Whereabouts:
+        if self.asks_for_batch:
+            return Whereabouts.NO_BATCH
         if self.letters and self.letters.found:
             return Whereabouts.DEAD
         if self.kafka and self.kafka.record is None:

@@ -28,6 +28,7 @@ def lines(findings: Findings) -> list[str]:
     told += _times(findings)
     if findings.entry is not None:
         told += _ledger(findings.entry)
+        told += _batch(findings)
     if findings.kafka is not None and findings.kafka.record is not None:
         told += _record(findings.kafka.record)
     if findings.entry is not None and findings.entry.payload:
@@ -49,7 +50,9 @@ def answer(findings: Findings) -> str:
 def remarks(findings: Findings) -> Iterator[str]:
     """What one should know about that answer."""
     where, letters, entry = findings.whereabouts, findings.letters, findings.entry
-    if where in {Whereabouts.DONE, Whereabouts.ENDED}:
+    if where is Whereabouts.DONE and findings.batch is not None:
+        yield "it is in a batch that goes on, and has run; the worker's log tells when"
+    elif where in {Whereabouts.DONE, Whereabouts.ENDED}:
         yield "the ledger forgets what has ended: that it has is known, when is not; the worker's log tells"
         yield "an offset that an operator, or the group's first start at the log's end, passed over looks the same"
     if where is Whereabouts.UNSEEN:
@@ -141,11 +144,18 @@ def _ledger(entry: EntryView) -> Iterator[str]:
             f"{attempt_of(state)}, started {state.claims} times, queued {state.deliveries} times, "
             f"last copy {state.copy}, token {state.token}",
         )
-        if "-" in (entry.member or ""):
-            yield labelled("batch", entry.member or "")
     if entry.head is not None:
         head = entry.head
         yield labelled("partition", f"position {head.position}, committed {head.committed}, ledger {entry.condition}")
+
+
+def _batch(findings: Findings) -> Iterator[str]:
+    entry, batch = findings.entry, findings.batch
+    if entry is None or entry.state is None or batch is None:
+        return
+    progress = entry.state.progress
+    reached = "" if progress is None else f", nothing left to do up to offset {progress}"
+    yield labelled("batch", f"{batch.text}, {entry.messages:,} messages{reached}")
 
 
 def _record(record: Record) -> Iterator[str]:

@@ -96,13 +96,14 @@ class Ownership:
 
 @dataclass(frozen=True, slots=True)
 class Acquired:
-    """A ledger is ours: from here on its position is `position`."""
+    """A ledger is ours: from here on its position is `position`, and so many `messages` are in flight."""
 
     ownership: Ownership
     position: int
     committed: int
     entries: int
     dropped: int
+    messages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +281,7 @@ def acquire(
     reply = run(client, Call("acquire", keys.all, arguments))
     if reply[0] != b"acquired":
         return _refused(reply)
-    return Acquired(Ownership(ledger, int(reply[1])), position, committed, reply[2], reply[3])
+    return Acquired(Ownership(ledger, int(reply[1])), position, committed, reply[2], reply[3], reply[4])
 
 
 def first_partition_counts(client: redis.Redis, ledgers: Sequence[LedgerKeys]) -> list[int]:

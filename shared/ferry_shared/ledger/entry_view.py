@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from ferry_shared.ledger.consumer_ledger import Condition, Head
 from ferry_shared.ledger.group_view import head_of
-from ferry_shared.ledger.keys import LedgerKeys, unacked_key
+from ferry_shared.ledger.keys import LedgerKeys, member_span, message_count, unacked_key
 from ferry_shared.ledger.scripts import Call, run, run_all
 from ferry_shared.record import TopicPartition, group_suffix
 
@@ -29,7 +29,8 @@ class EntryState:
 
     `claims` counts starts of this attempt, `deliveries` messages queued for it, `copy` names the last of them.
     `owner` holds the claim until `lease_ms`; `claimed_ms` is when the last claim began. `due_ms` is set while a retry
-    waits, `error` once it has failed or was found invalid.
+    waits, `error` once it has failed or was found invalid. `progress` is the offset up to which nothing of a batch is
+    left to do.
     """
 
     token: str
@@ -42,11 +43,13 @@ class EntryState:
     claimed_ms: int | None
     due_ms: int | None
     error: str | None
+    progress: int | None = None
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> EntryState:
         """Read what the scripts write."""
         due, error, owner = fields.get("due"), fields.get("error"), fields.get("owner")
+        progress = str(fields.get("progress", ""))
         return cls(
             str(fields.get("token", "")),
             _number(fields, "copy"),
@@ -58,6 +61,7 @@ class EntryState:
             _number(fields, "claimed") or None,
             None if due is None else _number(fields, "due"),
             None if error is None else str(error),
+            int(progress) if progress.isascii() and progress.isdigit() else None,
         )
 
 
@@ -68,10 +72,10 @@ def _number(fields: Mapping[str, Any], name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class EntryView:
-    """What a ledger says of one offset at `now_ms`, the server's time.
+    """What a ledger says of one offset, or of a batch, at `now_ms`, the server's time.
 
-    `member` and `state` are None unless the offset is in flight. `payload` is what a failure or a retry stored.
-    `taken`: a worker has its message and hasn't acknowledged it.
+    `member` and `state` are None unless it is in flight; an offset can be in flight in a batch. `payload` is what a
+    failure or a retry stored. `taken`: a worker has its message and hasn't acknowledged it.
     """
 
     condition: Condition
@@ -82,6 +86,18 @@ class EntryView:
     payload: bytes
     dispatched_ms: int | None
     taken: bool
+
+    @property
+    def messages(self) -> int:
+        """How many messages are in its entry."""
+        return message_count(self.member) if self.member else 0
+
+    def batch_of(self, task_id: TaskId) -> TaskId | None:
+        """The batch that the message is in, or that is asked for; None where the entry is a single message's."""
+        if self.member is None or self.messages == 1:
+            return None
+        first, last = member_span(self.member)
+        return replace(task_id, first=first, last=last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +120,7 @@ def view(client: redis.Redis, key_prefix: str, task_id: TaskId) -> EntryView:
     """
     place = TopicPartition(task_id.topic, task_id.partition)
     keys = LedgerKeys.of(key_prefix, task_id.group, place)
-    arguments = (task_id.first, f"{place}-", group_suffix(task_id.group))
+    arguments = (task_id.first, f"{place}-", group_suffix(task_id.group), task_id.last)
     # The sixth key is a queue's in every script; this one reads none.
     call = Call("entry", (*keys.all, keys.head, unacked_key(key_prefix)), arguments)
     (reply,) = run_all(client, [call])

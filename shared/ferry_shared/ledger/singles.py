@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from ferry_shared.ledger.redelivery import Stranded, Transport
     from ferry_shared.ledger.scripts import Argument
 
-#: What the arguments of the scripts may hold together; the server stands still while one runs (ledger.md: 4 MiB).
-MAX_CALL_BYTES = 4 * 1024 * 1024
-
 
 @dataclass(frozen=True, slots=True)
 class QueuedSingle:
@@ -77,6 +74,19 @@ class Divided(StrEnum):
     NO_LEDGER = "no-ledger"
 
 
+@dataclass(frozen=True, slots=True)
+class DividedBatch:
+    """What became of a batch: so many of its messages were queued, so many have failed.
+
+    Up to the offset `done_up_to` nothing was left to do (None: its worker had recorded nothing).
+    """
+
+    outcome: Divided
+    queued: int = 0
+    failed: int = 0
+    done_up_to: int | None = None
+
+
 def divide(
     client: redis.Redis,
     keys: LedgerKeys,
@@ -85,9 +95,10 @@ def divide(
     entry: Stranded,
     *,
     age_ms: int,
+    failed: bool,
     singles: Iterable[Single],
-) -> Divided:
-    """End a batch that has failed as a whole, or that nobody holds and whose message has vanished since `age_ms`.
+) -> DividedBatch:
+    """End a batch that has `failed` as a whole, or that nobody holds and whose message has vanished since `age_ms`.
 
     `singles` are all its messages; those that its worker has recorded already are passed over.
 
@@ -96,6 +107,10 @@ def divide(
     """
     arguments = (
         owner.ledger, owner.epoch, entry.member, entry.token, entry.copy, age_ms, transport.stem, transport.suffix,
-        *(word for single in singles for word in single.words),
+        int(failed), *(word for single in singles for word in single.words),
     )  # fmt: skip
-    return Divided(run(client, Call("divide", transport_keys(keys, transport), arguments))[0].decode())
+    reply = run(client, Call("divide", transport_keys(keys, transport), arguments))
+    outcome = Divided(reply[0].decode())
+    if outcome is not Divided.DIVIDED:
+        return DividedBatch(outcome)
+    return DividedBatch(outcome, reply[1], reply[2], int(reply[3]) if reply[3] else None)

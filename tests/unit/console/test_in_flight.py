@@ -73,13 +73,21 @@ def test_a_member_is_named_by_its_task_id(member: str, task_id: str, messages: i
     assert ("7 messages" in table(answer(named))[1]) is (messages == 7)
 
 
+def test_a_batch_tells_how_far_it_is() -> None:
+    """By an offset: how many that are nobody knows, offsets have gaps."""
+    running = replace(flight(replace(RUNNING, progress=50), member="42-60-7"))
+    row = table(answer(running))[1]
+    assert row.endswith("7 messages, done up to offset 50; for 4.2 s, its claim ends in 5 min 25 s")
+    assert document(answer(running))["entries"][0]["progress"] == 50
+
+
 def test_the_document_of_a_running_message() -> None:
     """The same for programs."""
     told = document(answer(flight(RUNNING), more=True, warnings=("w",)))
     assert told.pop("entries") == [
         {
             "task_id": "orders-3-42@blue", "topic": "orders", "partition": 3, "offset": 42, "messages": 1,
-            "state": "running", "age_seconds": 5.0, "dispatched": "2023-11-14T22:13:15.000Z",
+            "progress": None, "state": "running", "age_seconds": 5.0, "dispatched": "2023-11-14T22:13:15.000Z",
             "enqueued": "2023-11-14T22:13:16.000Z", "attempt": 3, "starts": 2, "deliveries": 1, "owner": "o",
             "claimed": "2023-11-14T22:13:15.800Z", "claim_until": "2023-11-14T22:18:45.000Z", "retry_due": None,
             "error": None,

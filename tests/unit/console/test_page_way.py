@@ -19,6 +19,7 @@ from tests.unit.console.trace_parts import (
     NOW_MS,
     RECORD,
     STATE,
+    TASK,
     ended,
     findings,
     in_flight,
@@ -58,6 +59,13 @@ def told(found: Findings, moments: Moments | None = None) -> list[str]:
 def test_how_far_it_is(found: Findings, expected: str) -> None:
     """Each step is passed, now, or ahead."""
     assert "".join(told(found)) == expected
+
+
+def test_of_a_batch_that_is_none_any_more() -> None:
+    """It was queued once, and nothing more becomes of it: its messages have ways of their own."""
+    found = replace(findings(ended()), task_id=replace(TASK, last=50))
+    assert told(found) == ["P", "P", "A", "A"]
+    assert found.whereabouts in FINISHED
 
 
 def test_the_end_has_its_name() -> None:

@@ -14,6 +14,7 @@ from tests.unit.console.trace_parts import (
     LETTER,
     NO_LETTERS,
     NOW_MS,
+    RUNNING,
     STATE,
     TASK,
     ended,
@@ -130,3 +131,33 @@ def test_what_is_known() -> None:
     assert not findings(ended(position=42), kafka=KafkaView(0, 42, None)).known
     assert findings(ended(position=42), kafka=KafkaView(0, 42, None), letters=LETTER).known
     assert not Findings(TASK, None, None, None, None).known
+
+
+BATCH = replace(in_flight(RUNNING), member="40-50-9")
+
+
+@pytest.mark.parametrize(
+    ("kafka", "progress", "where"),
+    [
+        (FOUND, None, Whereabouts.RUNNING),
+        (FOUND, 41, Whereabouts.RUNNING),
+        (FOUND, 42, Whereabouts.DONE),
+        (None, 43, Whereabouts.DONE),
+        (GONE, None, Whereabouts.ABSENT),
+        (GONE, 43, Whereabouts.ABSENT),
+        (KafkaView(43, 90, None), None, Whereabouts.RUNNING),
+    ],
+)
+def test_inside_a_batch(kafka: KafkaView | None, progress: int | None, where: Whereabouts) -> None:
+    """What the batch has done is done; an offset between its messages is none; what retention has taken still runs."""
+    found = findings(replace(BATCH, state=replace(RUNNING, progress=progress)), kafka=kafka)
+    assert (found.whereabouts, found.batch) == (where, replace(TASK, first=40, last=50))
+
+
+def test_a_batch_by_its_own_id() -> None:
+    """In flight it is where its message is, whatever of it is done; after that only its messages are anywhere."""
+    batch = replace(TASK, first=40, last=50)
+    found = findings(replace(BATCH, state=replace(RUNNING, progress=49)))
+    assert replace(found, task_id=batch).whereabouts is Whereabouts.RUNNING
+    assert replace(findings(ended()), task_id=batch).whereabouts is Whereabouts.NO_BATCH
+    assert replace(findings(ended(position=40)), task_id=batch).whereabouts is Whereabouts.IN_KAFKA

@@ -140,6 +140,27 @@ def test_the_document_of_a_running_message() -> None:
     assert missing["missing"] == ["why"]
 
 
+def in_a_batch(progress: int | None) -> Findings:
+    """The message is in flight in a batch."""
+    return findings(replace(in_flight(replace(RUNNING, progress=progress)), member="40-50-9"))
+
+
+def test_a_message_in_a_batch_names_it() -> None:
+    """By its id, with its size and how far it is; what it has done is done, though it is still in flight."""
+    told = lines(in_a_batch(None))
+    assert told[0].startswith("orders-3-42@blue: running")
+    assert "  batch       orders-3-40..50@blue, 9 messages" in told
+    assert document(in_a_batch(None))["batch"] == {"task_id": "orders-3-40..50@blue", "messages": 9, "progress": None}
+    told = lines(in_a_batch(42))
+    assert told[:2] == [
+        "orders-3-42@blue: done",
+        "              it is in a batch that goes on, and has run; the worker's log tells when",
+    ]
+    assert "  batch       orders-3-40..50@blue, 9 messages, nothing left to do up to offset 42" in told
+    assert document(in_a_batch(42))["batch"]["progress"] == 42
+    assert document(findings(in_flight(RUNNING)))["batch"] is document(findings(ended()))["batch"] is None
+
+
 text = st.text(max_size=8)
 data = st.none() | st.binary(max_size=8) | text.map(lambda word: word.encode("utf-8", "surrogatepass"))
 moments = st.none() | st.integers(-(2**63), 2**63)
@@ -149,11 +170,12 @@ records = st.builds(
 )  # fmt: skip
 states = st.builds(
     EntryState, text, st.integers(), st.integers(), st.integers(), st.integers(0, 2**50), st.none() | text,
-    st.integers(0, 2**50), moments, moments, st.none() | text,
+    st.integers(0, 2**50), moments, moments, st.none() | text, st.none() | st.integers(0, 99),
 )  # fmt: skip
 entries = st.builds(
     EntryView, st.sampled_from(Condition), st.just(NOW_MS), st.none() | st.builds(Head.of, st.dictionaries(text, text)),
-    st.none() | text, st.none() | states, data.map(lambda word: word or b""), moments, taken=st.booleans(),
+    st.sampled_from([None, "42", "40-50-9"]), st.none() | states, data.map(lambda word: word or b""), moments,
+    taken=st.booleans(),
 )  # fmt: skip
 everything = st.builds(
     Findings,

@@ -1,5 +1,7 @@
 """What sources say of the message `orders-3-42@blue`, for the tests of `ferry trace`."""
 
+from dataclasses import replace
+
 from ferry_console.trace.findings import DeadLetters, Findings, KafkaView
 from ferry_shared.ledger.consumer_ledger import Condition, Head
 from ferry_shared.ledger.entry_view import EntryState, EntryView, QueueSearch
@@ -16,6 +18,8 @@ LETTER = DeadLetters(
 )
 ABSENT = EntryView(Condition.ABSENT, NOW_MS, None, None, None, b"", None, taken=False)
 STATE = EntryState("2.3", 1, 0, 1, NOW_MS - 4_000, None, 0, None, None, None)
+
+RUNNING = replace(STATE, claims=1, owner="o", lease_ms=NOW_MS + 60_000, claimed_ms=NOW_MS - 1_000)
 
 
 def head(position: int = 80, **fields: str) -> Head:

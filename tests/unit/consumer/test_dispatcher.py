@@ -102,9 +102,9 @@ class FakeReplies:
 class World:
     """A dispatcher with two partitions of `orders` and one of `invoices`; five records make a run."""
 
-    def __init__(self, server: FakeServer) -> None:
+    def __init__(self, server: FakeServer, **changed: Any) -> None:
         self.server = server
-        settings, nowhere = ConsumerSettings(), cast("Any", None)
+        settings, nowhere = ConsumerSettings(**changed), cast("Any", None)
         self.pauses = StandingPauses(settings, nowhere)
         self.metrics = Metrics()
         limit = DeadLetterLimit(0.8, 5)
@@ -135,12 +135,17 @@ def owned(place: TopicPartition) -> Partition:
     return held
 
 
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    """Nothing taken yet."""
+def world_of(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> World:
+    """Nothing taken yet, under changed settings."""
     server = FakeServer()
     monkeypatch.setattr(consumer_ledger, "send_dispatches", server.send_dispatches)
-    return World(server)
+    return World(server, **changed)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """The settings as they come."""
+    return world_of(monkeypatch)
 
 
 def test_past_the_limit_the_whole_drain_of_the_topic_is_held_back(
@@ -257,3 +262,37 @@ def test_after_a_lost_reply_the_same_dispatch_goes_first(world: World) -> None:
     world.send()
     world.dispatcher.settle()
     assert (world.server.sent, held.expected, held.unanswered) == ([(0, 1), (0, 1)], 1, [])
+
+
+def test_batches_are_counted_by_their_messages(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In every figure, and in the line that tells of a dispatch: its ids are those of what was queued."""
+    caplog.set_level("DEBUG", logger="ferry.consumer")
+    world = world_of(monkeypatch, consumer_batch_size=4)
+    values = [*[VALID] * 6, INVALID, VALID]
+    world.take(*(FakeRecord(0, offset, value) for offset, value in enumerate(values)), FakeRecord(1, 9, VALID))
+    assert [entry.member for entry in world.of("orders").prepared[0].queued] == ["0-3-4", "4-5-2", "7"]
+    world.send()
+    world.dispatcher.settle()
+    told = world.metrics.text().decode()
+    assert 'ferry_dispatched_total{topic="orders"} 8.0' in told
+    assert 'ferry_invalid_total{topic="orders"} 1.0' in told
+    assert 'ferry_records_total{topic="orders"} 9.0' in told
+    assert (world.of("orders").in_flight, world.of("orders", 1).in_flight) == (8, 1)
+    (line,) = [line for line in caplog.messages if line.startswith("dispatched 8 in ")]
+    assert line.endswith(": orders-0-0..3 … orders-1-9")
+    ids = [getattr(record, "task_id", "") for record in caplog.records if record.getMessage() == "dispatched"]
+    assert ids == ["orders-0-0..3", "orders-0-4..5", "orders-0-7", "orders-1-9"]
+
+
+def test_a_single_batch_is_named_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Its id is its first and its last."""
+    caplog.set_level("INFO", logger="ferry.consumer")
+    world = world_of(monkeypatch, consumer_batch_size=4)
+    world.take(*(FakeRecord(0, offset, VALID) for offset in range(3)))
+    world.send()
+    world.dispatcher.settle()
+    (line,) = caplog.messages
+    assert line.startswith("dispatched 3 in ")
+    assert line.endswith(" ms: orders-0-0..2")

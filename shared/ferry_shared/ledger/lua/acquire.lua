@@ -58,4 +58,4 @@ redis.call('HSET', HEAD, 'format', FORMAT, 'ledger', ARGV[7], 'epoch', int(epoch
   'committed', ARGV[10], 'cluster_id', ARGV[11], 'topic_id', ARGV[12],
   'dead_letters', int(counted.dead_letters), 'restored', int(counted.restored), 'rewound', int(counted.rewound + tonumber(ARGV[15])),
   'partitions', ARGV[19])
-return {'acquired', int(epoch), redis.call('ZCARD', INFLIGHT), dropped}
+return {'acquired', int(epoch), redis.call('ZCARD', INFLIGHT), dropped, tonumber(redis.call('HGET', HEAD, 'messages') or 0)}

@@ -1,6 +1,33 @@
--- Changes nothing. What a ledger says of one offset. ARGV: 1 offset, 2 and 3 what stands before and after the member in
--- a task id. Returns the ledger's condition, the server's time, the head's fields, and of the entry that holds the offset
+-- Changes nothing. What a ledger says of one offset, or of a batch. ARGV: 1 offset, 2 and 3 what stands before and after
+-- the member in a task id, 4 the last offset: another one than the first where a batch is asked for. Returns the ledger's condition, the server's time, the head's fields, and of the entry that holds the offset
 -- its member, state, stored payload, when it was dispatched, and whether a worker has taken its message (KEYS[7]).
+local MOST_MESSAGES_A_BATCH = 1000
+
+local function is_batch(member)
+  return string.match(member, '^%d+%-%d+%-%d+$')
+end
+
+-- A message of a batch that goes on by itself has an entry of its own beside the batch's, which may be running yet.
+local function holder(first, last)
+  if first ~= last then
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', INFLIGHT, first, first)) do
+      if is_batch(member) and last_offset(member) == tonumber(last) then
+        return member
+      end
+    end
+    return nil
+  end
+  if redis.call('ZSCORE', INFLIGHT, first) then
+    return first
+  end
+  for _, member in ipairs(redis.call('ZREVRANGEBYSCORE', INFLIGHT, first, '-inf', 'LIMIT', 0, MOST_MESSAGES_A_BATCH + 1)) do
+    if is_batch(member) then
+      return last_offset(member) >= tonumber(first) and member or nil
+    end
+  end
+  return nil
+end
+
 local now = int(now_ms())
 local nothing = {'', '', '', '0', 0}
 if redis.call('TYPE', HEAD).ok == 'none' then
@@ -12,12 +39,11 @@ end
 local head = read_head()
 local sound = is_whole(head) and tonumber(head.entries) == redis.call('ZCARD', INFLIGHT)
 local condition, fields = sound and 'sound' or 'damaged', redis.call('HGETALL', HEAD)
-local member = redis.call('ZREVRANGEBYSCORE', INFLIGHT, ARGV[1], '-inf', 'LIMIT', 0, 1)[1]
-local holds = member and last_offset(member) >= tonumber(ARGV[1])
-local first = holds and string.match(member, '^%d+') or ARGV[1]
+local member = holder(ARGV[1], ARGV[4])
+local first = member and string.match(member, '^%d+') or ARGV[1]
 local call = redis.call('ZRANGEBYSCORE', TIMES, first, '+inf', 'LIMIT', 0, 1)[1] or ''
 local time, epoch = string.match(call, '^%d+:(%d+):(%d+)$')
-if not holds then
+if not member then
   -- The calls below the committed offset are forgotten: the next one that is known says nothing of this offset.
   local known = tonumber(ARGV[1]) >= tonumber(head.committed or 0) and tonumber(ARGV[1]) < tonumber(head.position or 0)
   return {condition, now, fields, '', '', '', known and time or '0', 0}

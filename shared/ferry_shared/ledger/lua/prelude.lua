@@ -104,7 +104,8 @@ local function decoded_state(stored)
       return nil
     end
   end
-  local whole = string.match(state.token, '^%d+%.%d+$') and (state.lease or not state.owner)
+  local whole = string.match(state.token, '^%d+%.%d+$') and string.match(state.progress or '0', '^%d+$')
+    and (state.lease or not state.owner)
   return whole and state or nil
 end
 

@@ -23,7 +23,8 @@ local found = {}
 if last then
   local members = redis.call('ZRANGEBYSCORE', INFLIGHT, ARGV[7], last, 'LIMIT', 0, ENTRIES_SCANNED)
   if #members == ENTRIES_SCANNED then
-    following = string.match(members[ENTRIES_SCANNED], '^%d+') + 1
+    -- From that offset on once more: a batch and its first message, which goes on by itself, have the same one.
+    following = tonumber(string.match(members[ENTRIES_SCANNED], '^%d+'))
   end
   for _, member in ipairs(members) do
     local state = load_state(member)
