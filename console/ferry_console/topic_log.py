@@ -108,7 +108,7 @@ class TopicLog:
             raise self._unavailable(topic, error) from error
 
     def _look_at(self, message: Message, topic: str, left: dict[int, int], look: Callable[[Record], None]) -> None:
-        from ferry_consumer.dispatch import record_of  # noqa: PLC0415 - other services are imported when needed
+        from ferry_consumer.kafka_message import record_of  # noqa: PLC0415 - other services are imported when needed
 
         number = message.partition() or 0
         if (error := message.error()) is not None:

@@ -8,6 +8,7 @@ from ferry_shared.ledger.consumer_ledger import Queued
 from ferry_shared.ledger.keys import batch_member
 
 if TYPE_CHECKING:
+    from ferry_consumer.plain_run import PlainRun
     from ferry_shared.task_message import TaskTemplate
 
 #: A worker holds a batch whole, and kombu writes it again when it is taken. Keys and headers count too: what must be
@@ -51,6 +52,38 @@ class Batcher:
         self._values.append(value)
         self._open_bytes += size
         self.bytes += size
+
+    def add_run(self, run: PlainRun) -> None:
+        """Add valid records that follow each other."""
+        if self._most_messages == 1:
+            single = self._copies.single
+            queued = [
+                Queued(str(offset), single(str(offset), timestamp_ms, value))
+                for offset, timestamp_ms, value in zip(run.offsets, run.timestamps_ms, run.values, strict=True)
+            ]
+            self._queued += queued
+            self.bytes += sum(len(entry.celery_message) for entry in queued)
+            return
+        size = sum(map(len, run.values)) + sum(run.beside)
+        if self._has_room_for(run, size):
+            self._offsets += run.offsets
+            self._timestamps_ms += run.timestamps_ms
+            self._values += run.values
+            self._open_bytes += size
+            self.bytes += size
+            return
+        for record in zip(*run, strict=True):
+            self.add(*record)
+
+    def _has_room_for(self, run: PlainRun, size: int) -> bool:
+        if len(self._offsets) >= self._most_messages:
+            self.close()
+        first = self._offsets[0] if self._offsets else run.offsets[0]
+        return (
+            len(self._offsets) + len(run.offsets) <= self._most_messages
+            and self._open_bytes + size <= MAX_BATCH_BYTES
+            and run.offsets[-1] - first < MAX_BATCH_SPAN_OFFSETS
+        )
 
     def close(self) -> None:
         """End the batch; a record that is alone in it becomes a single message."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError
+from confluent_kafka import KafkaError
 
 from ferry_consumer.batcher import Batcher
+from ferry_consumer.kafka_message import bytes_beside_value, headers_of, record_of, timestamp_ms
+from ferry_consumer.plain_run import MAX_RUN_MESSAGES, plain_run
 from ferry_shared.countdown import due_ms_of
 from ferry_shared.decode import checked
 from ferry_shared.errors import InvalidRecord
 from ferry_shared.ledger.consumer_ledger import Delayed, Dispatch, Invalid
 from ferry_shared.ledger.keys import Token
-from ferry_shared.record import Record, group_suffix, next_offset
+from ferry_shared.record import group_suffix, next_offset
 from ferry_shared.replay import replay_of
 from ferry_shared.stored_retry import StoredRetry
 from ferry_shared.task_message import body_of
@@ -24,20 +25,13 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message
 
+    from ferry_consumer.kafka_message import Headers
     from ferry_consumer.partition import Partition, Tenure
     from ferry_shared.ledger.consumer_ledger import Refused
     from ferry_shared.settings import ConsumerSettings
 
-Headers = tuple[tuple[str, bytes | None], ...]
-
 #: A script call holds the server up while it runs, so a call is bounded (ledger.md: 4 MiB).
 MAX_CALL_BYTES = 4 * 1024 * 1024
-
-#: Stands for the headers of a record that can't be read.
-UNREADABLE_HEADERS = "ferry.headers-unreadable"
-#: For a name that is no UTF-8 `Message.headers` leaves an exception behind and returns a list with holes. Where the
-#: interpreter takes its fast path for calls, that list is read, and the process crashes; this call always raises.
-_read_headers = operator.methodcaller("headers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +66,7 @@ def dispatches_of(
     if tenure is None:
         return []
     builder = _Builder(partition, tenure, now_ms, limits)
-    for message in messages:
-        builder.add(message)
+    builder.add_all(messages)
     return builder.finish()
 
 
@@ -87,7 +80,6 @@ class _Builder:
         self._limits = limits
         token = str(Token(tenure.ownership.epoch, 1))
         most = partition.place.route.batch_size or limits.batch_messages
-        self._has_batches = most > 1
         self._batcher = Batcher(tenure.template, token, now_ms, most)
         self._calls: list[Dispatch] = []
         self._expected = self._next = partition.following
@@ -96,7 +88,31 @@ class _Builder:
         self._waiting_bytes = 0
         self._passed_over = 0
 
-    def add(self, message: Message) -> None:
+    def add_all(self, messages: Sequence[Message]) -> None:
+        """Take plain records a run at a time, and each other one by itself."""
+        headers = [headers_of(message) for message in messages]
+        start = 0
+        while start < len(messages):
+            end = start + MAX_RUN_MESSAGES
+            taken = self._add_run(messages[start:end], headers[start:end])
+            start += taken
+            if taken == 0:
+                self._add(messages[start], headers[start])
+                start += 1
+
+    def _add_run(self, messages: Sequence[Message], headers: Sequence[Headers]) -> int:
+        """Take as many of the first ones as are plain; returns how many."""
+        place = self._partition.place
+        if place.route.countdown_field is not None or (messages[0].offset() or 0) < self._next:
+            return 0
+        run = plain_run(messages, headers, place.adapter, self._limits.record_bytes)
+        if run.offsets:
+            self._batcher.add_run(run)
+            self._next = next_offset(run.offsets[-1])
+            self._cut_if_full()
+        return len(run.offsets)
+
+    def _add(self, message: Message, headers: Headers) -> None:
         offset = message.offset()
         if offset is None or offset < self._next:
             return
@@ -105,7 +121,6 @@ class _Builder:
                 self._next = offset
             return
         self._next = next_offset(offset)
-        headers = headers_of(message)
         if headers and self._is_for_another_group(headers, offset):
             self._batcher.close()
             self._passed_over += 1
@@ -120,12 +135,10 @@ class _Builder:
             self._invalid.append(Invalid(str(offset), str(error)))
             return
         if due_ms is None:
-            beside = bytes_beside_value(message, headers) if self._has_batches else 0
-            self._batcher.add(offset, timestamp_ms(message), found.value, beside)
+            self._batcher.add(offset, timestamp_ms(message), found.value, bytes_beside_value(message, headers))
         else:
             self._wait(message, offset, body_of(found.value), due_ms)
-        if self._batcher.bytes + self._waiting_bytes >= MAX_CALL_BYTES:
-            self._cut()
+        self._cut_if_full()
 
     def _due_ms(self, message: Message, found: Any) -> int | None:
         field = self._partition.place.route.countdown_field
@@ -145,6 +158,10 @@ class _Builder:
         stored = StoredRetry(body, timestamp_ms(message), retries=0).to_bytes()
         self._delayed.append(Delayed(str(offset), due_ms, stored))
         self._waiting_bytes += len(stored)
+
+    def _cut_if_full(self) -> None:
+        if self._batcher.bytes + self._waiting_bytes >= MAX_CALL_BYTES:
+            self._cut()
 
     def _cut(self) -> None:
         place = self._partition.place
@@ -170,46 +187,6 @@ class _Builder:
         if self._next > self._expected:
             self._cut()
         return self._calls
-
-
-def timestamp_ms(message: Message) -> int | None:
-    """The record's timestamp, None when it has none."""
-    kind, milliseconds = message.timestamp()
-    return None if kind == TIMESTAMP_NOT_AVAILABLE else milliseconds
-
-
-def bytes_beside_value(message: Message, headers: Headers) -> int:
-    """How large its key and its headers are."""
-    return len(message.key() or b"") + sum(len(name) + len(value or b"") for name, value in headers)
-
-
-def record_of(message: Message, headers: Headers | None = None) -> Record:
-    """Keep a record whole, for its dead letter; `headers` are those that were read of it before."""
-    return Record(
-        message.topic() or "",
-        message.partition() or 0,
-        message.offset() or 0,
-        timestamp_ms(message),
-        message.key(),
-        message.value(),
-        headers_of(message) if headers is None else headers,
-    )
-
-
-def headers_of(message: Message) -> Headers:
-    """The record's headers, in order; a name can occur more than once.
-
-    To be called once a message: of unreadable headers the client keeps what a second call would crash in.
-    """
-    try:
-        headers = _read_headers(message)
-    except (SystemError, UnicodeDecodeError):
-        # confluent_kafka can't read a name that is no UTF-8; the record must not stop the service over it.
-        return ((UNREADABLE_HEADERS, b"a header's name is no UTF-8"),)
-    if not headers:
-        return ()
-    pairs = headers.items() if isinstance(headers, dict) else headers
-    return tuple((name, value.encode() if isinstance(value, str) else value) for name, value in pairs)
 
 
 def still_unanswered(unanswered: Sequence[Dispatch], refused: Refused) -> list[Dispatch] | None:

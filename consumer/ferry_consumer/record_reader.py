@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from ferry_consumer.client import created
 from ferry_consumer.client_log import LOG_LEVEL_CRITICAL
-from ferry_consumer.dispatch import record_of
+from ferry_consumer.kafka_message import record_of
 from ferry_shared.errors import KafkaUnavailable
 
 if TYPE_CHECKING:

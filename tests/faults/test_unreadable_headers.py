@@ -6,7 +6,7 @@ import confluent_kafka
 import pytest
 
 from ferry_console.local.kafka import LocalKafka
-from ferry_consumer.dispatch import UNREADABLE_HEADERS, headers_of
+from ferry_consumer.kafka_message import UNREADABLE_HEADERS, headers_of
 from tests.support.kafka_records import create_topic
 from tests.support.raw_produce import OddRecord, produce_odd
 

@@ -34,6 +34,8 @@ IMPORTED_ONLY_IN = {
         "ferry_consumer.dispatch",
         "ferry_consumer.dispatcher",
         "ferry_consumer.intake",
+        "ferry_consumer.kafka_message",
+        "ferry_consumer.plain_run",
         "ferry_consumer.record_reader",
         "ferry_consumer.topics",
         "ferry_console.demo.sending",

@@ -13,7 +13,7 @@ from ferry_console.dead_letters.replay_report import SHOWN_PROBLEMS, CutShort, R
 from ferry_console.dead_letters.replay_sending import Answer, Delivery, answer_of
 from ferry_console.dead_letters.replaying import MOST_PROBLEMS, Problem, Result, Tally
 from ferry_console.dead_letters.replays import Replay, Unfit, prepared
-from ferry_consumer.dispatch import UNREADABLE_HEADERS
+from ferry_consumer.kafka_message import UNREADABLE_HEADERS
 from ferry_shared.record import Record, TaskId, TopicPartition
 from ferry_shared.replay import REPLAY_HEADER, replay_of
 from tests.unit.console.letter_parts import NOW_MS, RECORD, written

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 from confluent_kafka import KafkaError, Message
 
-from ferry_consumer import dispatch
+from ferry_consumer import dispatch, kafka_message
 from ferry_consumer import partition as partition_module
 from ferry_consumer.dispatch import DispatchLimits, dispatches_of, still_unanswered
 from ferry_consumer.partition import Partition, Place, Tenure
@@ -124,6 +124,7 @@ def test_an_invalid_record_becomes_an_entry_with_its_reason_and_is_kept_whole() 
 def test_a_call_is_cut_before_it_holds_the_server_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next call expects the position that the one before leaves behind."""
     monkeypatch.setattr(dispatch, "MAX_CALL_BYTES", 1)
+    monkeypatch.setattr(dispatch, "MAX_RUN_MESSAGES", 1)
     calls = dispatches_of(partition(), messages(FakeRecord(10), FakeRecord(12)), 0, LIMITS)
     assert [(call.expected, call.next, len(call.queued)) for call in calls] == [(10, 11, 1), (11, 13, 1)]
 
@@ -189,7 +190,7 @@ def test_headers_that_cannot_be_read_stop_nothing() -> None:
     """confluent_kafka raises SystemError over a name that is no UTF-8: the dead letter says so instead."""
     owned = partition()
     dispatches_of(owned, messages(UnreadableHeaders(10, b"{")), 0, LIMITS)
-    assert owned.invalid[10].headers == ((dispatch.UNREADABLE_HEADERS, b"a header's name is no UTF-8"),)
+    assert owned.invalid[10].headers == ((kafka_message.UNREADABLE_HEADERS, b"a header's name is no UTF-8"),)
 
 
 class Replay(FakeRecord):
@@ -243,6 +244,7 @@ def test_headers_are_read_once_a_record() -> None:
 def test_what_was_passed_over_is_counted_once_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a drain becomes several calls, each counts its own."""
     monkeypatch.setattr(dispatch, "MAX_CALL_BYTES", 1)
+    monkeypatch.setattr(dispatch, "MAX_RUN_MESSAGES", 1)
     records = messages(Replay(10, b"t-0-4@blue"), FakeRecord(11), Replay(12, b"t-0-5@blue"), Replay(13, b"t-0-6@blue"))
     calls = dispatches_of(partition(), records, 0, LIMITS)
     assert [(call.next, len(call.queued), call.passed_over) for call in calls] == [(12, 1, 1), (14, 0, 2)]
