@@ -51,6 +51,7 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.celery",
         "ferry_worker.listening",
         "ferry_worker.existing_app",
+        "ferry_worker.list_results",
         "ferry_worker.pool_end",
         "ferry_worker.request",
         "ferry_worker.retries",
@@ -67,6 +68,7 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.untracked",
     },
     "kombu": {
+        "ferry_worker.list_results",
         "ferry_worker.request",
         "ferry_worker.retries",
         "ferry_worker.start_checks",
