@@ -118,11 +118,12 @@ class BatchRun:
     messages: list[BatchedMessage]
     begun: int = 0
     told: int = 0
-    told_at: float = field(default_factory=time.monotonic)
+    told_at: float = field(init=False)
     _fields: dict[str, Any] = field(init=False)
     _headers: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.told_at = time.monotonic()
         # What Celery makes of a message's headers for each request: here once.
         self._headers = Context(self.request).headers or {}
         self._fields = {**self.request, "ignore_result": None}

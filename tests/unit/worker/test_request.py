@@ -76,10 +76,11 @@ def test_each_receipt_has_an_owner_of_its_own(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("fields", [FIELDS, None])
-def test_the_owner_can_not_be_forged(bench: Bench, fields: Any) -> None:
-    """An owner in a message's headers never reaches the child."""
-    headers = {"ferry_owner": "forged"} | ({"ferry": fields} if fields else {})
-    assert received(bench, **headers).request_dict.get("ferry_owner") != "forged"
+@pytest.mark.parametrize("name", ["ferry_owner", "ferry_batched", "ferry_sent_limits"])
+def test_what_the_parent_tells_the_child_can_not_be_forged(bench: Bench, fields: Any, name: str) -> None:
+    """An owner, or a claim of another message, never reaches the child from a message's headers."""
+    headers = {name: "forged"} | ({"ferry": fields} if fields else {})
+    assert received(bench, **headers).request_dict.get(name) != "forged"
 
 
 @pytest.mark.parametrize("error", [WorkerLostError("gone"), SystemExit(3), KeyboardInterrupt()], ids=repr)
