@@ -11,6 +11,7 @@ from ferry_shared.record import Origin, TaskId, group_suffix
 from ferry_shared.stored_retry import StoredRetry
 from ferry_shared.task_message import body_of
 from ferry_worker.attempt import HAND_BACK_DELAY_SECONDS, error_text, payload_bytes
+from ferry_worker.tracebacks import forget_tracebacks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,6 +90,8 @@ class BatchedList:
     def fail_item(self, item: BatchedMessage, reason: Exception) -> None:
         """One has failed, the others may run."""
         item.fail(error_text(reason), payload_bytes(item.payload))
+        # Its frames hold this list.
+        forget_tracebacks(reason)
         self.failed.append((item, reason))
 
     def fail_those(self, reasons: Mapping[int, Exception]) -> None:

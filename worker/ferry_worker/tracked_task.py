@@ -53,12 +53,11 @@ def accounted(call: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(call)
     def call_accounted(task: Any, *args: Any, **kwargs: Any) -> Any:
         request = task.request
-        fields = request.get(HEADER)
         # A task that calls itself as a function is inside its own request: that call is plain.
         inside = request.called_directly or request._protected or request.get("ferry_attempt") is not None
-        if fields is None or inside:
+        if inside or request.get(HEADER) is None:
             return call(task, *args, **kwargs)
-        return task._run_message(partial(call, task), fields, args, kwargs)
+        return task._run_message(request, partial(call, task), args, kwargs)
 
     return call_accounted
 
@@ -117,15 +116,16 @@ class TrackedTask(Task):
         request._protected = 1
         return self.run(*args, **kwargs)
 
-    def _run_message(self, call: Callable[..., Any], fields: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        request = self.request
+    def _run_message(
+        self, request: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         with logs.task_context(request.id):
             # A message of a batch is claimed with it.
             if (batched := request.get(BATCHED_FIELD)) is not None:
                 request.ferry_attempt = batched
                 return self._run_claimed(batched, call, args, kwargs)
             try:
-                request.ferry_attempt = attempt = self.attempt_of(fields, request.get(OWNER_FIELD))
+                request.ferry_attempt = attempt = self.attempt_of(request.get(HEADER), request.get(OWNER_FIELD))
                 attempt.claim(self.lease_ms(request.time_limit), _payload(args), restored=self._restored())
                 return self._run_claimed(attempt, call, args, kwargs)
             except HandedBack as reason:

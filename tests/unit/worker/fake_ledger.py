@@ -123,7 +123,12 @@ class Bench:
     def run_batch(self, task: Any, *payloads: str, **request: Any) -> Any:
         """Run a batch of these texts as a pool process does; returns Celery's answer, or raises its Reject."""
         offsets = list(range(7, 7 + len(payloads)))
-        fields = FIELDS | {"v": 2, "member": batch_member(offsets), "offsets": offsets, "timestamps_ms": [None] * len(offsets)}
+        fields = FIELDS | {
+            "v": 2,
+            "member": batch_member(offsets),
+            "offsets": offsets,
+            "timestamps_ms": [None] * len(offsets),
+        }
         task_id = TaskHeader.of(fields).task_id.text
         headers = {
             "id": task_id, "task": task.name, "ferry": fields, "ferry_owner": "owner", "delivery_info": {},

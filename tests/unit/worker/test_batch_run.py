@@ -231,6 +231,7 @@ def test_a_ledger_that_stays_away_gives_the_batch_back(
 
 def test_what_a_full_redis_refuses_goes_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A split needs room; it is asked for again."""
+
     def refuse(*_: Any) -> None:
         raise ResponseError("OOM command not allowed")
 
