@@ -1,5 +1,6 @@
 """When a batch's progress is told, wherever a time limit strikes, and whatever the ledger answers."""
 
+import itertools
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
 from ferry_shared.errors import RedisUnavailable
-from ferry_shared.ledger.singles import FailedSingle, QueuedSingle, RetriedSingle
+from ferry_shared.ledger.singles import FailedSingle, RetriedSingle
 from ferry_shared.ledger.worker_ledger import Recorded, TaskHeader
 from ferry_worker.batch_run import PROGRESS_EVERY_SECONDS, _run_batch
 from ferry_worker.batched import messages_of
@@ -29,12 +30,12 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def acting(run: list[Any], between: Callable[[Any], None] = lambda _order: None) -> Callable[..., None]:
-    """Return a task's function that notes what it has run; a text is what it raises."""
+    """Return a task's function that notes what it has run; a text makes it fail."""
 
     def task(order: Any) -> None:
         between(order)
         run.append(order)
-        if isinstance(order, str):
+        if order in {"x", "no", "neither"}:
             raise LookupError(order)
 
     return task
@@ -65,7 +66,7 @@ def test_progress_is_told_at_most_every_50_ms(durations_ms: list[int], failing: 
         bench.run_batch(bench.task(acting(run, work)), *payloads)
     assert len(run) == len(durations_ms)
     moments = [1_000.0, *(moment for moment, _, _ in told[:-1])]
-    assert all(later - earlier >= PROGRESS_EVERY_SECONDS for earlier, later in zip(moments, moments[1:], strict=False))
+    assert all(later - earlier >= PROGRESS_EVERY_SECONDS for earlier, later in itertools.pairwise(moments))
     assert [(FIRST + ran - 1, ran) for _, _, ran in told[:-1]] == [(up_to, ran) for _, up_to, ran in told[:-1]]
     assert (told[-1][1], told[-1][2]) == (None, len(run))
     assert singles == [FIRST + index for index in range(len(run)) if index in failing]
@@ -157,7 +158,7 @@ def test_wherever_the_soft_limit_strikes_nothing_is_lost(
 
 
 def what_is_recorded(bench: Bench) -> tuple[set[int], set[int], bool]:
-    """The offsets that the ledger would take for ended, those that go on or have failed, and whether the batch ended."""
+    """What the ledger takes for ended, what of it goes on or has failed, and whether the batch has ended."""
     covered: set[int] = set()
     singles: set[int] = set()
     ended = False
