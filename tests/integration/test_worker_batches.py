@@ -12,7 +12,6 @@ import pytest
 from tests.integration.worker_harness import Partition, WorkerBench, wait_until
 from tests.support.processes_of import kill_process
 
-
 #: As the documentation has it.
 MOST_REPEATED_SECONDS = 0.05
 
