@@ -2,7 +2,7 @@
 
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,11 +35,11 @@ def bench(redis_url: str, tmp_path: Path) -> Iterator[WorkerBench]:
         bench.processes.stop_all()
 
 
-def orders(count: int, *, seconds: float = 0.0, **deeds: Sequence[int]) -> list[bytes]:
-    """So many messages; `deeds` names the numbers of those that end otherwise than by returning."""
-    deed_of = {number: deed for deed, numbers in deeds.items() for number in numbers}
+def orders(count: int, deeds: Mapping[int, str] | None = None, *, seconds: float = 0.0) -> list[bytes]:
+    """So many messages; `deeds` says what those do that don't just return."""
+    ends = deeds or {}
     return [
-        orjson.dumps({"number": number, "deed": deed_of.get(number, "return"), "seconds": seconds})
+        orjson.dumps({"number": number, "deed": ends.get(number, "return"), "seconds": seconds})
         for number in range(count)
     ]
 
@@ -67,7 +67,7 @@ def test_each_message_of_a_batch_ends_by_itself(bench: WorkerBench) -> None:
     """Of a hundred, three fail and two ask for a retry: exactly these are left, and each has run once."""
     partition = bench.partition("tests.batched")
     for _ in range(2):
-        partition.dispatch_batch(*orders(100, **{"raise": (0, 50, 99)}, retry=(1, 51)))
+        partition.dispatch_batch(*orders(100, {0: "raise", 50: "raise", 99: "raise", 1: "retry", 51: "retry"}))
     bench.worker()
     wait_until(lambda: is_over(partition))
     failed = {str(first + number): f"LookupError: no order {number}" for first in (0, 100) for number in (0, 50, 99)}
@@ -79,7 +79,7 @@ def test_each_message_of_a_batch_ends_by_itself(bench: WorkerBench) -> None:
 def test_a_batch_of_a_task_that_takes_a_list_is_one_call(bench: WorkerBench) -> None:
     """What it reports fails."""
     partition = bench.partition("tests.listed")
-    partition.dispatch_batch(*orders(100, **{"raise": (7, 70)}))
+    partition.dispatch_batch(*orders(100, {7: "raise", 70: "raise"}))
     partition.dispatch(*orders(1))
     bench.worker()
     wait_until(lambda: is_over(partition))

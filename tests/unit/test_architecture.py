@@ -57,6 +57,7 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.retries",
         "ferry_worker.shared_schedule",
         "ferry_worker.start_checks",
+        "ferry_worker.testing.batches",
         "ferry_worker.testing.running",
         "ferry_worker.testing.stand_ins",
         "ferry_worker.tracebacks",

@@ -66,11 +66,19 @@ class BatchedMessage:
 
 def messages_of(batch: TaskHeader, payloads: Sequence[Any]) -> list[BatchedMessage]:
     """The messages of a batch, in order; `payloads` are as many as its offsets."""
-    stem, suffix = f"{batch.topic}-{batch.partition}-", group_suffix(batch.group)
     return [
-        BatchedMessage(batch, f"{stem}{offset}{suffix}", offset, timestamp_ms, payload)
-        for offset, timestamp_ms, payload in zip(batch.offsets, batch.timestamps_ms, payloads, strict=True)
+        BatchedMessage(batch, *told)
+        for told in zip(task_ids_of(batch), batch.offsets, batch.timestamps_ms, payloads, strict=True)
     ]
+
+
+def task_ids_of(header: TaskHeader) -> list[str]:
+    """The ids of the messages that a header stands for, one or several, in order."""
+    if not header.offsets:
+        return [header.task_id.text]
+    # A whole TaskId for each takes several times as long.
+    stem, suffix = f"{header.topic}-{header.partition}-", group_suffix(header.group)
+    return [f"{stem}{offset}{suffix}" for offset in header.offsets]
 
 
 @dataclass(slots=True)

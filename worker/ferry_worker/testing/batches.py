@@ -113,7 +113,7 @@ class _NotingTracer:
 
 def _outcome(entry: Entry, trial: Trial, noted: _NotingTracer) -> Outcome:
     told = entry.told(trial) | {"sent": noted.sent.get(entry.task_id, ())}
-    value = noted.values.get(entry.task_id)
+    value: Any = noted.values.get(entry.task_id)
     match trial.singles.get(entry.offset):
         case None:
             return Done(**told, result=None if isinstance(value, Exception) else value)
