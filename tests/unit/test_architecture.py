@@ -60,7 +60,6 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.testing.batches",
         "ferry_worker.testing.running",
         "ferry_worker.testing.stand_ins",
-        "ferry_worker.tracebacks",
         "ferry_worker.tracked_task",
         "ferry_worker.transport",
         "ferry_worker.unknown",

@@ -34,6 +34,7 @@ from ferry_shared.task_message import Copy, TaskTemplate, body_of
 from ferry_worker.attempt import OWNER_FIELD, SENT_LIMITS_FIELD, HandedBack, payload_bytes
 from ferry_worker.batched import BatchedList, messages_of
 from ferry_worker.list_results import store_results
+from ferry_worker.tracebacks import forget_when_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,11 +59,18 @@ def is_batch(fields: Any) -> bool:
 
 
 def with_batches(task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what runs the received messages of a task: Celery's tracer, and for a batch that for each message."""
+    """Return what runs the received messages of a task: Celery's tracer, and for a batch that for each message.
+
+    What a message's run leaves behind in memory is freed; of one without a `ferry` header that is Celery's affair.
+    """
 
     def trace_message(uuid: str, args: Any, kwargs: Any, request: dict[str, Any] | None = None) -> Any:
-        if request is None or not is_batch(request.get(HEADER)):
-            return trace(uuid, args, kwargs, request)
+        fields = None if request is None else request.get(HEADER)
+        if request is None or not is_batch(fields):
+            ended = trace(uuid, args, kwargs, request)
+            if fields is not None:
+                forget_when_over(ended)
+            return ended
         started = time.monotonic()
         with logs.task_context(uuid):
             try:
@@ -194,13 +202,15 @@ class BatchRun:
             BATCHED_FIELD: batched,
         }
         try:
-            return self.trace(task_id, [payload], {}, fields)
+            ended = self.trace(task_id, [payload], {}, fields)
         except SoftTimeLimitExceeded:
             raise
         except Exception:
             # Such as a result backend's: the other messages of the batch have nothing to do with it.
             log.exception("Celery could not end it", extra={"task_id": task_id})
-        return None
+            return None
+        forget_when_over(ended)
+        return ended
 
     def _tell_progress(self) -> None:
         """Raises Ignore when somebody else has the batch now."""

@@ -27,7 +27,6 @@ from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from ferry_shared import logs
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.ledger.worker_ledger import HEADER
-from ferry_worker import tracebacks  # noqa: F401 - connects its signal
 from ferry_worker.attempt import OWNER_FIELD, Attempt, HandedBack, error_text, handed_back, payload_bytes
 from ferry_worker.batch_run import BATCHED_FIELD, with_batches
 from ferry_worker.batched import BatchedList, BatchedMessage

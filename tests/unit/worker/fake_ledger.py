@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import Celery
 from celery.app.trace import build_tracer
+from celery.exceptions import Reject
 
 from ferry_shared.errors import RedisUnavailable
 from ferry_shared.ledger.keys import batch_member
@@ -112,10 +113,12 @@ class Bench:
     def run(self, task: Any, *args: Any, fields: Any = FIELDS, kwargs: Any = None, **request: Any) -> tuple[str, Any]:
         """Run a task as a pool process does; returns Celery's state, and what it returned or raised."""
         headers = {"id": "orders-0-7", "ferry": fields, "ferry_owner": "owner", "delivery_info": {}, **request}
-        trace = build_tracer(task.name, task, app=self.app)
-        ended = trace(
-            "orders-0-7", args, kwargs or {}, {key: value for key, value in headers.items() if value is not None}
-        )
+        task.__trace__ = build_tracer(task.name, task, app=self.app)
+        fields_sent = {key: value for key, value in headers.items() if value is not None}
+        try:
+            ended = task.__trace__("orders-0-7", args, kwargs or {}, fields_sent)
+        except Reject as reject:
+            return "REJECTED", reject
         if ended.info is None:
             return "SUCCESS", ended.retval
         return ended.info.state, ended.info.retval

@@ -28,6 +28,7 @@ from ferry_worker.request import TrackedRequest
 from ferry_worker.start_checks import check
 from ferry_worker.testing.outcomes import Done, Failed, Invalid, Outcome, Requeued, Retried
 from ferry_worker.testing.stand_ins import without_servers
+from ferry_worker.tracebacks import forget_when_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -155,6 +156,7 @@ class Entry:
         with without_servers(self.app, task, worker_settings()) as trial:
             trace = build_tracer(task.name, task, app=self.app)
             ended = trace(request.id, request.args, request.kwargs, request.request_dict | embedded)
+        forget_when_over(ended)
         return self._outcome(trial, ended, attempt)
 
     def told(self, trial: Trial) -> dict[str, Any]:
