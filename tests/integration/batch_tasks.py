@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ferry_worker import FailedMessages
-from tests.integration.worker_tasks import task, tell
+from tests.integration.worker_tasks import task, tell, wait_for_release
 
 
 class Order(BaseModel):
@@ -29,6 +29,8 @@ def run(self: Any, order: Order) -> None:
     if order.deed == "hang":
         # Nothing that Python does ends it earlier.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    if order.deed == "wait":
+        wait_for_release()
     time.sleep(order.seconds)
 
 

@@ -74,7 +74,7 @@ def with_batches(task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
         started = time.monotonic()
         with logs.task_context(uuid):
             try:
-                _run_batch(task, trace, request, args[0] if args else None)
+                _run_batch(task, trace, request, args[0] if args else None, started)
             except Ignore:
                 pass
             except (HandedBack, SoftTimeLimitExceeded) as reason:
@@ -85,8 +85,8 @@ def with_batches(task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
     return trace_message
 
 
-def _run_batch(task: Any, trace: Callable[..., Any], request: Mapping[str, Any], payloads: Any) -> None:
-    """Claim a batch, and run it; or, claimed before, split what is left of it.
+def _run_batch(task: Any, trace: Callable[..., Any], request: Mapping[str, Any], payloads: Any, started: float) -> None:
+    """Claim a batch, and run it; or, claimed before, split what is left of it. Its limits count from `started` on (s).
 
     Raises:
         Ignore: it is not to be run, or somebody else has it now.
@@ -108,7 +108,7 @@ def _run_batch(task: Any, trace: Callable[..., Any], request: Mapping[str, Any],
         log.warning("a worker was lost, or gave up, with this batch in hand: what is left of it is not run together")
         run.let_go()
     else:
-        run.run(SHARE_OF_SOFT_LIMIT * (soft or hard * SOFT_SHARE))
+        run.run(started + SHARE_OF_SOFT_LIMIT * (soft or hard * SOFT_SHARE))
 
 
 @dataclass(slots=True)
@@ -127,23 +127,20 @@ class BatchRun:
     begun: int = 0
     told: int = 0
     told_at: float = field(init=False)
-    _fields: dict[str, Any] = field(init=False)
     _headers: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         self.told_at = time.monotonic()
         # What Celery makes of a message's headers for each request: here once.
         self._headers = Context(self.request).headers or {}
-        self._fields = {**self.request, "ignore_result": None}
 
-    def run(self, seconds: float) -> None:
-        """Run what is left for at most so long, and let go of the batch.
+    def run(self, deadline: float) -> None:
+        """Run what is left, beginning nothing after `deadline` (s, of the monotonic clock), and let go of the batch.
 
         Raises:
             Ignore: somebody else has it now.
             HandedBack: the ledger gave no answer.
         """
-        deadline = time.monotonic() + seconds
         try:
             if self.task.takes_list and len(self.messages) > 1:
                 self._run_list()
@@ -193,7 +190,8 @@ class BatchRun:
 
     def _traced(self, task_id: str, payload: Any, batched: Any, *, ignore_result: bool | None) -> Any:
         """Celery's tracer's answer; None where it had none."""
-        fields = self._fields | {
+        fields = {
+            **self.request,
             "id": task_id,
             "root_id": task_id,
             "correlation_id": task_id,

@@ -86,6 +86,24 @@ def test_a_slow_message_is_told_at_once(bench: Bench, monkeypatch: pytest.Monkey
     assert bench.ledger.named("progress") == [(7, []), (8, []), (None, [])]
 
 
+def test_a_claim_that_takes_long_counts_towards_the_limit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit strikes so long after the process got the batch, not after its ledger answered."""
+    clock, run = [0.0], list[Any]()
+    claim = bench.ledger.claim
+
+    def wait_for_redis(*arguments: Any, **options: Any) -> Any:
+        clock[0] += 130.0
+        return claim(*arguments, **options)
+
+    def work(_order: Any) -> None:
+        clock[0] += 4.0
+
+    monkeypatch.setattr("ferry_worker.batch_run.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(bench.ledger, "claim", wait_for_redis)
+    bench.run_batch(bench.task(acting(run, work)), "1", "2", "3", "4")
+    assert run == [1, 2]
+
+
 class Strike:
     """Raises a soft time limit before the n-th line of Ferry's own code for batches, as a signal's handler does."""
 

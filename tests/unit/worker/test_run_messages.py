@@ -115,6 +115,7 @@ def test_each_has_its_own_outcome() -> None:
     assert isinstance(sending, Done)
     assert sending.sent == (Sent(task="sendMail", args=(6,), kwargs={}, queue="celery"),)
     assert isinstance(late, Requeued)
+    assert late.reason == "SoftTimeLimitExceeded"
 
 
 def test_what_the_check_refuses_is_not_in_the_batch() -> None:

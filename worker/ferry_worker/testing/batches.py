@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery import states
 from celery.app.trace import build_tracer
+from celery.exceptions import Ignore
 
 from ferry_shared.ledger.keys import Token, batch_member
 from ferry_shared.ledger.singles import FailedSingle, RetriedSingle
@@ -122,6 +123,9 @@ def _outcome(entry: Entry, trial: Trial, noted: _NotingTracer) -> Outcome:
         # A retry counts; what was put off is as it came.
         case RetriedSingle(delay_ms=delay_ms, stored=stored) if _retries(stored):
             return entry.retried(told, value, delay_ms, stored)
+    if isinstance(value, Ignore) and isinstance(value.__cause__, Exception):
+        # What stands for a soft time limit that strikes in a batch.
+        value = value.__cause__
     reason = error_text(value) if isinstance(value, Exception) else "half of the soft time limit was over"
     return Requeued(**told, reason=reason)
 
