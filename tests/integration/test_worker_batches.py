@@ -161,13 +161,14 @@ def test_a_warm_shutdown_lets_a_batch_end(bench: WorkerBench) -> None:
     assert (ends(partition), partition.left_in_transport) == ({}, (0, 0))
 
 
-def test_a_batch_without_a_ledger_is_handed_back_until_there_is_one(bench: WorkerBench) -> None:
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+def test_a_batch_without_a_ledger_is_handed_back_until_there_is_one(bench: WorkerBench, pool: str) -> None:
     """By processes that have seen none of its group: a wrong FERRY_LEDGER_URL must not eat messages."""
     partition = bench.partition("tests.batched", group="strangers")
     partition.dispatch_batch(*orders(5))
     head = partition.client.hgetall(partition.keys.head)
     partition.client.delete(partition.keys.head)
-    worker = bench.worker()
+    worker = bench.worker("-P", pool)
     worker.wait_for_text("the message goes back to the queue")
     assert bench.events == []
     partition.client.hset(partition.keys.head, mapping=head)  # type: ignore[arg-type]  # bytes in, bytes out

@@ -19,8 +19,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from billiard.einfo import ExceptionInfo
+from celery import states
 from celery.app.task import Context
-from celery.app.trace import trace_ok_t
+from celery.app.trace import TraceInfo, trace_ok_t
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 
 from ferry_shared import logs
@@ -79,10 +81,20 @@ def with_batches(task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
                 pass
             except (HandedBack, SoftTimeLimitExceeded) as reason:
                 # Whoever takes it next splits it.
-                raise Reject(str(reason), requeue=True) from reason
+                return _rejected(Reject(str(reason), requeue=True))
         return trace_ok_t(None, None, time.monotonic() - started, "None")
 
     return trace_message
+
+
+def _rejected(reject: Reject) -> Any:
+    """What Celery's tracer returns for it: raised out of here, it would end a worker whose pool has no processes."""
+    try:
+        raise reject
+    except Reject:
+        ended = trace_ok_t(ExceptionInfo(internal=True), TraceInfo(states.REJECTED, reject), 0.0, None)
+    forget_when_over(ended)
+    return ended
 
 
 def _run_batch(task: Any, trace: Callable[..., Any], request: Mapping[str, Any], payloads: Any, started: float) -> None:
