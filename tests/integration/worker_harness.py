@@ -11,11 +11,11 @@ import orjson
 from ferry_shared.ledger import consumer_ledger
 from ferry_shared.ledger.client import LedgerClient, connect
 from ferry_shared.ledger.consumer_ledger import Acquired, Dispatch, Dispatched, Ownership, Queued
-from ferry_shared.ledger.keys import LedgerKeys
+from ferry_shared.ledger.keys import LedgerKeys, batch_member
 from ferry_shared.ledger.worker_ledger import TaskHeader, WorkerLedger
 from ferry_shared.record import TopicPartition
 from ferry_shared.routes import DEFAULT_QUEUE, Route
-from ferry_shared.task_message import Copy, TaskTemplate, body_of
+from ferry_shared.task_message import BatchCopy, Copy, TaskTemplate, body_of, body_of_batch
 from tests.support.ferry_processes import FerryProcess, FerryProcesses
 
 #: What a worker does at its start for others like it: a second each.
@@ -63,12 +63,25 @@ class Partition:
         """Record and queue these payloads as the next offsets."""
         self._dispatch(self.queue, payloads)
 
+    def dispatch_batch(self, *payloads: bytes) -> str:
+        """Record and queue these payloads as the next offsets, in one Celery message; returns the entry's member."""
+        offsets = list(range(self.position, self.position + len(payloads)))
+        member = batch_member(offsets)
+        copy = BatchCopy(
+            member, f"{self.ownership.epoch}.1", offsets, [TIMESTAMP_MS] * len(payloads), int(time.time() * 1000)
+        )
+        message = self.template.fill_batch(copy, body_of_batch(payloads))
+        self._send(self.queue, [Queued(member, message, len(payloads))], offsets[-1] + 1)
+        return member
+
     def _dispatch(self, queue_key: str, payloads: Sequence[bytes]) -> None:
         queued = [
             Queued(str(offset), self.message(str(offset), payload))
             for offset, payload in enumerate(payloads, self.position)
         ]
-        end = self.position + len(queued)
+        self._send(queue_key, queued, self.position + len(queued))
+
+    def _send(self, queue_key: str, queued: Sequence[Queued], end: int) -> None:
         dispatch = Dispatch(self.place, self.keys, queue_key, self.ownership, self.position, end, end - 1, queued, ())
         (reply,) = consumer_ledger.send_dispatches(self.client, [dispatch]).replies()
         assert isinstance(reply, Dispatched), reply

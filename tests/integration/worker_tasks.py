@@ -37,6 +37,13 @@ def tell(event: str) -> None:
         events.write(event + "\n")
 
 
+def wait_for_release() -> None:
+    """Wait until the file `release` lies beside the events."""
+    released = Path(os.environ["FERRY_TEST_EVENTS"]).with_name("release")
+    while not released.exists():
+        time.sleep(0.02)
+
+
 @task(name="tests.order")
 def handle_order(order: Order) -> None:
     """Succeed."""
@@ -97,9 +104,7 @@ def run_for_ever(order: Order) -> None:
 def wait(order: Order) -> None:
     """Run until the file `release` lies beside the events."""
     tell(f"waiting {order.number}")
-    released = Path(os.environ["FERRY_TEST_EVENTS"]).with_name("release")
-    while not released.exists():
-        time.sleep(0.02)
+    wait_for_release()
     tell(f"waited {order.number}")
 
 

@@ -51,8 +51,8 @@ class PoolProcess:
         task = self.app.tasks[fields["headers"]["task"]]
         request = symbol_by_name(task.Request)(message, app=self.app, task=task, hostname="test")
         _, _, embedded = message.payload
-        trace = build_tracer(task.name, task, app=self.app)
-        ended = trace(request.id, request.args, request.kwargs, request.request_dict | embedded)
+        task.__trace__ = build_tracer(task.name, task, app=self.app)
+        ended = task.__trace__(request.id, request.args, request.kwargs, request.request_dict | embedded)
         return ended.info.state if ended.info else "SUCCESS"
 
     def run_next(self, queue: str = "celery") -> str:

@@ -68,7 +68,6 @@ class Attempt:
     max_claims: int
     wait_seconds: float
     recorded: bool = False
-    shares_time_limit: bool = False
 
     @classmethod
     def of(cls, fields: Any, owner: str, tracking: Tracking) -> Attempt:
@@ -88,6 +87,11 @@ class Attempt:
     def origin(self) -> Origin:
         """Where the message comes from, for the model that is built from it."""
         return Origin(self.header.task_id, self.header.timestamp_ms)
+
+    @property
+    def timestamp_ms(self) -> int | None:
+        """The record's."""
+        return self.header.timestamp_ms
 
     def claim(self, lease_ms: int, payload: bytes, *, restored: bool) -> Claimed:
         """Return when the task is to be run: how often it was claimed, and of a batch how far it is.
@@ -137,7 +141,11 @@ class Attempt:
 
     def progress(self, done_up_to: int | None, singles: Sequence[Single]) -> Recorded:
         """Record up to which offset a batch has run; None: it has run."""
-        return self._record("its progress", lambda: self.ledger.progress(self.header, self.owner, done_up_to, singles))
+
+        def tell() -> Recorded:
+            return self.ledger.progress(self.header, self.owner, done_up_to, singles)
+
+        return self._record("its progress", tell, ends=done_up_to is None)
 
     def split(self, queue: str, priority: int, singles: Sequence[Single]) -> None:
         """Record that a batch has ended, and that these of its messages go on."""
@@ -147,14 +155,15 @@ class Attempt:
         """The time of the ledger's server, in ms since 1970. Raises HandedBack when it gives no answer."""
         return self._answer("the question for the time", self.ledger.now_ms).reply
 
-    def _record(self, what: str, call: Callable[[], Recorded]) -> Recorded:
+    def _record(self, what: str, call: Callable[[], Recorded], *, ends: bool = True) -> Recorded:
+        """`ends`: the call ends this attempt, so that a second one finds it gone or stale by the first."""
         try:
             answer = self._answer(what, call)
         except SoftTimeLimitExceeded:
             # The limit struck after the task's own end. It comes once, so the second call is left alone.
             answer = Answer(self._answer(what, call).reply, repeated=True)
         self.recorded = True
-        overtaken = answer.repeated and answer.reply in {Recorded.GONE, Recorded.STALE}
+        overtaken = ends and answer.repeated and answer.reply in {Recorded.GONE, Recorded.STALE}
         if answer.reply is not Recorded.RECORDED and not overtaken:
             log.warning("%s was not recorded: %s", what, NOT_RECORDED[answer.reply])
         return Recorded.RECORDED if overtaken else answer.reply

@@ -19,7 +19,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from celery.app.trace import trace_ok_t
+from billiard.einfo import ExceptionInfo
+from celery import states
+from celery.app.task import Context
+from celery.app.trace import TraceInfo, trace_ok_t
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 
 from ferry_shared import logs
@@ -31,14 +34,16 @@ from ferry_shared.routes import Route
 from ferry_shared.settings import SOFT_SHARE
 from ferry_shared.task_message import Copy, TaskTemplate, body_of
 from ferry_worker.attempt import OWNER_FIELD, SENT_LIMITS_FIELD, HandedBack, payload_bytes
-from ferry_worker.batched import BatchedList, BatchedMessage
+from ferry_worker.batched import BatchedList, messages_of
 from ferry_worker.list_results import store_results
+from ferry_worker.tracebacks import forget_when_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ferry_shared.ledger.singles import Single
     from ferry_worker.attempt import Attempt
+    from ferry_worker.batched import BatchedMessage
 
 log = logging.getLogger("ferry.worker")
 
@@ -56,26 +61,44 @@ def is_batch(fields: Any) -> bool:
 
 
 def with_batches(task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what runs the received messages of a task: Celery's tracer, and for a batch that for each message."""
+    """Return what runs the received messages of a task: Celery's tracer, and for a batch that for each message.
+
+    What a message's run leaves behind in memory is freed; of one without a `ferry` header that is Celery's affair.
+    """
 
     def trace_message(uuid: str, args: Any, kwargs: Any, request: dict[str, Any] | None = None) -> Any:
-        if request is None or not is_batch(request.get(HEADER)):
-            return trace(uuid, args, kwargs, request)
+        fields = None if request is None else request.get(HEADER)
+        if request is None or not is_batch(fields):
+            ended = trace(uuid, args, kwargs, request)
+            if fields is not None:
+                forget_when_over(ended)
+            return ended
         started = time.monotonic()
         with logs.task_context(uuid):
             try:
-                _run_batch(task, trace, request, args[0] if args else None)
+                _run_batch(task, trace, request, args[0] if args else None, started)
             except Ignore:
                 pass
-            except HandedBack as reason:
-                raise Reject(str(reason), requeue=True) from reason
+            except (HandedBack, SoftTimeLimitExceeded) as reason:
+                # Whoever takes it next splits it.
+                return _rejected(Reject(str(reason), requeue=True))
         return trace_ok_t(None, None, time.monotonic() - started, "None")
 
     return trace_message
 
 
-def _run_batch(task: Any, trace: Callable[..., Any], request: Mapping[str, Any], payloads: Any) -> None:
-    """Claim a batch, and run it; or, claimed before, split what is left of it.
+def _rejected(reject: Reject) -> Any:
+    """What Celery's tracer returns for it: raised out of here, it would end a worker whose pool has no processes."""
+    try:
+        raise reject
+    except Reject:
+        ended = trace_ok_t(ExceptionInfo(internal=True), TraceInfo(states.REJECTED, reject), 0.0, None)
+    forget_when_over(ended)
+    return ended
+
+
+def _run_batch(task: Any, trace: Callable[..., Any], request: Mapping[str, Any], payloads: Any, started: float) -> None:
+    """Claim a batch, and run it; or, claimed before, split what is left of it. Its limits count from `started` on (s).
 
     Raises:
         Ignore: it is not to be run, or somebody else has it now.
@@ -85,65 +108,73 @@ def _run_batch(task: Any, trace: Callable[..., Any], request: Mapping[str, Any],
     hard, soft = request["timelimit"]
     restored = bool((request.get("delivery_info") or {}).get("redelivered"))
     claimed = attempt.claim(task.lease_ms(hard), b"", restored=restored)
-    headers = attempt.header.singles()
-    if not isinstance(payloads, list) or len(payloads) != len(headers):
-        attempt.fail(f"not-a-batch: expected the texts of {len(headers)} records", b"")
+    count = len(attempt.header.offsets)
+    if not isinstance(payloads, list) or len(payloads) != count:
+        attempt.fail(f"not-a-batch: expected the texts of {count} records", b"")
         raise Ignore
-    left = [BatchedMessage(header, payload) for header, payload in zip(headers, payloads, strict=True)]
+    messages = messages_of(attempt.header, payloads)
     if claimed.progress is not None:
-        left = [message for message in left if message.offset > claimed.progress]
-    run = BatchRun(task, trace, request, attempt, left)
+        messages = [message for message in messages if message.offset > claimed.progress]
+    run = BatchRun(task, trace, request, attempt, messages)
     if claimed.claims > 1:
         log.warning("a worker was lost, or gave up, with this batch in hand: what is left of it is not run together")
         run.let_go()
     else:
-        run.run(SHARE_OF_SOFT_LIMIT * (soft or hard * SOFT_SHARE))
+        run.run(started + SHARE_OF_SOFT_LIMIT * (soft or hard * SOFT_SHARE))
 
 
 @dataclass(slots=True)
 class BatchRun:
-    """The messages that are still to run, those that have run, and how far the ledger knows of them."""
+    """The messages that were left when it was claimed, and how far the ledger knows of them.
+
+    A soft time limit can strike between any two statements: what says how far the run is is one number, `begun`, which
+    is raised before its message is run.
+    """
 
     task: Any
     trace: Callable[..., Any]
     request: Mapping[str, Any]
     attempt: Attempt
-    waiting: list[BatchedMessage]
-    ended: list[BatchedMessage] = field(default_factory=list)
-    recorded_up_to: int = 0
-    recorded_at: float = field(default_factory=time.monotonic)
+    messages: list[BatchedMessage]
+    begun: int = 0
+    told: int = 0
+    told_at: float = field(init=False)
+    _headers: dict[str, Any] = field(init=False)
 
-    def run(self, seconds: float) -> None:
-        """Run what is waiting for at most so long, and let go of the batch.
+    def __post_init__(self) -> None:
+        self.told_at = time.monotonic()
+        # What Celery makes of a message's headers for each request: here once.
+        self._headers = Context(self.request).headers or {}
+
+    def run(self, deadline: float) -> None:
+        """Run what is left, beginning nothing after `deadline` (s, of the monotonic clock), and let go of the batch.
 
         Raises:
             Ignore: somebody else has it now.
             HandedBack: the ledger gave no answer.
         """
-        deadline = time.monotonic() + seconds
         try:
-            if self.task.takes_list and len(self.waiting) > 1:
+            if self.task.takes_list and len(self.messages) > 1:
                 self._run_list()
-            while self.waiting and time.monotonic() < deadline:
+            while self.begun < len(self.messages) and time.monotonic() < deadline:
                 self._run_next()
                 self._tell_progress()
         except SoftTimeLimitExceeded:
             # It struck between two tasks, or as one had ended.
-            for message in self.ended:
+            for message in self.messages[: self.begun]:
                 if not message.recorded:
                     message.put_off()
         self.let_go()
 
     def let_go(self) -> None:
-        """Record what has run; what is still waiting goes on one by one.
+        """Record what has run; what has not goes on one by one.
 
         Raises:
-            Ignore: somebody else has it now.
             HandedBack: the ledger gave no answer.
         """
-        ended = self.ended + [message for message in self.waiting if message.recorded]
-        waiting = [message for message in self.waiting if not message.recorded]
-        singles = _singles(ended[self.recorded_up_to :])
+        left = self.messages[self.told :]
+        singles = [message.single for message in left if message.single]
+        waiting = [message for message in left if not message.recorded]
         if not waiting:
             self.attempt.progress(None, singles)
             return
@@ -154,14 +185,14 @@ class BatchRun:
 
     def _run_list(self) -> None:
         """Once, with all of them; what that leaves undecided is run one by one."""
-        run = BatchedList(self.attempt.header, list(self.waiting))
-        payloads = [message.payload for message in self.waiting]
-        ended = self._traced(self.request["id"], payloads, run, ignore_result=True)
-        store_results(self.task, run.items, ended)
+        batched = BatchedList(list(self.messages))
+        payloads = [message.payload for message in self.messages]
+        ended = self._traced(self.request["id"], payloads, batched, ignore_result=True)
+        store_results(self.task, batched, ended)
 
     def _run_next(self) -> None:
-        message = self.waiting.pop(0)
-        self.ended.append(message)
+        message = self.messages[self.begun]
+        self.begun += 1
         if message.recorded:
             # By the list that it was in.
             return
@@ -170,25 +201,37 @@ class BatchRun:
             message.put_off()
 
     def _traced(self, task_id: str, payload: Any, batched: Any, *, ignore_result: bool | None) -> Any:
-        ids = {"id": task_id, "root_id": task_id, "correlation_id": task_id}
-        request = {**self.request, **ids, BATCHED_FIELD: batched, "ignore_result": ignore_result}
+        """Celery's tracer's answer; None where it had none."""
+        fields = {
+            **self.request,
+            "id": task_id,
+            "root_id": task_id,
+            "correlation_id": task_id,
+            "headers": self._headers.copy(),
+            "ignore_result": ignore_result,
+            BATCHED_FIELD: batched,
+        }
         try:
-            return self.trace(task_id, (payload,), {}, request)
+            ended = self.trace(task_id, [payload], {}, fields)
         except SoftTimeLimitExceeded:
             raise
-        except (Reject, MemoryError) as error:
-            # Celery lets these two through; the other messages of the batch have nothing to do with it.
-            log.warning("%s: %s", type(error).__name__, error)
-        return None
+        except Exception:
+            # Such as a result backend's: the other messages of the batch have nothing to do with it.
+            log.exception("Celery could not end it", extra={"task_id": task_id})
+            return None
+        forget_when_over(ended)
+        return ended
 
     def _tell_progress(self) -> None:
+        """Raises Ignore when somebody else has the batch now."""
         now = time.monotonic()
-        if now - self.recorded_at < PROGRESS_EVERY_SECONDS or not self.waiting:
+        if now - self.told_at < PROGRESS_EVERY_SECONDS or self.begun == len(self.messages):
             return
-        singles = _singles(self.ended[self.recorded_up_to :])
-        if self.attempt.progress(self.ended[-1].offset, singles) is not Recorded.RECORDED:
+        ended = self.messages[self.told : self.begun]
+        singles = [message.single for message in ended if message.single]
+        if self.attempt.progress(ended[-1].offset, singles) is not Recorded.RECORDED:
             raise Ignore
-        self.recorded_up_to, self.recorded_at = len(self.ended), time.monotonic()
+        self.told, self.told_at = self.begun, time.monotonic()
 
     def _queued(self, waiting: Sequence[BatchedMessage], queue: str, priority: int) -> list[Single]:
         """The Celery messages of those that go on by themselves, as the consumer would have made them."""
@@ -202,11 +245,7 @@ class BatchRun:
         token, now_ms = str(Token.parse(header.token).next_attempt), self.attempt.now_ms()
         singles: list[Single] = []
         for message in waiting:
-            copy = Copy(message.header.member, token, 1, message.header.timestamp_ms, now_ms)
+            copy = Copy(str(message.offset), token, 1, message.timestamp_ms, now_ms)
             body = body_of(payload_bytes(message.payload))
             singles.append(QueuedSingle(message.offset, template.fill(copy, body)))
         return singles
-
-
-def _singles(ended: Sequence[BatchedMessage]) -> list[Single]:
-    return [message.single for message in ended if message.single]

@@ -23,3 +23,7 @@ class FailedMessages:
             index: reason if isinstance(reason, Exception) else MessageFailed(reason)
             for index, reason in reasons.items()
         }
+
+    def __repr__(self) -> str:
+        """What Celery's log line shows: how many, never why."""
+        return f"FailedMessages({len(self.reasons)})"

@@ -88,5 +88,5 @@ def _item_of(annotation: Any) -> Any:
     if annotation in {Any, list}:
         return Any
     if get_origin(annotation) is list:
-        return get_args(annotation)[0]
+        return next(iter(get_args(annotation)), Any)
     raise TypeError("takes_list: expected list[...]")

@@ -17,7 +17,7 @@ from ferry_shared import logs
 from ferry_shared.ledger.worker_ledger import HEADER
 from ferry_shared.settings import SOFT_SHARE
 from ferry_worker.attempt import OWNER_FIELD, SENT_LIMITS_FIELD
-from ferry_worker.batch_run import is_batch
+from ferry_worker.batch_run import BATCHED_FIELD, is_batch
 from ferry_worker.configuration import worker_settings
 from ferry_worker.unreached import Delivery
 
@@ -67,7 +67,8 @@ class TrackedRequest(Request):
 
     def __init__(self, message: Any, **options: Any) -> None:
         super().__init__(message, **options)
-        self._request_dict.pop(OWNER_FIELD, None)
+        for ours in (OWNER_FIELD, SENT_LIMITS_FIELD, BATCHED_FIELD):
+            self._request_dict.pop(ours, None)
         fields = self._request_dict.get(HEADER)
         if fields is not None:
             owner = secrets.token_hex(8)

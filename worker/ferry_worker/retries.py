@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ferry_worker.attempt import Attempt
+    from ferry_worker.batched import BatchedList, BatchedMessage
 
 #: kombu's serialisation, by which a worker reads it again (dates and the like keep their type).
 _json_text: Callable[[Any], str] = kombu_json.dumps
@@ -28,7 +29,7 @@ _json_text: Callable[[Any], str] = kombu_json.dumps
 class LedgerRetry:
     """Stands where Celery expects a signature: `apply_async` records the retry instead of publishing it."""
 
-    attempt: Attempt
+    attempt: Attempt | BatchedMessage | BatchedList
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     embedded: dict[str, Any]
@@ -38,7 +39,7 @@ class LedgerRetry:
     @classmethod
     def of(cls, task: Any, request: Any, *, args: Any, kwargs: Any, options: Mapping[str, Any]) -> LedgerRetry:
         """Put together the next attempt; `args` and `kwargs` are what `retry()` was given, None for unchanged."""
-        attempt: Attempt = request.ferry_attempt
+        attempt: Attempt | BatchedMessage | BatchedList = request.ferry_attempt
         wire_args, wire_kwargs = _wire_form(task, request, args, kwargs)
         embedded = {name: getattr(request, name) for name in ("callbacks", "errbacks", "chain", "chord")}
         delay_ms = _delay_ms(options.get("countdown"), options.get("eta"), task.app.timezone)
@@ -48,7 +49,7 @@ class LedgerRetry:
     def message(self) -> bytes:
         """What the ledger stores: the next Celery message's body, as text, and what its headers take over."""
         body = _json_text([self.args, self.kwargs, self.embedded]).encode()
-        return StoredRetry(body, self.attempt.header.timestamp_ms, self.retries).to_bytes()
+        return StoredRetry(body, self.attempt.timestamp_ms, self.retries).to_bytes()
 
     def apply_async(self) -> None:
         """Record the retry."""

@@ -64,6 +64,9 @@ def check(app: Any, settings: WorkerSettings, routes: Sequence[Route]) -> None:
     """
     for task in filter(_is_tracked, app.tasks.values()):
         _check_limit(task, settings)
+        if task.takes_list:
+            # Raises where it has no list to take.
+            _ = task.message_parameter
     _check_visibility(app, settings)
     _check_way_from_the_consumer(app, settings)
     for route in routes:

@@ -27,7 +27,6 @@ from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from ferry_shared import logs
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.ledger.worker_ledger import HEADER
-from ferry_worker import tracebacks  # noqa: F401 - connects its signal
 from ferry_worker.attempt import OWNER_FIELD, Attempt, HandedBack, error_text, handed_back, payload_bytes
 from ferry_worker.batch_run import BATCHED_FIELD, with_batches
 from ferry_worker.batched import BatchedList, BatchedMessage
@@ -53,12 +52,11 @@ def accounted(call: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(call)
     def call_accounted(task: Any, *args: Any, **kwargs: Any) -> Any:
         request = task.request
-        fields = request.get(HEADER)
         # A task that calls itself as a function is inside its own request: that call is plain.
         inside = request.called_directly or request._protected or request.get("ferry_attempt") is not None
-        if fields is None or inside:
+        if inside or request.get(HEADER) is None:
             return call(task, *args, **kwargs)
-        return task._run_message(partial(call, task), fields, args, kwargs)
+        return task._run_message(request, partial(call, task), args, kwargs)
 
     return call_accounted
 
@@ -117,12 +115,17 @@ class TrackedTask(Task):
         request._protected = 1
         return self.run(*args, **kwargs)
 
-    def _run_message(self, call: Callable[..., Any], fields: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        request = self.request
+    def _run_message(
+        self, request: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         with logs.task_context(request.id):
+            # A message of a batch is claimed with it.
+            if (batched := request.get(BATCHED_FIELD)) is not None:
+                request.ferry_attempt = batched
+                return self._run_claimed(batched, call, args, kwargs)
             try:
-                batched = request.get(BATCHED_FIELD)
-                request.ferry_attempt = attempt = batched or self.attempt_of(fields, request.get(OWNER_FIELD))
+                request.ferry_attempt = attempt = self.attempt_of(request.get(HEADER), request.get(OWNER_FIELD))
+                attempt.claim(self.lease_ms(request.time_limit), _payload(args), restored=self._restored())
                 return self._run_claimed(attempt, call, args, kwargs)
             except HandedBack as reason:
                 raise Reject(str(reason), requeue=True) from reason
@@ -143,39 +146,17 @@ class TrackedTask(Task):
     def _run_claimed(
         self, attempt: AnyAttempt, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        payload = payload_bytes(args[0] if args else None)
-        attempt.claim(self.lease_ms(self.request.time_limit), payload, restored=self._restored())
         try:
             result = _reported(attempt, call(*self._arguments(attempt, args), **kwargs))
         except Exception as outcome:
-            self._record(attempt, outcome, payload)
+            if isinstance(attempt, BatchedList):
+                _record_list(attempt, outcome)
+            else:
+                _record(attempt, outcome, _payload(args))
             raise
         if not attempt.recorded:
             attempt.done()
         return result
-
-    def _record(self, attempt: AnyAttempt, outcome: Exception, payload: bytes) -> None:
-        match outcome:
-            case HandedBack() | Reject(requeue=True):
-                return
-            case SoftTimeLimitExceeded() if attempt.shares_time_limit:
-                # By itself it has the whole of it.
-                raise Ignore from outcome
-            case Reject(reason=HandedBack() as reason):
-                # Celery's retry() puts what its publishing raised into a Reject.
-                raise reason
-            case _ if attempt.recorded:
-                # After retry(throw=False), or retry()'s own exception: the retry is what counts.
-                return
-            case Retry():
-                attempt.fail("Retry: raised without self.retry(), nothing would run it again", payload)
-            case Ignore():
-                attempt.done()
-            case InvalidPayload():
-                log.error("not run, it becomes a dead letter: %s", error_text(outcome))
-                attempt.fail(error_text(outcome), payload)
-            case _:
-                attempt.fail(error_text(outcome), payload)
 
     def _arguments(self, attempt: AnyAttempt, args: tuple[Any, ...]) -> tuple[Any, ...]:
         if not args:
@@ -189,20 +170,20 @@ class TrackedTask(Task):
         return ([message], *args[1:])
 
     def _decoded(self, batched: BatchedList) -> list[Any]:
-        """The messages of a list; those that don't fit fail by themselves, and without one left nothing is run."""
+        """The messages of a list; those that don't fit fail by themselves. Raises Ignore if less than two are left."""
         messages, fitting = [], []
         for item in batched.items:
             try:
                 messages.append(self.message_parameter.decode(item.payload, item.origin))
                 fitting.append(item)
             except InvalidPayload as error:
-                problem = error_text(error)
-                item.fail(problem, payload_bytes(item.payload))
+                batched.fail_item(item, error)
                 # Without a traceback: pydantic's would quote the message.
-                log.error("not run, it becomes a dead letter: %s", problem, extra={"task_id": item.task_id})  # noqa: TRY400
-        batched.items = fitting
+                log.error("not run, it becomes a dead letter: %s", error_text(error), extra={"task_id": item.task_id})  # noqa: TRY400
+        # One that is left is run as if it had come by itself.
+        batched.items = fitting if len(fitting) > 1 else []
         self.request.task_ids = [item.task_id for item in fitting]
-        if not fitting:
+        if not batched.items:
             raise Ignore
         return messages
 
@@ -229,15 +210,60 @@ class TrackedTask(Task):
         return LedgerRetry.of(self, request, args=args, kwargs=kwargs, options=options)
 
 
+def _payload(args: tuple[Any, ...]) -> bytes:
+    return payload_bytes(args[0] if args else None)
+
+
+def _record(attempt: Attempt | BatchedMessage, outcome: Exception, payload: bytes) -> None:
+    match outcome:
+        case HandedBack() | Reject(requeue=True):
+            return
+        case SoftTimeLimitExceeded() if isinstance(attempt, BatchedMessage):
+            # By itself it has the whole of it.
+            raise Ignore from outcome
+        case Reject(reason=HandedBack() as reason):
+            # Celery's retry() puts what its publishing raised into a Reject.
+            raise reason
+        case _ if attempt.recorded:
+            # After retry(throw=False), or retry()'s own exception: the retry is what counts.
+            return
+        case Retry():
+            attempt.fail("Retry: raised without self.retry(), nothing would run it again", payload)
+        case Ignore():
+            attempt.done()
+        case InvalidPayload():
+            log.error("not run, it becomes a dead letter: %s", error_text(outcome))
+            attempt.fail(error_text(outcome), payload)
+        case _:
+            attempt.fail(error_text(outcome), payload)
+
+
+def _record_list(batched: BatchedList, outcome: Exception) -> None:
+    """Whom of several an exception concerns isn't known: they are run one by one, and to Celery nothing has failed."""
+    match outcome:
+        case _ if batched.recorded:
+            return
+        case Ignore():
+            batched.done()
+        case _:
+            count = len(batched.items)
+            log.warning("the call with %d messages failed, each goes on by itself", count, exc_info=outcome)
+            raise Ignore from outcome
+
+
 def _reported(attempt: AnyAttempt, returned: Any) -> Any:
     """What a task returned, unless it reports failures: these are noted, or of a single message raised."""
     if not isinstance(returned, FailedMessages):
         return returned
     count = len(attempt.items) if isinstance(attempt, BatchedList) else 1
-    if strange := sorted(index for index in returned.reasons if index not in range(count)):
-        raise ValueError(f"FailedMessages names the message {strange[0]} of a list of {count}")
+    for index in returned.reasons:
+        if not isinstance(index, int) or index not in range(count):
+            raise ValueError(f"FailedMessages names the message {index!r}: expected 0 to {count - 1}, as in the list")
     if isinstance(attempt, BatchedList):
         attempt.fail_those(returned.reasons)
+        for index, reason in returned.reasons.items():
+            task_id = attempt.items[index].task_id
+            log.error("it becomes a dead letter: %s", error_text(reason), extra={"task_id": task_id})
         return returned
     for reason in returned.reasons.values():
         raise reason

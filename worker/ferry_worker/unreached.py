@@ -25,10 +25,11 @@ from ferry_shared import logs
 from ferry_shared.errors import FerryError
 from ferry_shared.ledger.worker_ledger import HEADER, Receipt, Recorded, TaskHeader, Verdict
 from ferry_worker.attempt import NOT_RECORDED, payload_bytes
+from ferry_worker.batched import task_ids_of
 from ferry_worker.tracking import Tracking, tracking_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ferry_shared.ledger.untracked import Obstacle
 
@@ -49,6 +50,11 @@ class Delivery:
     owner: str
     args: Any
     failed: bool = False
+
+    @property
+    def task_ids(self) -> list[str]:
+        """Under which ids results of the message are stored; its header must be readable."""
+        return task_ids_of(TaskHeader.of(self.fields))
 
     def release(self) -> None:
         """Give up the claim, so that the requeued copy can run at once."""
@@ -110,15 +116,16 @@ def _fail_invalid_task(sender: Any, message: Any, exc: BaseException | None, **_
         with logs.task_context(task_id):
             error = InvalidTaskError(str(exc or "no Celery task message"))
             if delivery.fail_unclaimed(f"InvalidTaskError: {error}"):
-                store_failure(delivery.app, task_id, error)
+                store_failure(delivery.app, delivery.task_ids, error)
 
 
-def store_failure(app: Any, task_id: str, error: Exception) -> None:
-    """Store the failure of a task as its result, where Celery doesn't and the app keeps results."""
+def store_failure(app: Any, task_ids: Iterable[str], error: Exception) -> None:
+    """Store a failure as the result of these, where Celery doesn't and the app keeps results."""
     if app.conf.task_ignore_result and not app.conf.task_store_errors_even_if_ignored:
         return
     try:
-        app.backend.mark_as_failure(task_id, error)
+        for task_id in task_ids:
+            app.backend.mark_as_failure(task_id, error)
     except Exception:
         # Any backend's: the ledger knows of the failure, and the worker goes on.
         log.exception("its failure could not be stored as its result")

@@ -77,8 +77,9 @@ class Unrunnable:
         with logs.task_context(task_id):
             self.teller.tell(fields.get("topic") if isinstance(fields, dict) else None)
             error = _ERRORS[obstacle].format(task)
-            receipt = Delivery(self.app, fields, "untracked", None).count_untracked(task, obstacle, error)
+            delivery = Delivery(self.app, fields, "untracked", None)
+            receipt = delivery.count_untracked(task, obstacle, error)
             if receipt is Receipt.FAILED:
                 log.error("%s; it becomes a dead letter", error)
-                store_failure(self.app, task_id, NotRegistered(task))
+                store_failure(self.app, delivery.task_ids, NotRegistered(task))
             message.reject_log_error(log, self.consumer.connection_errors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -115,13 +115,6 @@ class TaskHeader:
     def task_id(self) -> TaskId:
         """Where the task comes from."""
         return TaskId(self.group, self.topic, self.partition, *member_span(self.member))
-
-    def singles(self) -> list[TaskHeader]:
-        """A batch's messages, as if each had come by itself."""
-        return [
-            replace(self, member=str(offset), timestamp_ms=timestamp_ms, offsets=(), timestamps_ms=())
-            for offset, timestamp_ms in zip(self.offsets, self.timestamps_ms, strict=True)
-        ]
 
 
 _COMMON_FIELDS = ("ledger", "group", "topic", "partition", "member", "token", "copy", "enqueued_ms")

@@ -1,6 +1,6 @@
 """A ledger that answers as it is told, and tasks run by Celery's own tracer against it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +9,8 @@ from celery import Celery
 from celery.app.trace import build_tracer
 
 from ferry_shared.errors import RedisUnavailable
+from ferry_shared.ledger.keys import batch_member
+from ferry_shared.ledger.singles import Single
 from ferry_shared.ledger.worker_ledger import Claimed, Recorded, TaskHeader, Verdict
 from ferry_shared.settings import WorkerSettings
 
@@ -33,13 +35,14 @@ class FakeLedger:
     verdict: Verdict = Verdict.RUN
     recorded: Recorded = Recorded.RECORDED
     claims: int = 1
+    progressed: int | None = None
     lost: int = 0
     calls: list[tuple[Any, ...]] = field(default_factory=list)
 
     def claim(self, task: TaskHeader, owner: str, **options: Any) -> Claimed:
         """Answer the verdict."""
         self._call("claim", owner, options)
-        return Claimed(self.verdict, self.claims)
+        return Claimed(self.verdict, self.claims, self.progressed)
 
     def done(self, task: TaskHeader, owner: str) -> Recorded:
         """Note it."""
@@ -56,6 +59,18 @@ class FakeLedger:
     def release(self, task: TaskHeader, owner: str) -> Recorded:
         """Note it."""
         return self._call("release", owner)
+
+    def progress(self, task: TaskHeader, owner: str, done_up_to: int | None, singles: Iterable[Single]) -> Recorded:
+        """Note it."""
+        return self._call("progress", owner, done_up_to, list(singles))
+
+    def split(self, task: TaskHeader, owner: str, queue: str, priority: int, singles: Iterable[Single]) -> Recorded:
+        """Note it."""
+        return self._call("split", owner, list(singles))
+
+    def now_ms(self) -> int:
+        """Any time."""
+        return 1_700_000_000_000
 
     def named(self, name: str) -> list[tuple[Any, ...]]:
         """Return the arguments of each call of that name, without the owner."""
@@ -97,10 +112,26 @@ class Bench:
     def run(self, task: Any, *args: Any, fields: Any = FIELDS, kwargs: Any = None, **request: Any) -> tuple[str, Any]:
         """Run a task as a pool process does; returns Celery's state, and what it returned or raised."""
         headers = {"id": "orders-0-7", "ferry": fields, "ferry_owner": "owner", "delivery_info": {}, **request}
-        trace = build_tracer(task.name, task, app=self.app)
-        ended = trace(
-            "orders-0-7", args, kwargs or {}, {key: value for key, value in headers.items() if value is not None}
-        )
+        task.__trace__ = build_tracer(task.name, task, app=self.app)
+        fields_sent = {key: value for key, value in headers.items() if value is not None}
+        ended = task.__trace__("orders-0-7", args, kwargs or {}, fields_sent)
         if ended.info is None:
             return "SUCCESS", ended.retval
         return ended.info.state, ended.info.retval
+
+    def run_batch(self, task: Any, *payloads: str, **request: Any) -> Any:
+        """Run a batch of these texts as a pool process does; returns Celery's answer."""
+        offsets = list(range(7, 7 + len(payloads)))
+        fields = FIELDS | {
+            "v": 2,
+            "member": batch_member(offsets),
+            "offsets": offsets,
+            "timestamps_ms": [None] * len(offsets),
+        }
+        task_id = TaskHeader.of(fields).task_id.text
+        headers = {
+            "id": task_id, "task": task.name, "ferry": fields, "ferry_owner": "owner", "delivery_info": {},
+            "timelimit": [300, 270.0], "ferry_sent_limits": [None, None], **request,
+        }  # fmt: skip
+        task.__trace__ = build_tracer(task.name, task, app=self.app)
+        return task.__trace__(task_id, [list(payloads)], {}, headers)

@@ -76,10 +76,11 @@ def test_each_receipt_has_an_owner_of_its_own(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("fields", [FIELDS, None])
-def test_the_owner_can_not_be_forged(bench: Bench, fields: Any) -> None:
-    """An owner in a message's headers never reaches the child."""
-    headers = {"ferry_owner": "forged"} | ({"ferry": fields} if fields else {})
-    assert received(bench, **headers).request_dict.get("ferry_owner") != "forged"
+@pytest.mark.parametrize("name", ["ferry_owner", "ferry_batched", "ferry_sent_limits"])
+def test_what_the_parent_tells_the_child_can_not_be_forged(bench: Bench, fields: Any, name: str) -> None:
+    """An owner, or a claim of another message, never reaches the child from a message's headers."""
+    headers = {name: "forged"} | ({"ferry": fields} if fields else {})
+    assert received(bench, **headers).request_dict.get(name) != "forged"
 
 
 @pytest.mark.parametrize("error", [WorkerLostError("gone"), SystemExit(3), KeyboardInterrupt()], ids=repr)
@@ -229,3 +230,34 @@ def test_signals_about_other_messages_are_left_alone(bench: Bench, headers: dict
     """A message without a header that can be read is nobody's entry."""
     signals.task_rejected.send(FakeConsumer(bench), message=message(bench, **headers), exc=None)
     assert bench.ledger.calls == []
+
+
+def test_a_batch_that_is_no_task_message_has_failed_for_the_results_of_its_messages(bench: Bench) -> None:
+    """Nobody asks for a batch's."""
+    bench.app.conf.update(result_backend="cache+memory://", task_ignore_result=False)
+    ids = ("orders-0-17", "orders-0-19", "orders-0-17..19")
+    batch = FIELDS | {"v": 2, "member": "17-19-2", "offsets": [17, 19], "timestamps_ms": [None, None]}
+    error = InvalidTaskError("its body can't be decoded")
+    signals.task_rejected.send(FakeConsumer(bench), message=message(bench, ferry=batch), exc=error)
+    assert [bench.app.AsyncResult(task_id).state for task_id in ids] == ["FAILURE", "FAILURE", "PENDING"]
+
+
+@pytest.mark.parametrize("told", ["once", "twice"])
+def test_a_batch_at_its_hard_limit_is_put_back_once(bench: Bench, told: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Released before it is requeued, and nothing has failed; the pool tells of it twice."""
+    batch = FIELDS | {"v": 2, "member": "7-9-2", "offsets": [7, 9], "timestamps_ms": [None, None]}
+    request = received(bench, ferry=batch)
+    if told == "twice":
+        request.on_failure(failure(TimeLimitExceeded(300)))
+    request.on_timeout(soft=False, timeout=300)
+    assert bench.ledger.names == ["release", "requeue"]
+    assert caplog.text.count("the batch ran longer than its hard limit") == 1
+
+
+def test_a_batch_at_the_hard_limit_of_a_cold_shutdown(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is released like a single message; Celery ends the worker, and its message comes back."""
+    monkeypatch.setattr("celery.worker.state.should_terminate", True)
+    batch = FIELDS | {"v": 2, "member": "7-9-2", "offsets": [7, 9], "timestamps_ms": [None, None]}
+    received(bench, ferry=batch).on_timeout(soft=False, timeout=300)
+    assert bench.ledger.names[0] == "release"
+    assert bench.ledger.named("fail") == []

@@ -1,10 +1,11 @@
 """What a worker refuses or warns of before its first message, and what `track` makes of an app that exists."""
 
+import typing
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from celery import Celery, Task
+from celery import Celery, Task, signals
 
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.routes import JsonSchema, Route
@@ -21,6 +22,13 @@ SETTINGS = WorkerSettings()
 def _settings_are_read_again() -> None:
     worker_settings.cache_clear()
     tracking_of.cache_clear()
+
+
+class Starting:
+    """What Celery's signal names as the worker that starts."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
 
 
 def handle(order: dict[str, int]) -> None:
@@ -128,6 +136,40 @@ def test_an_untracked_task_of_a_route_is_refused() -> None:
     app.finalize()
     with pytest.raises(ConfigurationError, match=r"'own' of topic orders .* ferry_worker.TrackedTask"):
         check(app, SETTINGS, (Route("orders", dict, "own"),))
+
+
+@pytest.mark.parametrize(
+    "annotation", [dict, dict[str, int], tuple[int, ...], "list[Nothing]", Annotated[list[int], 1]]
+)
+def test_a_task_that_takes_no_list_and_says_so_is_refused(
+    annotation: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one sentence and exit code 2, also without routes: no batch may come to it."""
+
+    def take(orders: Any) -> None: ...
+
+    take.__annotations__["orders"] = annotation
+    app = tracked_app(broker_url="redis://broker.invalid/0")
+    app._task_from_fun(take, name="take", takes_list=True)
+    with pytest.raises(SystemExit) as ended:
+        signals.worker_init.send(Starting(app))
+    assert ended.value.code == 2
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert "the type of 'orders' can't be used: " in sentence
+
+
+@pytest.mark.parametrize("annotation", [list, list[int], typing.List, typing.List[int], Any, None])  # noqa: UP006
+def test_a_task_that_takes_a_list_may_say_of_what(annotation: Any) -> None:
+    """Or not."""
+
+    def take(orders: Any) -> None: ...
+
+    take.__annotations__.update({"orders": annotation} if annotation else {})
+    if annotation is None:
+        del take.__annotations__["orders"]
+    app = tracked_app(broker_url="redis://broker.invalid/0")
+    app._task_from_fun(take, name="take", takes_list=True)
+    check(app, SETTINGS, [])
 
 
 @pytest.mark.parametrize("name", ["time_limit_seconds", "soft_time_limit_seconds"])

@@ -1,6 +1,7 @@
 """A task that failed, asked for a retry or wasn't run leaves nothing for Python's cycle collector."""
 
 import gc
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ from celery.exceptions import Ignore, Reject
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ferry_worker import FailedMessages
+from ferry_worker.batched import BatchedList, BatchedMessage
 from ferry_worker.tracebacks import forget_tracebacks
 from tests.unit.worker.fake_ledger import Bench
 
@@ -65,6 +68,30 @@ def test_what_an_ended_task_held_is_freed(monkeypatch: pytest.MonkeyPatch, end: 
     ended = [bench.run(bench.task(task, bind=True), "5")[0] for _ in range(3)]
     assert "SUCCESS" not in ended
     assert [found for found in gc.get_objects() if type(found) is ExceptionInfo] == []
+
+
+def _reports(orders: list[int]) -> FailedMessages:
+    return FailedMessages({0: _raised()})
+
+
+def _fails_for_all(orders: list[int]) -> None:
+    raise ValueError("no")
+
+
+@pytest.mark.usefixtures("without_collector")
+@pytest.mark.parametrize("takes", [_reports, _fails_for_all])
+def test_what_a_list_held_is_freed(monkeypatch: pytest.MonkeyPatch, takes: Callable[[list[int]], Any]) -> None:
+    """Its messages, whether they don't fit, are reported as failed, or were run with one that is bad."""
+    bench = Bench(monkeypatch)
+
+    def task(orders: list[int]) -> Any:
+        return takes(orders)
+
+    # pytest keeps log records, and with them the traceback that they show.
+    monkeypatch.setattr(logging.getLogger("ferry.worker"), "disabled", True)
+    bench.run_batch(bench.task(task, takes_list=True), "5", '"x"', "6")
+    assert bench.ledger.names == ["claim", "progress"]
+    assert [found for found in gc.get_objects() if type(found) in {ExceptionInfo, BatchedList, BatchedMessage}] == []
 
 
 @given(st.lists(st.sampled_from(["__cause__", "__context__", "exc"]), max_size=6), st.booleans())

@@ -129,6 +129,15 @@ def test_a_message_of_ferrys_is_counted_and_dropped(
     assert bench.app.AsyncResult("orders-0-7").state == "FAILURE"
 
 
+def test_a_batchs_results_are_those_of_its_messages(bench: Bench, take: Any, ledger: Counting) -> None:
+    """As if each had come by itself."""
+    ledger.replies += [Receipt.FAILED]
+    batch = FIELDS | {"v": 2, "member": "7-9-2", "offsets": [7, 9], "timestamps_ms": [None, None]}
+    take(message(ferry=batch, id="orders-0-7..9"), "body", "ack")
+    states = [bench.app.AsyncResult(f"orders-0-{stands_for}").state for stands_for in ("7", "9", "7..9")]
+    assert states == ["FAILURE", "FAILURE", "PENDING"]
+
+
 @pytest.mark.parametrize("fields", [{"v": 2}, "nonsense", {}])
 def test_a_header_that_can_not_be_read_is_not_run_either(take: Any, ledger: Counting, fields: Any) -> None:
     """The consumer queues it again."""

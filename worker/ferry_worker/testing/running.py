@@ -17,7 +17,7 @@ from ferry_shared import decode
 from ferry_shared.countdown import due_ms_of
 from ferry_shared.errors import ConfigurationError, InvalidRecord
 from ferry_shared.ledger.keys import Token
-from ferry_shared.record import DEFAULT_GROUP, TopicPartition
+from ferry_shared.record import DEFAULT_GROUP, TaskId, TopicPartition
 from ferry_shared.routes import checked_routes
 from ferry_shared.settings import ConsumerSettings, load
 from ferry_shared.stored_retry import StoredRetry
@@ -28,6 +28,7 @@ from ferry_worker.request import TrackedRequest
 from ferry_worker.start_checks import check
 from ferry_worker.testing.outcomes import Done, Failed, Invalid, Outcome, Requeued, Retried
 from ferry_worker.testing.stand_ins import without_servers
+from ferry_worker.tracebacks import forget_when_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,24 +62,55 @@ def run_message(
         ConfigurationError: with these routes consumer or worker would refuse to start, there is none for `topic`, or
             the app doesn't have its task.
     """
+    route, app = ready_route(routes, topic, app)
+    moment = time.time_ns() // 1_000_000 if timestamp_ms is None else timestamp_ms
+    body = checked_body(route, value, moment)
+    if isinstance(body, Invalid):
+        return body
+    return Entry(app, route, TopicPartition(topic, partition), offset, group, moment).run(body_of(body))
+
+
+def ready_route(routes: Iterable[Route], topic: str, app: Any) -> tuple[Route, Any]:
+    """Return the topic's route and the app that has its task, both checked as at a start.
+
+    Raises:
+        ConfigurationError: as `run_message` says.
+    """
     route = _route_of(routes, topic)
     app = _own_app() if app is None else app
     check(app, worker_settings(), [route])
     if route.task not in app.tasks:
         raise ConfigurationError(f"the app has no task {route.task!r} for topic {topic}: import the module that has it")
+    return route, app
+
+
+def checked_body(route: Route, value: bytes | str | None, timestamp_ms: int) -> bytes | Invalid:
+    """Check a record as the consumer does; returns its value for the task, or why there is no task."""
     record = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
-    now_ms = time.time_ns() // 1_000_000
-    moment = now_ms if timestamp_ms is None else timestamp_ms
     settings = load(ConsumerSettings)
     try:
         found = decode.checked(record, route.adapter, settings.consumer_max_record_bytes)
         if route.countdown_field is not None:
-            longest = settings.consumer_max_countdown_seconds
-            due_ms_of(found.message, route.countdown_field, sent_ms=moment, now_ms=now_ms, longest_seconds=longest)
+            longest, now_ms = settings.consumer_max_countdown_seconds, time.time_ns() // 1_000_000
+            due_ms_of(
+                found.message, route.countdown_field, sent_ms=timestamp_ms, now_ms=now_ms, longest_seconds=longest
+            )
     except InvalidRecord as error:
         return Invalid(error=str(error))
-    place = TopicPartition(topic, partition)
-    return _Entry(app, route, place, offset, group, moment).run(body_of(found.value))
+    return found.value
+
+
+def received(message: bytes) -> Message:
+    """A message that the consumer would queue, as kombu takes it from there."""
+    fields = orjson.loads(message)
+    return Message(
+        body=b64decode(fields["body"]),
+        content_type=fields["content-type"],
+        content_encoding=fields["content-encoding"],
+        headers=fields["headers"],
+        properties=fields["properties"],
+        delivery_info=fields["properties"]["delivery_info"],
+    )
 
 
 def _route_of(routes: Iterable[Route], topic: str) -> Route:
@@ -97,7 +129,7 @@ def _own_app() -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
     """A message for which there is a task; it runs once for each attempt."""
 
     app: Any
@@ -107,37 +139,37 @@ class _Entry:
     group: str
     timestamp_ms: int
 
+    @property
+    def task_id(self) -> str:
+        """Its task's."""
+        return TaskId(self.group, *self.place, self.offset, self.offset).text
+
     def run(self, body: bytes, attempt: int = 1, retries: int = 0) -> Outcome:
+        """Run an attempt; `body` is its arguments."""
         task = self.app.tasks[self.route.task]
-        message = self._received(body, attempt, retries)
+        template = TaskTemplate(self.route, self.group, self.place, LEDGER)
+        token = str(Token(EPOCH, attempt))
+        copy = Copy(str(self.offset), token, 1, self.timestamp_ms, self.timestamp_ms, retries)
+        message = received(template.fill(copy, body))
         request = TrackedRequest(message, app=self.app, task=task)
         _, _, embedded = message.payload
         with without_servers(self.app, task, worker_settings()) as trial:
             trace = build_tracer(task.name, task, app=self.app)
             ended = trace(request.id, request.args, request.kwargs, request.request_dict | embedded)
-        return self._outcome(trial, ended, request.id, attempt)
+        forget_when_over(ended)
+        return self._outcome(trial, ended, attempt)
 
-    def _received(self, body: bytes, attempt: int, retries: int) -> Any:
-        """The message that the consumer would queue, as kombu takes it from there."""
-        template = TaskTemplate(self.route, self.group, self.place, LEDGER)
-        copy = Copy(str(self.offset), str(Token(EPOCH, attempt)), 1, self.timestamp_ms, self.timestamp_ms, retries)
-        fields = orjson.loads(template.fill(copy, body))
-        return Message(
-            body=b64decode(fields["body"]),
-            content_type=fields["content-type"],
-            content_encoding=fields["content-encoding"],
-            headers=fields["headers"],
-            properties=fields["properties"],
-            delivery_info=fields["properties"]["delivery_info"],
-        )
-
-    def _outcome(self, trial: Trial, ended: Any, task_id: str, attempt: int) -> Outcome:
-        told: dict[str, Any] = {
-            "task_id": task_id,
+    def told(self, trial: Trial) -> dict[str, Any]:
+        """What any outcome tells of it."""
+        return {
+            "task_id": self.task_id,
             "queue": self.route.queue,
-            "message": trial.message,
+            "message": trial.messages.get(self.task_id),
             "sent": tuple(trial.sent),
         }
+
+    def _outcome(self, trial: Trial, ended: Any, attempt: int) -> Outcome:
+        told = self.told(trial)
         raised = ended.info and ended.info.retval
         match trial.ended:
             case ("done",):
@@ -145,10 +177,11 @@ class _Entry:
             case ("fail", error, _):
                 return Failed(**told, error=error, exception=raised)
             case ("retry", delay_ms, stored):
-                return self._retried(told, raised, delay_ms, stored, attempt)
+                return self.retried(told, raised, delay_ms, stored, attempt)
         return Requeued(**told, reason=error_text(raised))
 
-    def _retried(self, told: dict[str, Any], raised: Any, delay_ms: int, stored: bytes, attempt: int) -> Retried:
+    def retried(self, told: dict[str, Any], raised: Any, delay_ms: int, stored: bytes, attempt: int = 1) -> Retried:
+        """What `attempt` has asked for: `stored` is the StoredRetry of the next one."""
         following = cast("StoredRetry", StoredRetry.parse(stored))
         args, kwargs, _ = kombu_json.loads(following.body.decode())
         return Retried(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,24 +17,24 @@ from ferry_worker.testing.outcomes import Sent
 from ferry_worker.tracking import Tracking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from ferry_shared.ledger.singles import Single
     from ferry_shared.record import Origin
     from ferry_shared.settings import WorkerSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What one run of a task told: `ended` is what it recorded in the ledger, with its arguments; None for nothing."""
+    """What one run of a task told: `ended` is what it recorded in the ledger, with its arguments; None for nothing.
 
-    messages: list[Any] = field(default_factory=list)
+    `messages`: by task id, what the function got. `singles`: by offset, how messages of a batch go on.
+    """
+
+    messages: dict[str, Any] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
     recorded: list[tuple[Any, ...]] = field(default_factory=list)
-
-    @property
-    def message(self) -> Any:
-        """What the function got, None when it wasn't called."""
-        return self.messages[-1] if self.messages else None
+    singles: dict[int, Single] = field(default_factory=dict)
 
     @property
     def ended(self) -> tuple[Any, ...] | None:
@@ -74,6 +75,16 @@ class _NotingLedger(WorkerLedger):
     def claim(self, task: TaskHeader, owner: str, *, lease_ms: int, max_claims: int, restored: bool = False) -> Claimed:
         return Claimed(Verdict.RUN, 1)
 
+    def progress(self, batch: TaskHeader, owner: str, done_up_to: int | None, singles: Iterable[Single]) -> Recorded:
+        self._trial.singles.update({single.offset: single for single in singles})
+        return Recorded.RECORDED
+
+    def split(self, batch: TaskHeader, owner: str, queue: str, priority: int, singles: Iterable[Single]) -> Recorded:
+        return self.progress(batch, owner, None, singles)
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
     def _recorded(self, name: str, task: TaskHeader, owner: str, *arguments: str | bytes | int) -> Recorded:
         self._trial.recorded.append((name, *arguments))
         return Recorded.RECORDED
@@ -85,7 +96,7 @@ class _NotingParameter(MessageParameter):
 
     def decode(self, payload: Any, origin: Origin) -> Any:
         message = MessageParameter.decode(self, payload, origin)
-        self.trial.messages.append(message)
+        self.trial.messages[origin.task_id.text] = message
         return message
 
 
