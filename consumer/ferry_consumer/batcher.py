@@ -41,9 +41,7 @@ class Batcher:
         """Add a valid record, with so many bytes beside its value. `bytes` counts what was made and what is open."""
         size = len(value) + bytes_beside
         if self._offsets and (
-            len(self._offsets) >= self._most_messages
-            or self._open_bytes + size > MAX_BATCH_BYTES
-            or offset - self._offsets[0] >= MAX_BATCH_SPAN_OFFSETS
+            self._open_bytes + size > MAX_BATCH_BYTES or offset - self._offsets[0] >= MAX_BATCH_SPAN_OFFSETS
         ):
             self.close()
         self._offsets.append(offset)
@@ -51,6 +49,8 @@ class Batcher:
         self._values.append(value)
         self._open_bytes += size
         self.bytes += size
+        if len(self._offsets) == self._most_messages:
+            self.close()
 
     def close(self) -> None:
         """End the batch; a record that is alone in it becomes a single message."""
