@@ -42,9 +42,7 @@ class Batcher:
             return
         size = len(value) + bytes_beside
         if self._offsets and (
-            len(self._offsets) >= self._most_messages
-            or self._open_bytes + size > MAX_BATCH_BYTES
-            or offset - self._offsets[0] >= MAX_BATCH_SPAN_OFFSETS
+            self._open_bytes + size > MAX_BATCH_BYTES or offset - self._offsets[0] >= MAX_BATCH_SPAN_OFFSETS
         ):
             self.close()
         self._offsets.append(offset)
@@ -52,6 +50,8 @@ class Batcher:
         self._values.append(value)
         self._open_bytes += size
         self.bytes += size
+        if len(self._offsets) == self._most_messages:
+            self.close()
 
     def add_run(self, run: PlainRun) -> None:
         """Add valid records that follow each other."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -86,23 +87,20 @@ class RecordReader:
     ) -> dict[int, Record | None]:
         consumer = self._open()
         consumer.assign([_kafka(place, run[0])])
-        wanted, found = set(run), dict[int, "Record | None"]()
+        wanted, found = deque(run), dict[int, "Record | None"]()
         while wanted and max_bytes > 0 and (left := deadline - time.monotonic()) > 0:
             message = consumer.poll(left)
             if message is None:
                 continue
-            reached = message.offset() or 0
-            if (error := message.error()) is not None:
-                if error.code() != KafkaError._PARTITION_EOF:
-                    raise KafkaException(error)
-            elif reached in wanted:
-                found[reached] = record = record_of(message)
-                max_bytes -= record.size_bytes
-                reached += 1
+            reached, error = message.offset() or 0, message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                raise KafkaException(error)
             # An offset that Kafka has passed over is gone: only a record at exactly that offset is the one wanted.
-            gone = {offset for offset in wanted if offset < reached} - found.keys()
-            found |= dict.fromkeys(gone)
-            wanted -= found.keys()
+            while wanted and wanted[0] < reached:
+                found[wanted.popleft()] = None
+            if error is None and wanted and wanted[0] == reached:
+                found[wanted.popleft()] = record = record_of(message)
+                max_bytes -= record.size_bytes
         return found
 
 

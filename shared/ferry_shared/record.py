@@ -84,6 +84,11 @@ class TaskId:
         offsets = str(self.first) if self.first == self.last else f"{self.first}..{self.last}"
         return f"{self.topic}-{self.partition}-{offsets}{group_suffix(self.group)}"
 
+    @property
+    def is_batch(self) -> bool:
+        """Whether it stands for several messages."""
+        return self.first != self.last
+
     @classmethod
     def parse(cls, text: str) -> TaskId:
         """Read a task id.

@@ -95,7 +95,7 @@ def identity_of(letter: Letter) -> Identity | None:
         task_id = TaskId.parse(letter.task_id or "")
     except ValueError:
         return None
-    if not is_topic_name(task_id.topic) or task_id.partition > _HIGHEST_PARTITION or task_id.first != task_id.last:
+    if not is_topic_name(task_id.topic) or task_id.partition > _HIGHEST_PARTITION or task_id.is_batch:
         return None
     timestamp = "" if letter.origin.timestamp_ms is None else letter.origin.timestamp_ms
     return Identity(task_id, f"{task_id.text}/{timestamp}")

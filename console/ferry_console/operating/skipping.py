@@ -98,7 +98,7 @@ def _skip(
     arguments: SkipArguments,
 ) -> Skipped:
     keys = LedgerKeys.of(settings.ferry_key_prefix, task_id.group, TopicPartition(task_id.topic, task_id.partition))
-    if task_id.first == task_id.last:
+    if not task_id.is_batch:
         member = str(task_id.first)
     elif entry.member is not None:
         member = entry.member

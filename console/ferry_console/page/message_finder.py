@@ -112,7 +112,9 @@ class MessageFinder:
 
 
 def _may_be_dead(task_id: TaskId, entry: EntryView | None) -> bool:
-    """It has ended, or nobody tells whether it has."""
+    """It has ended, or nobody tells whether it has; dead letters have the ids of single messages."""
+    if task_id.is_batch:
+        return False
     if entry is None or entry.head is None:
         return True
     return entry.state is None and task_id.first < entry.head.position

@@ -67,7 +67,8 @@ def find(task_id: TaskId, settings: ConsumerSettings) -> tuple[Findings, bool]:
         except RedisUnavailable as error:
             missing.append(f"{error}: whether it was dispatched, and what became of it, is not known")
             reached = False
-        if kafka is not None:
+        # Dead letters have the ids of single messages.
+        if kafka is not None and not task_id.is_batch:
             letters, problem = _letters(side, task_id, kafka)
             missing += [problem] if problem else []
             reached = reached and problem is None

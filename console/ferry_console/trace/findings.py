@@ -92,18 +92,13 @@ class Findings:
         return self.entry.batch_of(self.task_id) if self.entry else None
 
     @property
-    def asks_for_batch(self) -> bool:
-        """Whether the id is a batch's."""
-        return self.task_id.first != self.task_id.last
-
-    @property
     def known(self) -> bool:
         """There is, or was, a message of that id."""
         return self.whereabouts not in NOWHERE or bool(self.letters and self.letters.found)
 
     def _in_flight(self, state: EntryState, entry: EntryView) -> Whereabouts:
         """A batch has every offset from its first to its last: some are no messages, others are done before it ends."""
-        if self.batch is not None and not self.asks_for_batch:
+        if self.batch is not None and not self.task_id.is_batch:
             if self.kafka and self._not_in_kafka_inside_batch(self.kafka):
                 return Whereabouts.ABSENT
             if state.progress is not None and self.task_id.first <= state.progress:
@@ -131,7 +126,7 @@ class Findings:
         return Whereabouts.IN_KAFKA if self.kafka.record is not None else self._not_in_kafka(self.kafka)
 
     def _ended(self) -> Whereabouts:
-        if self.asks_for_batch:
+        if self.task_id.is_batch:
             return Whereabouts.NO_BATCH
         if self.letters and self.letters.found:
             return Whereabouts.DEAD

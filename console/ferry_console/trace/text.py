@@ -50,9 +50,8 @@ def answer(findings: Findings) -> str:
 def remarks(findings: Findings) -> Iterator[str]:
     """What one should know about that answer."""
     where, letters, entry = findings.whereabouts, findings.letters, findings.entry
-    if where is Whereabouts.DONE and findings.batch is not None:
-        yield "it is in a batch that goes on, and has run; the worker's log tells when"
-    elif where in {Whereabouts.DONE, Whereabouts.ENDED}:
+    yield from _batch_remarks(findings)
+    if where in {Whereabouts.DONE, Whereabouts.ENDED} and findings.batch is None:
         yield "the ledger forgets what has ended: that it has is known, when is not; the worker's log tells"
         yield "an offset that an operator, or the group's first start at the log's end, passed over looks the same"
     if where is Whereabouts.UNSEEN:
@@ -81,6 +80,13 @@ def remarks(findings: Findings) -> Iterator[str]:
         )
     if entry is not None and entry.head is None:
         yield f"group {findings.task_id.group} has no ledger there: the id of another group ends in @GROUP"
+
+
+def _batch_remarks(findings: Findings) -> Iterator[str]:
+    if findings.whereabouts is Whereabouts.DONE and findings.batch is not None:
+        yield "it is in a batch that goes on, and has run; the worker's log tells when"
+    if findings.task_id.is_batch and findings.kafka is not None and findings.kafka.record is not None:
+        yield "the record is its first message's; dead letters have the ids of single messages"
 
 
 def _detail(where: Whereabouts, findings: Findings) -> str:

@@ -18,6 +18,7 @@ from ferry_shared.record import Record, TaskId
 from tests.unit.console.trace_parts import (
     ABSENT,
     FOUND,
+    GONE,
     LETTER,
     NO_LETTERS,
     NOW_MS,
@@ -159,6 +160,15 @@ def test_a_message_in_a_batch_names_it() -> None:
     assert "  batch       orders-3-40..50@blue, 9 messages, nothing left to do up to offset 42" in told
     assert document(in_a_batch(42))["batch"]["progress"] == 42
     assert document(findings(in_flight(RUNNING)))["batch"] is document(findings(ended()))["batch"] is None
+
+
+def test_of_a_batch_the_first_record_is_shown() -> None:
+    """And that is said."""
+    batch = replace(TASK, first=42, last=50)
+    said = "              the record is its first message's; dead letters have the ids of single messages"
+    assert said in lines(replace(findings(ended(), letters=None), task_id=batch))
+    assert said not in lines(findings(ended(), letters=None))
+    assert said not in lines(replace(findings(ended(), kafka=GONE, letters=None), task_id=batch))
 
 
 text = st.text(max_size=8)

@@ -243,6 +243,14 @@ def test_a_call_is_cut_at_its_bytes() -> None:
     assert sum(call.messages for call in calls) == 60
 
 
+def test_single_messages_are_counted_as_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a call holds is known before the next record comes."""
+    one = replace(LIMITS, batch_messages=1)
+    (call,) = calls_of(run_of(2), one)
+    monkeypatch.setattr(dispatch, "MAX_CALL_BYTES", len(call.queued[0].celery_message))
+    assert [call.messages for call in calls_of(run_of(3), one)] == [1, 1, 1]
+
+
 def test_what_is_in_flight_is_counted_in_messages() -> None:
     """So the limits hold, however many a batch has."""
     owned = partition()
