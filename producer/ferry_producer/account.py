@@ -7,13 +7,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ferry_producer.delivery import Delivered
 from ferry_producer.latency import Latencies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferry_producer.delivery import Outcome
+    from ferry_producer.delivery import Undelivered
     from ferry_producer.lines import Line
     from ferry_producer.undelivered import UndeliveredFile
 
@@ -31,6 +30,8 @@ class Account:
     unsent: int = 0
     #: The number of the last line that was taken from the input.
     last_line: int = 0
+    #: Whether anything but acknowledgements was counted.
+    troubled: bool = False
     #: Whether Kafka stopped answering (and not merely refused a message).
     silent: bool = False
     latencies: Latencies = field(default_factory=Latencies)
@@ -50,20 +51,22 @@ class Account:
         """Messages with an outcome."""
         return self.acknowledged + self.failed
 
-    def settle(self, line: Line, outcome: Outcome) -> None:
-        """Count one outcome."""
-        if isinstance(outcome, Delivered):
-            self.acknowledged += 1
-            if outcome.latency_seconds is not None:
-                self.latencies.add(outcome.latency_seconds)
-        else:
-            self.failures[outcome.reason] += 1
-            self.silent = self.silent or not outcome.refused
-            self._keep(line)
+    def acknowledge(self, latencies: Sequence[float | None]) -> None:
+        """Count so many, each acknowledged after so many seconds; None where nobody knows."""
+        self.acknowledged += len(latencies)
+        self.latencies.add([seconds for seconds in latencies if seconds is not None])
+
+    def fail(self, line: Line, outcome: Undelivered) -> None:
+        """Kafka did not acknowledge a line."""
+        self.failures[outcome.reason] += 1
+        self.silent = self.silent or not outcome.refused
+        self.troubled = True
+        self._keep(line)
 
     def refuse(self, line: Line, problem: str) -> None:
         """A line is no message."""
         self.invalid += 1
+        self.troubled = True
         logger.warning("line %d is invalid and not sent: %s", line.number, problem)
         self._keep(line)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import orjson
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from ferry_producer.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES
 from ferry_shared.decode import check
@@ -14,6 +14,8 @@ from ferry_shared.message import Message
 from ferry_shared.validation import problems_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ferry_shared.validation import MessageAdapter
 
 
@@ -72,6 +74,23 @@ def value_of_route(content: bytes, adapter: MessageAdapter) -> bytes:
         return check(content, adapter, MAX_LINE_BYTES)
     except InvalidRecord as error:
         raise InvalidText(error.detail) from None
+
+
+def checker_of_route(adapter: MessageAdapter) -> Callable[[bytes], bytes]:
+    """Return `value_of_route` for one route, made for many contents."""
+    # Through the adapter of a model the same call takes a third longer.
+    validate = (adapter.validator if isinstance(adapter, TypeAdapter) else adapter).validate_json
+
+    def value_of(content: bytes) -> bytes:
+        try:
+            # What `check` asks, without keeping the answers.
+            orjson.loads(content)
+            validate(content)
+        except Exception:  # noqa: BLE001 - a user's validator: anything can come out of it
+            return value_of_route(content, adapter)
+        return content
+
+    return value_of
 
 
 def _is_json_object(content: bytes) -> bool:

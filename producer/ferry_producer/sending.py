@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ferry_producer import sources
@@ -21,11 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from ferry_producer.account import Account
-    from ferry_producer.job import Destination, Job
+    from ferry_producer.job import Destination, Job, Offer
     from ferry_producer.lines import Line
 
 #: Shorter waits cost more than they are worth; the next message waits for both.
 MIN_WAIT_SECONDS = 0.001
+#: After so many lines signals, delivery reports and the progress line get their turn, even if nothing ever waits.
+LINES_AT_ONCE = 1_000
 
 logger = logging.getLogger("ferry.producer")
 
@@ -40,7 +41,7 @@ async def run(
     """
     with Stop(STOP_FLUSH_SECONDS) as stop:
         try:
-            await stop.unless_asked(destination.open())
+            offer = await stop.unless_asked(destination.open(account, job.recipe.headers))
         except Stopped:
             logger.info("stopped before anything was sent")
             end = End(finished=False, stopped_by=stop.signal, seconds=0.0, word=word)
@@ -48,7 +49,7 @@ async def run(
             return end
         started, finished = time.monotonic(), False
         try:
-            finished = await _Run(job, destination, account, stop).go(word)
+            finished = await _Run(job, destination, offer, account, stop).go(word)
         finally:
             # Whatever has no outcome yet gets one here, so the account is complete.
             await destination.close(0)
@@ -63,12 +64,14 @@ async def run(
 class _Run:
     """What all steps of one run need."""
 
-    def __init__(self, job: Job, destination: Destination, account: Account, stop: Stop) -> None:
+    def __init__(self, job: Job, destination: Destination, offer: Offer, account: Account, stop: Stop) -> None:
         self._job = job
         self._destination = destination
+        self._offer = offer
         self._account = account
         self._stop = stop
         self._pace = None if job.rate_per_second is None else Pace(job.rate_per_second, time.monotonic)
+        self._most = job.count
         self._taken = 0
 
     async def go(self, word: str) -> bool:
@@ -89,7 +92,6 @@ class _Run:
                 await self._send(batch)
                 if self._ended:
                     break
-                # Signals, delivery reports and the progress line get their turn even if nothing ever waits.
                 await asyncio.sleep(0)
             else:
                 return self._job.endless or not (self._job.in_turn and self._stop.asked)
@@ -117,7 +119,7 @@ class _Run:
 
     @property
     def _complete(self) -> bool:
-        return self._job.count is not None and self._taken >= self._job.count
+        return self._taken == self._most
 
     @property
     def _ended(self) -> bool:
@@ -125,37 +127,36 @@ class _Run:
         return bool(self._hopeless or self._complete or stopped or self._account.unkept)
 
     async def _send(self, batch: Sequence[Line]) -> None:
+        """Send or refuse each line; nothing is awaited for one, except for room and its turn."""
+        account, record_of, offer = self._account, self._job.recipe.record, self._offer
         done = 0
         try:
             for line in batch:
-                if self._ended or not await self._send_line(line):
+                # Cheap questions first: before its count nothing but trouble ends a run.
+                if self._taken == self._most or (account.troubled and self._ended):
                     break
+                try:
+                    value, key = record_of(line.content)
+                except InvalidText as error:
+                    account.refuse(line, str(error))
+                else:
+                    if self._pace is not None and not await self._turn(self._pace):
+                        break
+                    while not offer(line, value, key):
+                        await self._destination.room()
+                    self._taken += 1
                 done += 1
-                self._account.last_line = line.number
+                account.last_line = line.number
+                if not done % LINES_AT_ONCE:
+                    await asyncio.sleep(0)
         finally:
             # Those beyond --count were not asked for.
             if not self._job.again:
-                self._account.leave(batch[done:], asked_for=not self._complete)
+                account.leave(batch[done:], asked_for=not self._complete)
 
-    async def _turn(self) -> bool:
+    async def _turn(self, pace: Pace) -> bool:
         """Wait until the next message may go; False when a signal came first."""
-        if self._pace is None:
-            return True
-        wait = self._pace.wait_seconds()
+        wait = pace.wait_seconds()
         if wait > MIN_WAIT_SECONDS:
             await self._stop.sleep(wait)
         return not self._stop.asked
-
-    async def _send_line(self, line: Line) -> bool:
-        """Send it or refuse it; False when a signal came before its turn."""
-        try:
-            record = self._job.recipe.record(line.content)
-        except InvalidText as error:
-            self._account.refuse(line, str(error))
-            return True
-        if not await self._turn():
-            return False
-        settle = partial(self._account.settle, line)
-        await self._destination.enqueue(record.value, settle, key=record.key, headers=self._job.recipe.headers)
-        self._taken += 1
-        return True

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ferry_producer import outbox as outbox_module
 from ferry_producer.delivery import Delivered, Outcome, Undelivered
 from ferry_producer.outbox import Outbox
+from ferry_producer.recipients import EachSettled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,12 +34,22 @@ class FakeClient:
         self.error: KafkaError | None = None
         self.refusal: KafkaError | None = None
 
-    def produce(self, topic: str, value: bytes, key: bytes | None, *, headers: object, on_delivery: OnDelivery) -> None:
+    def produce(
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes | None,
+        partition: int,
+        callback: OnDelivery,
+        /,
+        *,
+        headers: object = None,
+    ) -> None:
         if self.refusal:
             raise KafkaException(self.refusal)
         if len(self.waiting) >= self.queue_size:
             raise BufferError
-        self.waiting.append((value, on_delivery))
+        self.waiting.append((value, callback))
         self.produced.append(value)
         self.most_waiting = max(self.most_waiting, len(self.waiting))
 
@@ -56,13 +67,13 @@ class FakeClient:
 
 async def send_all(client: FakeClient, values: list[bytes], max_pending: int, senders: int) -> list[list[Outcome]]:
     """Put every value from several tasks at once and wait; the outcomes of each."""
-    outbox = Outbox(client, max_pending, lambda: None)
+    outbox = Outbox(client, "t", max_pending, EachSettled(), lambda: None)
     outcomes: list[list[Outcome]] = [[] for _ in values]
     numbers = iter(range(len(values)))
 
     async def sender() -> None:
         for number in numbers:
-            await outbox.put("t", values[number], None, [], outcomes[number].append)
+            await outbox.put([], outcomes[number].append, values[number], None)
 
     await asyncio.gather(*(sender() for _ in range(senders)))
     await outbox.emptied()
@@ -131,8 +142,8 @@ async def test_a_failed_delivery_says_whether_the_message_is_to_blame(code: int,
 async def test_no_offset_without_acknowledgement(offset: int, expected: int | None) -> None:
     """With acks=0 librdkafka reports an invalid offset; it isn't passed on."""
     client, outcomes = FakeClient(), list[Outcome]()
-    outbox = Outbox(client, 1, lambda: None)
-    await outbox.put("t", b"x", None, [], outcomes.append)
+    outbox = Outbox(client, "t", 1, EachSettled(), lambda: None)
+    await outbox.put([], outcomes.append, b"x", None)
     client.waiting.popleft()[1](None, Message(topic="t", partition=3, offset=offset))
     outbox.abandon()
     assert outcomes == [Delivered("t", 3, expected)]
@@ -141,9 +152,9 @@ async def test_no_offset_without_acknowledgement(offset: int, expected: int | No
 async def test_abandoned_messages_are_settled() -> None:
     """Giving up still tells each message's outcome."""
     client, outcomes = FakeClient([0] * 100), list[Outcome]()
-    outbox = Outbox(client, 10, lambda: None)
+    outbox = Outbox(client, "t", 10, EachSettled(), lambda: None)
     for _ in range(3):
-        await outbox.put("t", b"x", None, [], outcomes.append)
+        await outbox.put([], outcomes.append, b"x", None)
     outbox.abandon()
     assert outcomes == [Undelivered("given up before it was sent", refused=False)] * 3
     assert outbox.pending == 0
@@ -156,10 +167,10 @@ async def test_abandoned_messages_are_settled_also_if_the_client_says_nothing(
     """What librdkafka doesn't report after the purge is undelivered; a report that comes later changes nothing."""
     monkeypatch.setattr(outbox_module, "PURGE_SECONDS", 0.0)
     client, outcomes = FakeClient([0] * 100), list[list[Outcome]]()
-    outbox = Outbox(client, 10, lambda: None)
+    outbox = Outbox(client, "t", 10, EachSettled(), lambda: None)
     for _ in range(3):
         outcomes.append([])
-        await outbox.put("t", b"x", None, [], outcomes[-1].append)
+        await outbox.put([], outcomes[-1].append, b"x", None)
     client.plan = deque([told, *[0] * 100])
     client.poll(0)
     client.purge = lambda: None  # type: ignore[method-assign]  # nothing comes of it
@@ -181,8 +192,8 @@ async def test_a_purge_that_fails_leaves_no_message_without_outcome(monkeypatch:
         raise KafkaException(KafkaError(KafkaError._STATE))
 
     client.purge = purge  # type: ignore[method-assign]
-    outbox = Outbox(client, 10, lambda: None)
-    await outbox.put("t", b"x", None, [], outcomes.append)
+    outbox = Outbox(client, "t", 10, EachSettled(), lambda: None)
+    await outbox.put([], outcomes.append, b"x", None)
     outbox.abandon()
     assert [type(outcome) for outcome in outcomes] == [Undelivered]
 
@@ -191,11 +202,11 @@ async def test_an_acknowledgement_is_told() -> None:
     """The end of an outage is noticed by an answer, not by an error."""
     answers = list[bool]()
     client = FakeClient()
-    outbox = Outbox(client, 1, lambda: answers.append(True))
-    await outbox.put("t", b"x", None, [], lambda _: None)
+    outbox = Outbox(client, "t", 1, EachSettled(), lambda: answers.append(True))
+    await outbox.put([], lambda _: None, b"x", None)
     await outbox.emptied()
     client.error = KafkaError(KafkaError._MSG_TIMED_OUT)
-    await outbox.put("t", b"x", None, [], lambda _: None)
+    await outbox.put([], lambda _: None, b"x", None)
     await outbox.emptied()
     outbox.abandon()
     assert answers == [True]
