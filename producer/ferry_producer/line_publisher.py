@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ferry_producer.channel import Channel
+from ferry_producer.lines import Line
 from ferry_producer.recipients import LinesTold
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ferry_producer.job import Offer, Told
 
 
-class LinePublisher(Channel["Line"]):
+class LinePublisher(Channel[Line]):
     """The `Destination` that is Kafka."""
 
     async def open(self, told: Told, headers: Sequence[tuple[str, bytes]]) -> Offer:

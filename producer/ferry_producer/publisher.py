@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Self
 
 from ferry_producer.channel import Channel
-from ferry_producer.delivery import Delivered, NotDelivered
+from ferry_producer.delivery import Delivered, NotDelivered, Settle
 from ferry_producer.recipients import EachSettled
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from ferry_producer.delivery import Outcome, Settle
+    from ferry_producer.delivery import Outcome
 
     #: Name and value; names may repeat.
     Headers = Sequence[tuple[str, bytes]]
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 STOP_FLUSH_SECONDS = 5.0
 
 
-class Publisher(Channel["Settle"]):
+class Publisher(Channel[Settle]):
     """Sends messages to one topic; `send` waits for Kafka's acknowledgement, `enqueue` only for room."""
 
     async def __aenter__(self) -> Self:
