@@ -30,8 +30,6 @@ class Account:
     unsent: int = 0
     #: The number of the last line that was taken from the input.
     last_line: int = 0
-    #: Whether anything but acknowledgements was counted.
-    troubled: bool = False
     #: Whether Kafka stopped answering (and not merely refused a message).
     silent: bool = False
     latencies: Latencies = field(default_factory=Latencies)
@@ -60,13 +58,11 @@ class Account:
         """Kafka did not acknowledge a line."""
         self.failures[outcome.reason] += 1
         self.silent = self.silent or not outcome.refused
-        self.troubled = True
         self._keep(line)
 
     def refuse(self, line: Line, problem: str) -> None:
         """A line is no message."""
         self.invalid += 1
-        self.troubled = True
         logger.warning("line %d is invalid and not sent: %s", line.number, problem)
         self._keep(line)
 

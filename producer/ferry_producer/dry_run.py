@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ferry_producer.job import Offer, Told
-    from ferry_producer.lines import Line
+    from ferry_producer.outgoing import Record
 
 
 class Nowhere:
@@ -19,9 +19,9 @@ class Nowhere:
     async def open(self, told: Told, headers: Sequence[tuple[str, bytes]]) -> Offer:
         """Nothing to reach."""
 
-        def offer(line: Line, value: bytes, key: bytes | None) -> bool:
-            told.acknowledge((None,))
-            return True
+        def offer(records: Sequence[Record]) -> int:
+            told.acknowledge([None] * len(records))
+            return len(records)
 
         return offer
 

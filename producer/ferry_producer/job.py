@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from ferry_producer.delivery import Undelivered
     from ferry_producer.input import Input
     from ferry_producer.lines import Line
-    from ferry_producer.outgoing import Recipe
+    from ferry_producer.outgoing import Recipe, Record
 
-    #: Hands one line's record over, its value and its key, if there is room for it now.
-    Offer = Callable[[Line, bytes, bytes | None], bool]
+    #: Hands over as many records as there is room for now, the first ones; returns how many.
+    Offer = Callable[[Sequence[Record]], int]
 
 
 class Told(Protocol):
@@ -38,7 +38,7 @@ class Destination(Protocol):
         """Be ready: return how records are handed over, all with these headers; of each is told what became of it."""
 
     async def room(self) -> None:
-        """Wait until an offer that was refused is worth repeating."""
+        """Wait until an offer of what there was no room for is worth repeating."""
 
     async def flush(self) -> None:
         """Wait for all outcomes."""

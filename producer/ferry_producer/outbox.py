@@ -18,12 +18,14 @@ from ferry_producer.delivery import Undelivered
 from ferry_producer.slots import Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from confluent_kafka import Message as KafkaMessage
 
     #: Names may repeat (KIP-82); the client wants a list.
     Headers = list[tuple[str, str | bytes | None]]
+    #: A token, a value and a key.
+    Record = tuple["Token", bytes, bytes | None]
     OnDelivery = Callable[[KafkaError | None, KafkaMessage], None]
 
 #: What a message is known by to whoever handed it over.
@@ -105,6 +107,7 @@ class Outbox(Generic[Token]):
         self._client = client
         self._topic = topic
         self._recipient = recipient
+        self._delivered = recipient.delivered
         self._on_answer = on_answer
         self._answered = False
         #: The token of each message of which nothing is told yet, by the message's number.
@@ -121,15 +124,18 @@ class Outbox(Generic[Token]):
         """Messages without an outcome."""
         return len(self._waiting)
 
-    def offer(self, headers: Headers, token: Token, value: bytes, key: bytes | None) -> bool:
-        """Hand one message over if there is room for it now."""
-        return self._slots.take() and (self._handed_over(headers, token, value, key) or self._no_room())
+    def offer(self, headers: Headers, records: Sequence[Record[Token]]) -> int:
+        """Hand over as many of these messages as there is room for now, the first ones; returns how many."""
+        room = self._slots.take(len(records))
+        handed_over = self._hand_over(headers, records if room == len(records) else records[:room])
+        self._slots.release(room - handed_over)
+        return handed_over
 
-    async def put(self, headers: Headers, token: Token, value: bytes, key: bytes | None) -> None:
+    async def put(self, headers: Headers, record: Record[Token]) -> None:
         """Hand one message over, waiting for room behind those who wait already."""
         await self._slots.acquire()
         try:
-            while not self._handed_over(headers, token, value, key):
+            while not self._hand_over(headers, (record,)):
                 await self.room()
         except BaseException:
             self._slots.release()
@@ -158,42 +164,38 @@ class Outbox(Generic[Token]):
             self._recipient.undelivered(self._waiting.pop(number), _UNKNOWN)
         self._empty.set()
 
-    def _handed_over(self, headers: Headers, token: Token, value: bytes, key: bytes | None) -> bool:
-        """Use up the slot that was taken; False where librdkafka's own queue is full, and the slot still taken."""
-        number = next(self._numbers)
-        on_delivery = partial(self._on_delivery, number)
-        try:
-            if headers:
-                self._client.produce(self._topic, value, key, _ANY_PARTITION, on_delivery, headers=headers)
+    def _hand_over(self, headers: Headers, records: Sequence[Record[Token]]) -> int:
+        """Use up a slot for each, until librdkafka's own queue is full; returns how many."""
+        produce, topic, on_delivery, waiting = self._client.produce, self._topic, self._on_delivery, self._waiting
+        # By name, or with headers that are empty, a call takes half as long again.
+        produce = partial(produce, headers=headers) if headers else produce
+        was_empty, handed_over = not waiting, 0
+        for (token, value, key), number in zip(records, self._numbers, strict=False):
+            try:
+                produce(topic, value, key, _ANY_PARTITION, partial(on_delivery, number))
+            except BufferError:
+                if waiting:
+                    break
+                # It will never fit: nothing is in the queue but its limit by bytes is passed.
+                self._refuse(token, KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
+            except KafkaException as error:
+                self._refuse(token, error.args[0])
             else:
-                # By name, or with headers that are empty, the call takes half as long again.
-                self._client.produce(self._topic, value, key, _ANY_PARTITION, on_delivery)
-        except BufferError:
-            if self._waiting:
-                return False
-            # It will never fit: nothing is in the queue but its limit by bytes is passed.
-            self._refused(token, KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
-        except KafkaException as error:
-            self._refused(token, error.args[0])
-        else:
-            # Delivery reports are served by this thread only: none has come yet.
-            self._waiting[number] = token
-            if len(self._waiting) == 1:
-                self._begin_waiting()
-        return True
+                # Delivery reports are served by this thread only: none has come yet.
+                waiting[number] = token
+            handed_over += 1
+        if was_empty and waiting:
+            self._begin_to_wait()
+        return handed_over
 
-    def _begin_waiting(self) -> None:
+    def _begin_to_wait(self) -> None:
         self._empty.clear()
         self._timer.cancel()
         self._timer = self._loop.call_later(BUSY_SECONDS, self._serve)
 
-    def _refused(self, token: Token, error: KafkaError) -> None:
+    def _refuse(self, token: Token, error: KafkaError) -> None:
         self._recipient.undelivered(token, _undelivered(error))
         self._slots.release()
-
-    def _no_room(self) -> bool:
-        self._slots.release()
-        return False
 
     def _serve(self) -> None:
         self._timer = self._loop.call_later(BUSY_SECONDS if self._waiting else IDLE_SECONDS, self._serve)
@@ -225,7 +227,7 @@ class Outbox(Generic[Token]):
             return
         if error is None:
             self._answered = True
-            self._recipient.delivered(token, message)
+            self._delivered(token, message)
         else:
             self._recipient.undelivered(token, _undelivered(error))
 

@@ -80,4 +80,4 @@ class Publisher(Channel[Settle]):
             raise RuntimeError("this publisher is not open")
         value = message if isinstance(message, bytes) else message.model_dump_json().encode()
         key = key.encode() if isinstance(key, str) else key
-        await self._outbox.put(list(headers), settle, value, key)
+        await self._outbox.put(list(headers), (settle, value, key))

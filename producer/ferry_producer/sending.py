@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from ferry_producer import sources
 from ferry_producer.input import UnreadableInput
-from ferry_producer.messages import InvalidText
 from ferry_producer.pace import Pace
 from ferry_producer.progress import shown
 from ferry_producer.publisher import STOP_FLUSH_SECONDS
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from ferry_producer.account import Account
     from ferry_producer.job import Destination, Job, Offer
     from ferry_producer.lines import Line
+    from ferry_producer.outgoing import Record
 
 #: Shorter waits cost more than they are worth; the next message waits for both.
 MIN_WAIT_SECONDS = 0.001
@@ -71,8 +71,8 @@ class _Run:
         self._account = account
         self._stop = stop
         self._pace = None if job.rate_per_second is None else Pace(job.rate_per_second, time.monotonic)
-        self._most = job.count
-        self._taken = 0
+        #: Messages handed over; lines of the present batch that were handed over or refused.
+        self._taken = self._done = 0
 
     async def go(self, word: str) -> bool:
         """Return whether everything that was to be read was read."""
@@ -119,7 +119,7 @@ class _Run:
 
     @property
     def _complete(self) -> bool:
-        return self._taken == self._most
+        return self._job.count is not None and self._taken >= self._job.count
 
     @property
     def _ended(self) -> bool:
@@ -127,32 +127,52 @@ class _Run:
         return bool(self._hopeless or self._complete or stopped or self._account.unkept)
 
     async def _send(self, batch: Sequence[Line]) -> None:
-        """Send or refuse each line; nothing is awaited for one, except for room and its turn."""
-        account, record_of, offer = self._account, self._job.recipe.record, self._offer
-        done = 0
+        """Send or refuse each line, in their order, until the run has ended."""
+        self._done = 0
         try:
-            for line in batch:
-                # Cheap questions first: before its count nothing but trouble ends a run.
-                if self._taken == self._most or (account.troubled and self._ended):
-                    break
-                try:
-                    value, key = record_of(line.content)
-                except InvalidText as error:
-                    account.refuse(line, str(error))
-                else:
-                    if self._pace is not None and not await self._turn(self._pace):
-                        break
-                    while not offer(line, value, key):
-                        await self._destination.room()
-                    self._taken += 1
-                done += 1
-                account.last_line = line.number
-                if not done % LINES_AT_ONCE:
+            while self._done < len(batch) and not self._ended:
+                if self._done:
                     await asyncio.sleep(0)
+                records, problem = self._job.recipe.records(batch[self._done : self._done + self._most_at_once])
+                if not await self._hand_over(records):
+                    break
+                if problem is not None:
+                    self._account.refuse(batch[self._done], str(problem))
+                    self._pass(batch[self._done], 1)
         finally:
             # Those beyond --count were not asked for.
             if not self._job.again:
-                account.leave(batch[done:], asked_for=not self._complete)
+                self._account.leave(batch[self._done :], asked_for=not self._complete)
+
+    @property
+    def _most_at_once(self) -> int:
+        """No more than what is missing: what is beyond --count isn't even looked at."""
+        return LINES_AT_ONCE if self._job.count is None else min(LINES_AT_ONCE, self._job.count - self._taken)
+
+    async def _hand_over(self, records: Sequence[Record]) -> bool:
+        """Hand over all of them; False when the run has ended, or a signal came before a message's turn."""
+        if self._pace is None:
+            return await self._hand_over_now(records)
+        for record in records:
+            if not (await self._turn(self._pace) and await self._hand_over_now([record])):
+                return False
+        return True
+
+    async def _hand_over_now(self, records: Sequence[Record]) -> bool:
+        while records and not self._ended:
+            number = self._offer(records)
+            if number:
+                self._taken += number
+                self._pass(records[number - 1][0], number)
+            records = records[number:]
+            if records:
+                await self._destination.room()
+        return not self._ended
+
+    def _pass(self, last: Line, number: int) -> None:
+        """So many lines, the last of which is this one, are no longer the input's."""
+        self._done += number
+        self._account.last_line = last.number
 
     async def _turn(self, pace: Pace) -> bool:
         """Wait until the next message may go; False when a signal came first."""

@@ -17,13 +17,12 @@ class Slots:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._woken = 0
 
-    def take(self) -> bool:
-        """Take a slot if one is free, and nobody came before who waits for it."""
+    def take(self, most: int = 1) -> int:
+        """Take as many slots as are free, at most so many; none before those who wait already. Returns how many."""
         # Somebody woken who hasn't run yet came before, too: messages keep the order of their senders.
-        if self._free and not self._waiting and not self._woken:
-            self._free -= 1
-            return True
-        return False
+        number = 0 if self._waiting or self._woken else min(self._free, most)
+        self._free -= number
+        return number
 
     async def acquire(self) -> None:
         """Take a slot; waits behind those who came before."""

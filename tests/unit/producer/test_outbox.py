@@ -73,7 +73,7 @@ async def send_all(client: FakeClient, values: list[bytes], max_pending: int, se
 
     async def sender() -> None:
         for number in numbers:
-            await outbox.put([], outcomes[number].append, values[number], None)
+            await outbox.put([], (outcomes[number].append, values[number], None))
 
     await asyncio.gather(*(sender() for _ in range(senders)))
     await outbox.emptied()
@@ -143,7 +143,7 @@ async def test_no_offset_without_acknowledgement(offset: int, expected: int | No
     """With acks=0 librdkafka reports an invalid offset; it isn't passed on."""
     client, outcomes = FakeClient(), list[Outcome]()
     outbox = Outbox(client, "t", 1, EachSettled(), lambda: None)
-    await outbox.put([], outcomes.append, b"x", None)
+    await outbox.put([], (outcomes.append, b"x", None))
     client.waiting.popleft()[1](None, Message(topic="t", partition=3, offset=offset))
     outbox.abandon()
     assert outcomes == [Delivered("t", 3, expected)]
@@ -154,7 +154,7 @@ async def test_abandoned_messages_are_settled() -> None:
     client, outcomes = FakeClient([0] * 100), list[Outcome]()
     outbox = Outbox(client, "t", 10, EachSettled(), lambda: None)
     for _ in range(3):
-        await outbox.put([], outcomes.append, b"x", None)
+        await outbox.put([], (outcomes.append, b"x", None))
     outbox.abandon()
     assert outcomes == [Undelivered("given up before it was sent", refused=False)] * 3
     assert outbox.pending == 0
@@ -170,7 +170,7 @@ async def test_abandoned_messages_are_settled_also_if_the_client_says_nothing(
     outbox = Outbox(client, "t", 10, EachSettled(), lambda: None)
     for _ in range(3):
         outcomes.append([])
-        await outbox.put([], outcomes[-1].append, b"x", None)
+        await outbox.put([], (outcomes[-1].append, b"x", None))
     client.plan = deque([told, *[0] * 100])
     client.poll(0)
     client.purge = lambda: None  # type: ignore[method-assign]  # nothing comes of it
@@ -193,7 +193,7 @@ async def test_a_purge_that_fails_leaves_no_message_without_outcome(monkeypatch:
 
     client.purge = purge  # type: ignore[method-assign]
     outbox = Outbox(client, "t", 10, EachSettled(), lambda: None)
-    await outbox.put([], outcomes.append, b"x", None)
+    await outbox.put([], (outcomes.append, b"x", None))
     outbox.abandon()
     assert [type(outcome) for outcome in outcomes] == [Undelivered]
 
@@ -203,10 +203,10 @@ async def test_an_acknowledgement_is_told() -> None:
     answers = list[bool]()
     client = FakeClient()
     outbox = Outbox(client, "t", 1, EachSettled(), lambda: answers.append(True))
-    await outbox.put([], lambda _: None, b"x", None)
+    await outbox.put([], (lambda _: None, b"x", None))
     await outbox.emptied()
     client.error = KafkaError(KafkaError._MSG_TIMED_OUT)
-    await outbox.put([], lambda _: None, b"x", None)
+    await outbox.put([], (lambda _: None, b"x", None))
     await outbox.emptied()
     outbox.abandon()
     assert answers == [True]

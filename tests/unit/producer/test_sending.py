@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ferry_producer.delivery import Outcome
     from ferry_producer.job import Offer, Told
+    from ferry_producer.outgoing import Record
     from ferry_producer.report import End
 
 
@@ -60,8 +61,9 @@ class Destination:
         self._told, self.headers = told, headers
         return self.offer
 
-    def offer(self, line: Line, value: bytes, key: bytes | None) -> bool:
-        """Settle it."""
+    def offer(self, records: Sequence[Record]) -> int:
+        """Settle the first one."""
+        line, value, _ = records[0]
         self._before(len(self.sent))
         self.sent.append(value)
         outcome = self._outcome_of(value)
@@ -69,7 +71,7 @@ class Destination:
             self._told.acknowledge([outcome.latency_seconds])
         else:
             self._told.fail(line, outcome)
-        return True
+        return 1
 
     async def room(self) -> None:
         """There is."""
@@ -89,12 +91,11 @@ class Silent(Destination):
         self._room = room
         self._waiting: list[Line] = []
 
-    def offer(self, line: Line, value: bytes, key: bytes | None) -> bool:
-        """Keep it."""
-        if len(self._waiting) == self._room:
-            return False
-        self._waiting.append(line)
-        return True
+    def offer(self, records: Sequence[Record]) -> int:
+        """Keep what there is room for."""
+        room = self._room - len(self._waiting)
+        self._waiting += [line for line, _, _ in records[:room]]
+        return min(room, len(records))
 
     async def room(self) -> None:
         """Never."""
