@@ -33,6 +33,8 @@ class FakeClient:
         self.most_waiting = 0
         self.error: KafkaError | None = None
         self.refusal: KafkaError | None = None
+        self.refused: set[bytes] = set()
+        self.headers: list[object] = []
 
     def produce(
         self,
@@ -47,10 +49,13 @@ class FakeClient:
     ) -> None:
         if self.refusal:
             raise KafkaException(self.refusal)
+        if value in self.refused:
+            raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
         if len(self.waiting) >= self.queue_size:
             raise BufferError
         self.waiting.append((value, callback))
         self.produced.append(value)
+        self.headers.append(headers)
         self.most_waiting = max(self.most_waiting, len(self.waiting))
 
     def poll(self, timeout: float) -> int:
@@ -100,6 +105,72 @@ def test_every_message_is_settled_once(
     assert sorted(client.produced) == sorted(values)
     assert all(len(each) == 1 and isinstance(each[0], Delivered) for each in outcomes)
     assert client.most_waiting <= max_pending
+
+
+async def offer_all(client: FakeClient, values: list[bytes], max_pending: int, at_once: int) -> list[list[Outcome]]:
+    """Offer every value, so many at once, until all are handed over; the outcomes of each."""
+    outbox = Outbox(client, "t", max_pending, EachSettled(), lambda: None)
+    outcomes: list[list[Outcome]] = [[] for _ in values]
+    records = [(each.append, value, None) for each, value in zip(outcomes, values, strict=True)]
+    while records:
+        del records[: outbox.offer([], records[:at_once])]
+        assert outbox.pending <= max_pending
+        await outbox.room()
+    await outbox.emptied()
+    assert outbox.offer([], []) == outbox.pending == 0
+    outbox.abandon()
+    return outcomes
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    plan=st.lists(st.integers(0, 5), max_size=20),
+    refused=st.sets(st.integers(0, 40)),
+    count=st.integers(0, 40),
+    max_pending=st.integers(1, 8),
+    queue_size=st.integers(0, 8),
+    at_once=st.integers(1, 12),
+)
+def test_of_many_offered_each_is_settled_once_and_in_order(
+    plan: list[int], refused: set[int], count: int, max_pending: int, queue_size: int, at_once: int
+) -> None:
+    """However many there is room for, and whichever are refused; without a queue each is too large for it."""
+    client = FakeClient(plan, queue_size)
+    client.refused = {str(number).encode() for number in refused}
+    values = [str(number).encode() for number in range(count)]
+    outcomes = asyncio.run(offer_all(client, values, max_pending, at_once))
+    accepted = [value for value in values if queue_size and value not in client.refused]
+    assert client.produced == accepted
+    assert [len(each) for each in outcomes] == [1] * count
+    assert [value for value, [each] in zip(values, outcomes, strict=True) if isinstance(each, Delivered)] == accepted
+    assert client.most_waiting <= max_pending
+
+
+@pytest.mark.parametrize("headers", [[], [("trace", b"7"), ("trace", b"8")]])
+async def test_headers_go_with_every_message(headers: list[tuple[str, str | bytes | None]]) -> None:
+    """Those that are offered together have the same ones."""
+    client = FakeClient()
+    outbox = Outbox(client, "t", 5, EachSettled(), lambda: None)
+    outcomes = list[Outcome]()
+    assert outbox.offer(headers, [(outcomes.append, b"a", b"k")] * 2) == 2
+    await outbox.put(headers, (outcomes.append, b"b", None))
+    outbox.abandon()
+    assert client.headers == [headers or None] * 3
+
+
+async def test_who_waits_comes_before_what_is_offered() -> None:
+    """An offer takes no slot that somebody waits for."""
+    client, outcomes = FakeClient(), list[Outcome]()
+    outbox = Outbox(client, "t", 1, EachSettled(), lambda: None)
+    assert outbox.offer([], [(outcomes.append, b"1", None), (outcomes.append, b"3", None)]) == 1
+    waiting = asyncio.create_task(outbox.put([], (outcomes.append, b"2", None)))
+    await asyncio.sleep(0)
+    while not outbox.offer([], [(outcomes.append, b"3", None)]):
+        await outbox.room()
+    await waiting
+    await outbox.emptied()
+    outbox.abandon()
+    assert client.produced == [b"1", b"2", b"3"]
 
 
 async def test_one_sender_keeps_the_order() -> None:
