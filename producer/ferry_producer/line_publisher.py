@@ -20,7 +20,7 @@ class LinePublisher(Channel[Line]):
 
     async def open(self, told: Told, headers: Sequence[tuple[str, bytes]]) -> Offer:
         """Reach Kafka; raises like `Channel.reach`."""
-        outbox = await self.reach(LinesTold(told))
+        outbox = await self.reach(LinesTold(told, confirmed=self._settings.producer_acks != "0"))
         return partial(outbox.offer, list(headers))
 
     async def room(self) -> None:

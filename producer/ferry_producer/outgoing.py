@@ -41,10 +41,10 @@ class Recipe:
 
     def records(self, lines: Iterable[Line]) -> tuple[list[Record], InvalidText | None]:
         """Make the records of these lines, up to the first that has none; returns as well what is wrong with that."""
-        records = list[Record]()
+        records, record_of = list[Record](), self.record
         try:
             for line in lines:
-                records.append(self.record(line))
+                records.append(record_of(line))
         except InvalidText as problem:
             return records, problem
         return records, None

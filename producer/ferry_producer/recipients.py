@@ -37,14 +37,15 @@ class EachSettled:
 class LinesTold:
     """The token of a message is its line. What is acknowledged is told together, as latencies alone."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, told: Told, *, confirmed: bool = True) -> None:
+        """`confirmed` is False with acks=0: then nobody knows how long Kafka took."""
         self._told = told
+        self._confirmed = confirmed
         self._latencies: list[float | None] = []
 
     def delivered(self, token: Line, message: KafkaMessage) -> None:
         """Keep its latency until all reports were served."""
-        offset = message.offset()
-        self._latencies.append(None if offset is None or offset < 0 else message.latency())
+        self._latencies.append(message.latency())
 
     def undelivered(self, token: Line, outcome: Undelivered) -> None:
         """Tell it."""
@@ -53,4 +54,4 @@ class LinesTold:
     def reported(self) -> None:
         """Tell what was acknowledged."""
         latencies, self._latencies = self._latencies, []
-        self._told.acknowledge(latencies)
+        self._told.acknowledge(latencies if self._confirmed else [None] * len(latencies))
