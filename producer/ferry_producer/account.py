@@ -7,13 +7,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ferry_producer.delivery import Delivered
 from ferry_producer.latency import Latencies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferry_producer.delivery import Outcome
+    from ferry_producer.delivery import Undelivered
     from ferry_producer.lines import Line
     from ferry_producer.undelivered import UndeliveredFile
 
@@ -50,16 +49,16 @@ class Account:
         """Messages with an outcome."""
         return self.acknowledged + self.failed
 
-    def settle(self, line: Line, outcome: Outcome) -> None:
-        """Count one outcome."""
-        if isinstance(outcome, Delivered):
-            self.acknowledged += 1
-            if outcome.latency_seconds is not None:
-                self.latencies.add(outcome.latency_seconds)
-        else:
-            self.failures[outcome.reason] += 1
-            self.silent = self.silent or not outcome.refused
-            self._keep(line)
+    def acknowledge(self, latencies: Sequence[float | None]) -> None:
+        """Count so many, each acknowledged after so many seconds; None where nobody knows."""
+        self.acknowledged += len(latencies)
+        self.latencies.add([seconds for seconds in latencies if seconds is not None])
+
+    def fail(self, line: Line, outcome: Undelivered) -> None:
+        """Kafka did not acknowledge a line."""
+        self.failures[outcome.reason] += 1
+        self.silent = self.silent or not outcome.refused
+        self._keep(line)
 
     def refuse(self, line: Line, problem: str) -> None:
         """A line is no message."""

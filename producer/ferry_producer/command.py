@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -18,9 +19,9 @@ from ferry_producer.connection import TopicRefused
 from ferry_producer.dry_run import Nowhere
 from ferry_producer.input import UnreadableInput, file_input, standard_input
 from ferry_producer.job import Job
+from ferry_producer.line_publisher import LinePublisher
 from ferry_producer.messages import InvalidText
 from ferry_producer.outgoing import Recipe
-from ferry_producer.publisher import Publisher
 from ferry_producer.sending import run
 from ferry_producer.target import Target, target_of
 from ferry_producer.undelivered import UndeliveredFile
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from ferry_producer.input import Input
     from ferry_producer.job import Destination
     from ferry_producer.report import End
+
+#: Python's default is 700: fewer than the messages of one delivery report.
+COLLECT_AFTER_OBJECTS = 10_000
 
 logger = logging.getLogger("ferry.producer")
 
@@ -55,12 +59,13 @@ def _send(arguments: Arguments) -> int:
     target = target_of(arguments.topic, settings)
     job = _job(arguments, target, settings.producer_interval_seconds)
     # Its settings are checked in a dry run too.
-    publisher = Publisher(settings, topic=target.topic)
+    publisher = LinePublisher(settings, topic=target.topic)
     destination: Destination = Nowhere() if arguments.dry_run else publisher
     with ExitStack() as stack:
         undelivered = arguments.undelivered and stack.enter_context(UndeliveredFile(Path(arguments.undelivered)))
         account = Account(undelivered or None)
         codes = list[int]()
+        _spare_the_collector()
         asyncio.run(
             run(
                 job,
@@ -71,6 +76,12 @@ def _send(arguments: Arguments) -> int:
             )
         )
         return codes[0]
+
+
+def _spare_the_collector() -> None:
+    """Messages come and go by the thousand and form no cycles: what looks for cycles would walk them all in vain."""
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS)
 
 
 def _job(arguments: Arguments, target: Target, interval_seconds: float) -> Job:

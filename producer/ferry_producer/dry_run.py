@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferry_producer.delivery import Delivered
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferry_producer.delivery import Settle
+    from ferry_producer.job import Offer, Told
+    from ferry_producer.outgoing import Record
 
 
 class Nowhere:
     """A destination that takes every record at once, and reaches no Kafka."""
 
     pending = 0
-    _TAKEN = Delivered("", -1, None)
 
-    async def open(self) -> None:
+    async def open(self, told: Told, headers: Sequence[tuple[str, bytes]]) -> Offer:
         """Nothing to reach."""
 
-    async def enqueue(
-        self, message: bytes, settle: Settle, *, key: bytes | None, headers: Sequence[tuple[str, bytes]]
-    ) -> None:
-        """It was valid."""
-        settle(self._TAKEN)
+        def offer(records: Sequence[Record]) -> int:
+            told.acknowledge([None] * len(records))
+            return len(records)
+
+        return offer
+
+    async def room(self) -> None:
+        """There is always room."""
 
     async def flush(self) -> None:
         """Nothing waits."""

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ferry_producer.gzip_stream import MAGIC, DamagedGzip, GzipStream
-from ferry_producer.lines import BYTE_ORDER_MARK, ChunkReader, Line, LineSplitter
+from ferry_producer.lines import BYTE_ORDER_MARK, CHUNK_BYTES, FILE_CHUNK_BYTES, ChunkReader, Line, LineSplitter
 from ferry_producer.stop import Stopped
 from ferry_shared.errors import ConfigurationError, FerryError
 
@@ -46,7 +46,8 @@ class Input:
             UnreadableInput: it can't be read, or what looks like gzip is none.
         """
         try:
-            reader, plain = ChunkReader(self.descriptor), _Plain(gzip_allowed=self.again)
+            reader = ChunkReader(self.descriptor, CHUNK_BYTES if self.size_bytes is None else FILE_CHUNK_BYTES)
+            plain = _Plain(gzip_allowed=self.again)
         except OSError as error:
             raise UnreadableInput(f"{self.name} can't be read: {error.strerror}") from error
         try:

@@ -6,28 +6,39 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from ferry_producer.delivery import Settle
+    from ferry_producer.delivery import Undelivered
     from ferry_producer.input import Input
     from ferry_producer.lines import Line
-    from ferry_producer.outgoing import Recipe
+    from ferry_producer.outgoing import Recipe, Record
+
+    #: Hands over as many records as there is room for now, the first ones; returns how many.
+    Offer = Callable[[Sequence[Record]], int]
+
+
+class Told(Protocol):
+    """Who keeps account of what became of lines."""
+
+    def acknowledge(self, latencies: Sequence[float | None]) -> None:
+        """So many were acknowledged; each after so many seconds, None where nobody knows."""
+
+    def fail(self, line: Line, outcome: Undelivered) -> None:
+        """A line was not acknowledged."""
 
 
 class Destination(Protocol):
-    """Where records go: a `Publisher`, or nowhere in a dry run."""
+    """Where records go: Kafka, or nowhere in a dry run."""
 
     @property
     def pending(self) -> int:
         """Records without an outcome."""
 
-    async def open(self) -> None:
-        """Be ready."""
+    async def open(self, told: Told, headers: Sequence[tuple[str, bytes]]) -> Offer:
+        """Be ready: return how records are handed over, all with these headers; of each is told what became of it."""
 
-    async def enqueue(
-        self, message: bytes, settle: Settle, *, key: bytes | None, headers: Sequence[tuple[str, bytes]]
-    ) -> None:
-        """Hand one record over."""
+    async def room(self) -> None:
+        """Wait until an offer of what there was no room for is worth repeating."""
 
     async def flush(self) -> None:
         """Wait for all outcomes."""

@@ -7,9 +7,12 @@ import os
 import select
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 CHUNK_BYTES = 65_536
+#: A chunk costs a turn of the event loop and of a thread; a file gives more at once than a pipe can.
+FILE_CHUNK_BYTES = 262_144
 #: What some editors put at the beginning of a file in UTF-8.
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 #: A longer line can't be a message (Kafka's default limit is 1 MB); it is skipped as it comes, memory stays flat.
@@ -23,6 +26,10 @@ class Line(NamedTuple):
 
     number: int
     content: bytes | None
+
+
+#: Makes a `Line` of a pair in half the time of `Line` itself.
+_LINE = partial(tuple.__new__, Line)
 
 
 class LineSplitter:
@@ -41,8 +48,13 @@ class LineSplitter:
         if not rest:
             return []
         lines = [self._complete()]
-        lines.extend(self._line(content) for content in rest[:-1])
-        self._keep(rest[-1])
+        self._keep(rest.pop())
+        if b"\r" in chunk or len(chunk) > self._max_line_bytes:
+            lines.extend(map(self._line, rest))
+        else:
+            # Most lines need nothing but a number.
+            lines.extend(map(_LINE, zip(range(self._number + 1, self._number + 1 + len(rest)), rest, strict=True)))
+            self._number += len(rest)
         return lines
 
     def end(self) -> list[Line]:
@@ -82,13 +94,14 @@ class ChunkReader:
     The thread is a daemon: somebody who shares the other end can keep it waiting, and must not keep the process.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, chunk_bytes: int = CHUNK_BYTES) -> None:
         """Begin; nothing is read yet.
 
         Raises:
             OSError: this process may have no more threads or files.
         """
         self._descriptor = descriptor
+        self._chunk_bytes = chunk_bytes
         self._loop = asyncio.get_running_loop()
         self._chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue()
         #: Read, and perhaps lost on its way to whoever asked: a cancelled task's result is nobody's.
@@ -105,7 +118,7 @@ class ChunkReader:
             raise OSError(0, str(error)) from error
 
     async def next(self) -> bytes:
-        """Return what can be read, at most 64 KiB; nothing at the end.
+        """Return what can be read, at most a chunk; nothing at the end.
 
         Raises:
             OSError: it can't be read.
@@ -152,7 +165,7 @@ class ChunkReader:
                     return None
                 # Somebody who shares the other end may have made it non-blocking, and may have been faster.
                 with suppress(BlockingIOError):
-                    return os.read(self._descriptor, CHUNK_BYTES)
+                    return os.read(self._descriptor, self._chunk_bytes)
         except OSError as error:
             return error
         except Exception as error:  # noqa: BLE001 - nobody else would hear of it, and the reader waits for an answer

@@ -1,4 +1,4 @@
-"""Messages on their way to Kafka: a bounded number, each settled exactly once.
+"""Messages on their way to Kafka: a bounded number, of each is told once what became of it.
 
 Everything runs on the event loop's thread. librdkafka sends from threads of its own and keeps its delivery
 reports until `poll`; a timer serves them, so no lock is needed and no Python thread competes for the interpreter.
@@ -10,23 +10,27 @@ import asyncio
 import logging
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
-from ferry_producer.delivery import Delivered, Undelivered
+from ferry_producer.delivery import Undelivered
 from ferry_producer.slots import Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from confluent_kafka import Message as KafkaMessage
 
-    from ferry_producer.delivery import Outcome, Settle
-
     #: Names may repeat (KIP-82); the client wants a list.
     Headers = list[tuple[str, str | bytes | None]]
+    #: A token, a value and a key.
+    Record = tuple["Token", bytes, bytes | None]
     OnDelivery = Callable[[KafkaError | None, KafkaMessage], None]
+
+#: What a message is known by to whoever handed it over.
+Token = TypeVar("Token")
+Token_contra = TypeVar("Token_contra", contravariant=True)
 
 logger = logging.getLogger("ferry.producer")
 
@@ -36,6 +40,8 @@ IDLE_SECONDS = 0.1
 #: The longest wait for the delivery reports of messages given up; they are made locally, at once.
 PURGE_SECONDS = 5.0
 
+#: librdkafka's RD_KAFKA_PARTITION_UA: its partitioner chooses.
+_ANY_PARTITION = -1
 #: This message can't be accepted, whoever asks and whenever.
 _REFUSED = frozenset(
     {
@@ -64,9 +70,11 @@ class Client(Protocol):
         topic: str,
         value: bytes,
         key: bytes | None,
+        partition: int,
+        callback: OnDelivery,
+        /,
         *,
-        headers: Headers,
-        on_delivery: OnDelivery,
+        headers: Headers = ...,
     ) -> None:
         """Queue one message; BufferError when the queue is full, KafkaException when it is refused."""
 
@@ -77,14 +85,33 @@ class Client(Protocol):
         """Give up what is queued and in flight; each gets its delivery report."""
 
 
-class Outbox:
+class Recipient(Protocol[Token_contra]):
+    """Whom an outbox tells what became of each message, by the token it was handed over with."""
+
+    def delivered(self, token: Token_contra, message: KafkaMessage) -> None:
+        """Kafka's client reports it as delivered; a report isn't to be kept, it holds a copy of the value."""
+
+    def undelivered(self, token: Token_contra, outcome: Undelivered) -> None:
+        """It isn't."""
+
+    def reported(self) -> None:
+        """Those were all reports for now."""
+
+
+class Outbox(Generic[Token]):
     """At most `max_pending` messages that Kafka has not acknowledged yet."""
 
-    def __init__(self, client: Client, max_pending: int, on_answer: Callable[[], None]) -> None:
+    def __init__(
+        self, client: Client, topic: str, max_pending: int, recipient: Recipient[Token], on_answer: Callable[[], None]
+    ) -> None:
         self._client = client
+        self._topic = topic
+        self._recipient = recipient
+        self._delivered = recipient.delivered
         self._on_answer = on_answer
-        #: Whom to tell the outcome of each message that has none, by its number.
-        self._waiting: dict[int, Settle] = {}
+        self._answered = False
+        #: The token of each message of which nothing is told yet, by the message's number.
+        self._waiting: dict[int, Token] = {}
         self._numbers = count()
         self._slots = Slots(max_pending)
         self._empty = asyncio.Event()
@@ -97,47 +124,33 @@ class Outbox:
         """Messages without an outcome."""
         return len(self._waiting)
 
-    async def put(self, topic: str, value: bytes, key: bytes | None, headers: Headers, settle: Settle) -> None:
-        """Hand one message over, waiting for room; `settle` is called once, with its outcome."""
+    def offer(self, headers: Headers, records: Sequence[Record[Token]]) -> int:
+        """Hand over as many of these messages as there is room for now, the first ones; returns how many."""
+        room = self._slots.take(len(records))
+        handed_over = self._hand_over(headers, records if room == len(records) else records[:room])
+        self._slots.release(room - handed_over)
+        return handed_over
+
+    async def put(self, headers: Headers, record: Record[Token]) -> None:
+        """Hand one message over, waiting for room behind those who wait already."""
         await self._slots.acquire()
-        number = next(self._numbers)
         try:
-            await self._produce(topic, value, key, headers, partial(self._on_delivery, number))
-        except KafkaException as error:
-            self._slots.release()
-            settle(_undelivered(error.args[0]))
+            while not self._hand_over(headers, (record,)):
+                await self.room()
         except BaseException:
             self._slots.release()
             raise
-        else:
-            # Delivery reports are served by this thread only: none has come yet.
-            self._waiting[number] = settle
-            if len(self._waiting) == 1:
-                self._empty.clear()
-                self._timer.cancel()
-                self._timer = self._loop.call_later(BUSY_SECONDS, self._serve)
 
-    async def _produce(
-        self, topic: str, value: bytes, key: bytes | None, headers: Headers, on_delivery: OnDelivery
-    ) -> None:
-        while True:
-            try:
-                self._client.produce(topic, value, key, headers=headers, on_delivery=on_delivery)
-            except BufferError:
-                if not self._waiting:
-                    # It will never fit: nothing is in the queue but its limit by bytes is passed.
-                    raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)) from None
-                # Only delivery reports make room.
-                await asyncio.sleep(BUSY_SECONDS)
-            else:
-                return
+    async def room(self) -> None:
+        """Wait until delivery reports, which alone make room, were served."""
+        await asyncio.sleep(BUSY_SECONDS)
 
     async def emptied(self) -> None:
         """Wait until every message has its outcome."""
         await self._empty.wait()
 
     def abandon(self) -> None:
-        """Settle what is still without an outcome as undelivered, and stop."""
+        """Tell of what is still without an outcome that it is undelivered, and stop."""
         self._timer.cancel()
         if self._waiting:
             try:
@@ -146,36 +159,77 @@ class Outbox:
                 logger.warning("messages can't be given up: %s", error.args[0].str())
         deadline = self._loop.time() + PURGE_SECONDS
         while self._waiting and self._loop.time() < deadline:
-            self._client.poll(0.1)
+            self._poll(0.1)
         for number in tuple(self._waiting):
-            self._settle(number, _UNKNOWN)
+            self._recipient.undelivered(self._waiting.pop(number), _UNKNOWN)
+        self._empty.set()
+
+    def _hand_over(self, headers: Headers, records: Sequence[Record[Token]]) -> int:
+        """Use up a slot for each, until librdkafka's own queue is full; returns how many."""
+        produce, topic, on_delivery, waiting = self._client.produce, self._topic, self._on_delivery, self._waiting
+        # By name, or with headers that are empty, a call takes half as long again.
+        produce = partial(produce, headers=headers) if headers else produce
+        was_empty, handed_over = not waiting, 0
+        for (token, value, key), number in zip(records, self._numbers, strict=False):
+            try:
+                produce(topic, value, key, _ANY_PARTITION, partial(on_delivery, number))
+            except BufferError:
+                if waiting:
+                    break
+                # It will never fit: nothing is in the queue but its limit by bytes is passed.
+                self._refuse(token, KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
+            except KafkaException as error:
+                self._refuse(token, error.args[0])
+            else:
+                # Delivery reports are served by this thread only: none has come yet.
+                waiting[number] = token
+            handed_over += 1
+        if was_empty and waiting:
+            self._begin_to_wait()
+        return handed_over
+
+    def _begin_to_wait(self) -> None:
+        self._empty.clear()
+        self._timer.cancel()
+        self._timer = self._loop.call_later(BUSY_SECONDS, self._serve)
+
+    def _refuse(self, token: Token, error: KafkaError) -> None:
+        self._recipient.undelivered(token, _undelivered(error))
+        self._slots.release()
 
     def _serve(self) -> None:
         self._timer = self._loop.call_later(BUSY_SECONDS if self._waiting else IDLE_SECONDS, self._serve)
-        self._client.poll(0)
+        self._poll(0)
 
-    def _on_delivery(self, number: int, error: KafkaError | None, message: KafkaMessage) -> None:
-        if error is None:
+    def _poll(self, timeout_seconds: float) -> None:
+        before = len(self._waiting)
+        try:
+            self._client.poll(timeout_seconds)
+        finally:
+            # For all reports at once what needn't be done for each.
+            if reported := before - len(self._waiting):
+                self._recipient.reported()
+                self._make_room(reported)
+
+    def _make_room(self, number: int) -> None:
+        self._slots.release(number)
+        if self._answered:
+            self._answered = False
             self._on_answer()
-        self._settle(number, _delivered(message) if error is None else _undelivered(error))
-
-    def _settle(self, number: int, outcome: Outcome) -> None:
-        settle = self._waiting.pop(number, None)
-        if settle is None:
-            # It was given up before.
-            return
-        self._slots.release()
         if not self._waiting:
             self._empty.set()
-        settle(outcome)
 
-
-def _delivered(message: KafkaMessage) -> Outcome:
-    topic, partition, offset = message.topic(), message.partition(), message.offset()
-    place = topic or "", -1 if partition is None else partition
-    if offset is None or offset < 0:
-        return Delivered(*place, None)
-    return Delivered(*place, offset, message.latency())
+    def _on_delivery(self, number: int, error: KafkaError | None, message: KafkaMessage) -> None:
+        try:
+            token = self._waiting.pop(number)
+        except KeyError:
+            # It was given up before.
+            return
+        if error is None:
+            self._answered = True
+            self._delivered(token, message)
+        else:
+            self._recipient.undelivered(token, _undelivered(error))
 
 
 def _undelivered(error: KafkaError) -> Undelivered:

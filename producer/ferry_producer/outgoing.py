@@ -6,19 +6,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ferry_producer.lines import MAX_LINE_BYTES
+from ferry_producer.lines import MAX_LINE_BYTES, Line
 from ferry_producer.messages import InvalidText
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """What `Publisher.enqueue` takes."""
-
-    value: bytes
-    key: bytes | None
+#: A line, and the value and key that it becomes. A class would take longer to make than all the rest of it.
+Record = tuple[Line, bytes, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +28,26 @@ class Recipe:
     key_field: Sequence[str] = ()
     headers: Sequence[tuple[str, bytes]] = ()
 
-    def record(self, content: bytes | None) -> Outgoing:
+    def record(self, line: Line) -> Record:
         """Make one record.
 
         Raises:
-            InvalidText: the content can't become a message, or has no key.
+            InvalidText: the line can't become a message, or has no key.
         """
-        if content is None:
+        if line.content is None:
             raise InvalidText(f"longer than {MAX_LINE_BYTES} bytes")
-        value = self.value_of(content)
-        return Outgoing(value, _key_in(value, self.key_field) if self.key_field else self.key)
+        value = self.value_of(line.content)
+        return line, value, _key_in(value, self.key_field) if self.key_field else self.key
+
+    def records(self, lines: Iterable[Line]) -> tuple[list[Record], InvalidText | None]:
+        """Make the records of these lines, up to the first that has none; returns as well what is wrong with that."""
+        records, record_of = list[Record](), self.record
+        try:
+            for line in lines:
+                records.append(record_of(line))
+        except InvalidText as problem:
+            return records, problem
+        return records, None
 
 
 def _key_in(value: bytes, path: Sequence[str]) -> bytes:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ferry_producer import sources
 from ferry_producer.input import UnreadableInput
-from ferry_producer.messages import InvalidText
 from ferry_producer.pace import Pace
 from ferry_producer.progress import shown
 from ferry_producer.publisher import STOP_FLUSH_SECONDS
@@ -21,11 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from ferry_producer.account import Account
-    from ferry_producer.job import Destination, Job
+    from ferry_producer.job import Destination, Job, Offer
     from ferry_producer.lines import Line
+    from ferry_producer.outgoing import Record
 
 #: Shorter waits cost more than they are worth; the next message waits for both.
 MIN_WAIT_SECONDS = 0.001
+#: After so many lines signals, delivery reports and the progress line get their turn, even if nothing ever waits.
+LINES_AT_ONCE = 1_000
 
 logger = logging.getLogger("ferry.producer")
 
@@ -40,7 +41,7 @@ async def run(
     """
     with Stop(STOP_FLUSH_SECONDS) as stop:
         try:
-            await stop.unless_asked(destination.open())
+            offer = await stop.unless_asked(destination.open(account, job.recipe.headers))
         except Stopped:
             logger.info("stopped before anything was sent")
             end = End(finished=False, stopped_by=stop.signal, seconds=0.0, word=word)
@@ -48,7 +49,7 @@ async def run(
             return end
         started, finished = time.monotonic(), False
         try:
-            finished = await _Run(job, destination, account, stop).go(word)
+            finished = await _Run(job, destination, offer, account, stop).go(word)
         finally:
             # Whatever has no outcome yet gets one here, so the account is complete.
             await destination.close(0)
@@ -63,13 +64,15 @@ async def run(
 class _Run:
     """What all steps of one run need."""
 
-    def __init__(self, job: Job, destination: Destination, account: Account, stop: Stop) -> None:
+    def __init__(self, job: Job, destination: Destination, offer: Offer, account: Account, stop: Stop) -> None:
         self._job = job
         self._destination = destination
+        self._offer = offer
         self._account = account
         self._stop = stop
         self._pace = None if job.rate_per_second is None else Pace(job.rate_per_second, time.monotonic)
-        self._taken = 0
+        #: Messages handed over; lines of the present batch that were handed over or refused.
+        self._taken = self._done = 0
 
     async def go(self, word: str) -> bool:
         """Return whether everything that was to be read was read."""
@@ -89,7 +92,6 @@ class _Run:
                 await self._send(batch)
                 if self._ended:
                     break
-                # Signals, delivery reports and the progress line get their turn even if nothing ever waits.
                 await asyncio.sleep(0)
             else:
                 return self._job.endless or not (self._job.in_turn and self._stop.asked)
@@ -125,37 +127,56 @@ class _Run:
         return bool(self._hopeless or self._complete or stopped or self._account.unkept)
 
     async def _send(self, batch: Sequence[Line]) -> None:
-        done = 0
+        """Send or refuse each line, in their order, until the run has ended."""
+        self._done = 0
         try:
-            for line in batch:
-                if self._ended or not await self._send_line(line):
+            while self._done < len(batch) and not self._ended:
+                if self._done:
+                    await asyncio.sleep(0)
+                records, problem = self._job.recipe.records(batch[self._done : self._done + self._most_at_once])
+                if not await self._hand_over(records):
                     break
-                done += 1
-                self._account.last_line = line.number
+                if problem is not None:
+                    self._account.refuse(batch[self._done], str(problem))
+                    self._pass(batch[self._done], 1)
         finally:
             # Those beyond --count were not asked for.
             if not self._job.again:
-                self._account.leave(batch[done:], asked_for=not self._complete)
+                self._account.leave(batch[self._done :], asked_for=not self._complete)
 
-    async def _turn(self) -> bool:
-        """Wait until the next message may go; False when a signal came first."""
+    @property
+    def _most_at_once(self) -> int:
+        """No more than what is missing: what is beyond --count isn't even looked at."""
+        return LINES_AT_ONCE if self._job.count is None else min(LINES_AT_ONCE, self._job.count - self._taken)
+
+    async def _hand_over(self, records: Sequence[Record]) -> bool:
+        """Hand over all of them; False when the run has ended, or a signal came before a message's turn."""
         if self._pace is None:
-            return True
-        wait = self._pace.wait_seconds()
+            return await self._hand_over_now(records)
+        for record in records:
+            if not (await self._turn(self._pace) and await self._hand_over_now([record])):
+                return False
+        return True
+
+    async def _hand_over_now(self, records: Sequence[Record]) -> bool:
+        while records and not self._ended:
+            number = self._offer(records)
+            if number:
+                self._taken += number
+                self._pass(records[number - 1][0], number)
+            records = records[number:]
+            if records:
+                await self._destination.room()
+        return not self._ended
+
+    def _pass(self, last: Line, number: int) -> None:
+        """So many lines, the last of which is this one, are no longer the input's."""
+        self._done += number
+        self._account.last_line = last.number
+
+    async def _turn(self, pace: Pace) -> bool:
+        """Wait until the next message may go; False when a signal came first."""
+        wait = pace.wait_seconds()
         if wait > MIN_WAIT_SECONDS:
             await self._stop.sleep(wait)
         return not self._stop.asked
-
-    async def _send_line(self, line: Line) -> bool:
-        """Send it or refuse it; False when a signal came before its turn."""
-        try:
-            record = self._job.recipe.record(line.content)
-        except InvalidText as error:
-            self._account.refuse(line, str(error))
-            return True
-        if not await self._turn():
-            return False
-        settle = partial(self._account.settle, line)
-        await self._destination.enqueue(record.value, settle, key=record.key, headers=self._job.recipe.headers)
-        self._taken += 1
-        return True

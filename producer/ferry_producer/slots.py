@@ -17,11 +17,16 @@ class Slots:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._woken = 0
 
+    def take(self, most: int = 1) -> int:
+        """Take as many slots as are free, at most so many; none before those who wait already. Returns how many."""
+        # Somebody woken who hasn't run yet came before, too: messages keep the order of their senders.
+        number = 0 if self._waiting or self._woken else min(self._free, most)
+        self._free -= number
+        return number
+
     async def acquire(self) -> None:
         """Take a slot; waits behind those who came before."""
-        # Somebody woken who hasn't run yet came before, too: messages keep the order of their senders.
-        if self._free and not self._waiting and not self._woken:
-            self._free -= 1
+        if self.take():
             return
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
@@ -35,9 +40,9 @@ class Slots:
         self._woken -= 1
         self._wake()
 
-    def release(self) -> None:
-        """Give a slot back: to whoever waits longest."""
-        self._free += 1
+    def release(self, number: int = 1) -> None:
+        """Give slots back: to who waits longest."""
+        self._free += number
         self._wake()
 
     def _wake(self) -> None:

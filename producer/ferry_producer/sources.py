@@ -38,7 +38,7 @@ def check(arguments: Sequence[Line], recipe: Recipe) -> None:
     for argument in arguments:
         if not is_input(argument):
             try:
-                recipe.record(argument.content)
+                recipe.record(argument)
             except InvalidText as error:
                 raise InvalidText(f"argument {argument.number}: {error}") from None
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
-from ferry_producer.messages import built_in_line, built_in_value, route_line, value_of_route
+from ferry_producer.messages import built_in_line, built_in_value, checker_of_route, route_line
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.routes import load_routes
 from ferry_shared.settings import RouteSettings, load
@@ -46,4 +45,4 @@ def target_of(topic: str | None, settings: ProducerSettings) -> Target:
         topic = settings.ferry_topic if settings.ferry_topic in routes else next(iter(routes))
     if topic not in routes:
         return Target(topic)
-    return Target(topic, partial(value_of_route, adapter=routes[topic].adapter), route_line, has_route=True)
+    return Target(topic, checker_of_route(routes[topic].adapter), route_line, has_route=True)

@@ -24,9 +24,9 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "core
 #: The modules that talk to a server or framework, at run time; a new one needs a reason to stand here.
 IMPORTED_ONLY_IN = {
     "confluent_kafka": {
+        "ferry_producer.channel",
         "ferry_producer.connection",
         "ferry_producer.outbox",
-        "ferry_producer.publisher",
         "ferry_consumer.client",
         "ferry_consumer.client_log",
         "ferry_consumer.dead_letter_topics",

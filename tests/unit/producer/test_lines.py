@@ -9,7 +9,7 @@ import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ferry_producer.lines import ChunkReader, Line, LineSplitter
@@ -35,6 +35,8 @@ def test_any_cut_gives_the_lines_of_the_whole(pieces: list[bytes]) -> None:
     assert split(pieces) == [Line(number, content.removesuffix(b"\r")) for number, content in enumerate(contents, 1)]
 
 
+@example([b"a\nlonger\nb\n"], 3)
+@example([b"a\nlonger\r\nb\n"], 3)
 @given(PIECES, st.integers(1, 15))
 def test_only_a_line_above_the_limit_is_refused(pieces: list[bytes], limit: int) -> None:
     """A line has its content exactly if it is no longer than the limit; its number is kept."""

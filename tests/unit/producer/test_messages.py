@@ -6,21 +6,36 @@ import asyncio
 import contextlib
 import json
 import os
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema_rs import validator_for
+from pydantic import AfterValidator, BaseModel, Field
 
 from ferry_producer.input import file_input
-from ferry_producer.messages import InvalidText, built_in_line, message_from, route_line
+from ferry_producer.messages import (
+    InvalidText,
+    built_in_line,
+    built_in_value,
+    checker_of_route,
+    message_from,
+    route_line,
+    value_of_route,
+)
 from ferry_producer.stop import Stop
-from ferry_shared.message import MAX_TEXT_CHARACTERS
+from ferry_shared.json_schema import SchemaAdapter
+from ferry_shared.message import MAX_TEXT_CHARACTERS, Message
+from ferry_shared.validation import adapter_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ferry_producer.lines import Line
+    from ferry_shared.validation import MessageAdapter
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 JSON_VALUES = st.recursive(
@@ -55,6 +70,61 @@ def test_integers_beyond_64_bits_stay(number: int) -> None:
     """An order number of thirty digits isn't rounded."""
     sent = message_from(json.dumps({"text": "a", "order": [number, -number]}).encode()).model_dump_json()
     assert json.loads(sent)["order"] == [number, -number]
+
+
+@given(TEXTS, FIELDS)
+def test_a_value_is_the_message_in_json(text: str, fields: dict[str, object]) -> None:
+    """Nothing of it depends on how it was made."""
+    line = json.dumps(fields | {"text": text, "id": "mine", "sent_at": "2026-01-02T03:04:05.678+02:00"}).encode()
+    assert built_in_value(line) == message_from(line).model_dump_json().encode()
+
+
+def test_an_id_of_its_own() -> None:
+    """Each value has one, as long as that of a `Message`, whether it was an object or a text."""
+    values = [json.loads(built_in_value(line)) for line in [b"a", b'{"text": "a"}'] * 500]
+    assert len({value["id"] for value in values}) == len(values)
+    assert {len(value["id"]) for value in values} == {len(message_from(b"a").id)}
+    assert all(Message.model_validate(value).sent_at.tzinfo for value in values)
+
+
+class Three(BaseModel):
+    """A route's model."""
+
+    number: int
+    name: Annotated[str, Field(max_length=3)]
+    rest: list[float] = []
+
+
+def refuse(value: object) -> object:
+    """A user's validator; what it raises isn't what pydantic expects."""
+    if value == {}:
+        raise KeyError("nothing")
+    return value
+
+
+SCHEMA = {"type": "object", "required": ["number"], "properties": {"number": {"type": "integer"}}}
+ADAPTERS = [adapter_of(Three), adapter_of(dict[str, int] | list[str]), SchemaAdapter(validator_for(SCHEMA), None)]
+ADAPTERS.append(adapter_of(Annotated[Any, AfterValidator(refuse)]))
+NEARLY = st.fixed_dictionaries(
+    {"number": st.integers() | TEXTS, "name": st.text("ab", max_size=4)}, optional={"rest": JSON_VALUES}
+)
+LINES = st.binary(max_size=20) | (NEARLY | JSON_VALUES).map(lambda value: json.dumps(value).encode())
+
+
+def judged(value_of: Callable[[bytes], bytes], line: bytes) -> tuple[bytes | None, str]:
+    """The value, or what is wrong with the line."""
+    try:
+        return value_of(line), ""
+    except InvalidText as error:
+        return None, str(error)
+
+
+@given(st.sampled_from(ADAPTERS), LINES | st.sampled_from([b"", b"{}", b"NaN", b"[" * 3000, b'"\\ud800"']))
+def test_the_checker_of_a_route_says_what_the_route_says(adapter: MessageAdapter, line: bytes) -> None:
+    """The same lines are accepted, unchanged, and the same is wrong with the others."""
+    value, problem = judged(partial(value_of_route, adapter=adapter), line)
+    assert judged(checker_of_route(adapter), line) == (value, problem)
+    assert value == (None if problem else line)
 
 
 def test_given_id_and_time_stay() -> None:

@@ -8,15 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ferry_producer.lines import Line
 from ferry_producer.messages import InvalidText, built_in_value
 from ferry_producer.outgoing import Recipe
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
 
+def key_by(recipe: Recipe, content: bytes = b"a") -> bytes | None:
+    """The key of the record that the recipe makes of a line."""
+    _, _, key = recipe.record(Line(1, content))
+    return key
+
+
 def key_of(content: bytes, *path: str) -> bytes | None:
     """The key of a message by a field of it."""
-    return Recipe(lambda value: value, key_field=path).record(content).key
+    return key_by(Recipe(lambda value: value, key_field=path), content)
 
 
 @given(TEXTS, TEXTS)
@@ -52,12 +59,12 @@ def test_deep_nesting_is_told() -> None:
 def test_one_key_for_all_or_none() -> None:
     """What was given, also as a field of the message."""
     value = built_in_value(b'{"text": "a", "id": "1", "sent_at": "2026-01-02T03:04:05Z"}')
-    assert Recipe(lambda _: value, key=b"k").record(b"a").key == b"k"
-    assert Recipe(lambda _: value).record(b"a").key is None
-    assert Recipe(lambda _: value, key_field=("id",)).record(b"a").key == b"1"
+    assert key_by(Recipe(lambda _: value, key=b"k")) == b"k"
+    assert key_by(Recipe(lambda _: value)) is None
+    assert key_by(Recipe(lambda _: value, key_field=("id",))) == b"1"
 
 
 def test_a_line_that_is_too_long_is_invalid() -> None:
     """It was not kept."""
     with pytest.raises(InvalidText, match=r"^longer than 16777216 bytes$"):
-        Recipe(built_in_value).record(None)
+        Recipe(built_in_value).record(Line(1, None))

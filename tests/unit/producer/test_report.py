@@ -88,8 +88,8 @@ def test_sentence() -> None:
 def test_the_sentence_tells_latencies() -> None:
     """Where they are known."""
     made = account(acknowledged=2)
-    made.latencies.add(0.002)
-    made.latencies.add(1.5)
+    made.latencies.add([0.002])
+    made.latencies.add([1.5])
     assert "; latency p50 2.0 ms, p95 1,491 ms, p99 1,491 ms, max 1,491 ms" in sentence(made, FINISHED)
 
 

@@ -25,7 +25,9 @@ from ferry_producer.undelivered import UndeliveredFile
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ferry_producer.delivery import Outcome, Settle
+    from ferry_producer.delivery import Outcome
+    from ferry_producer.job import Offer, Told
+    from ferry_producer.outgoing import Record
     from ferry_producer.report import End
 
 
@@ -50,20 +52,29 @@ class Destination:
     ) -> None:
         self._outcome_of = outcome_of
         self._before = before
+        self._told: Told = Account()
         self.sent: list[bytes] = []
         self.headers: Sequence[tuple[str, bytes]] = ()
 
-    async def open(self) -> None:
+    async def open(self, told: Told, headers: Sequence[tuple[str, bytes]]) -> Offer:
         """Ready."""
+        self._told, self.headers = told, headers
+        return self.offer
 
-    async def enqueue(
-        self, message: bytes, settle: Settle, *, key: bytes | None, headers: Sequence[tuple[str, bytes]]
-    ) -> None:
-        """Settle it."""
+    def offer(self, records: Sequence[Record]) -> int:
+        """Settle the first one."""
+        line, value, _ = records[0]
         self._before(len(self.sent))
-        self.sent.append(message)
-        self.headers = headers
-        settle(self._outcome_of(message))
+        self.sent.append(value)
+        outcome = self._outcome_of(value)
+        if isinstance(outcome, Delivered):
+            self._told.acknowledge([outcome.latency_seconds])
+        else:
+            self._told.fail(line, outcome)
+        return 1
+
+    async def room(self) -> None:
+        """There is."""
 
     async def flush(self) -> None:
         """All is settled."""
@@ -78,15 +89,17 @@ class Silent(Destination):
     def __init__(self, room: int = 1_000) -> None:
         super().__init__()
         self._room = room
-        self._waiting: list[Settle] = []
+        self._waiting: list[Line] = []
 
-    async def enqueue(
-        self, message: bytes, settle: Settle, *, key: bytes | None, headers: Sequence[tuple[str, bytes]]
-    ) -> None:
-        """Keep it."""
-        if len(self._waiting) == self._room:
-            await asyncio.Event().wait()
-        self._waiting.append(settle)
+    def offer(self, records: Sequence[Record]) -> int:
+        """Keep what there is room for."""
+        room = self._room - len(self._waiting)
+        self._waiting += [line for line, _, _ in records[:room]]
+        return min(room, len(records))
+
+    async def room(self) -> None:
+        """Never."""
+        await asyncio.Event().wait()
 
     async def flush(self) -> None:
         """Never."""
@@ -94,8 +107,8 @@ class Silent(Destination):
 
     async def close(self, timeout_seconds: float | None = None) -> None:
         """Give up."""
-        for settle in self._waiting:
-            settle(Undelivered("given up", refused=False))
+        for line in self._waiting:
+            self._told.fail(line, Undelivered("given up", refused=False))
 
 
 async def carry_out(job: Job, destination: Destination, account: Account | None = None) -> tuple[End, Account]:

@@ -86,6 +86,33 @@ def test_slots(number: int, steps: str) -> None:
     asyncio.run(play(number, steps))
 
 
+@given(st.integers(0, 9), st.lists(st.tuples(st.integers(0, 9), st.booleans())))
+def test_many_at_once(number: int, steps: list[tuple[int, bool]]) -> None:
+    """Never more than are free, and what was given back can be taken again."""
+    slots, held = Slots(number), 0
+    for wanted, back in steps:
+        if back:
+            slots.release(given := min(wanted, held))
+            held -= given
+        else:
+            taken = slots.take(wanted)
+            assert taken == min(wanted, number - held)
+            held += taken
+
+
+async def test_none_is_taken_before_those_who_wait() -> None:
+    """Also if one is free for a moment: it belongs to who waited."""
+    slots = Slots(1)
+    assert slots.take(5) == 1
+    waiting = asyncio.create_task(slots.acquire())
+    await turn()
+    slots.release()
+    assert slots.take() == 0
+    await waiting
+    slots.release()
+    assert slots.take() == 1
+
+
 async def test_thousands_may_wait() -> None:
     """A slot costs the same however many wait."""
     slots = Slots(10_000)
