@@ -44,7 +44,7 @@ SIZES = {
     "memory": Size("memory and CPU along a large backlog, against a small one", 5_000_000, 3, 600),
     "scaling": Size("one and two consumers, one and two worker processes", 500_000, 3, 60),
 }
-REGRESSION = Size("the ratios of dispatch, quickly", 40_000, 3, 4)
+REGRESSION = Size("the ratios of dispatch, quickly", 100_000, 5, 4)
 
 
 class Arguments(argparse.Namespace):

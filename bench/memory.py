@@ -6,6 +6,7 @@ default, Valkey stays as small as it is in production, and what grows would be t
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,11 @@ def _round(servers: Servers, options: Options, topic: str, messages: int) -> lis
     group = servers.fresh_name("ferry")
     of = ferry.settings(servers, group, ferry.own_route(topic, NOTHING) | ferry.BATCH)
     of |= {tally.FOLDER_VARIABLE: str(servers.fresh_folder("tally"))}
-    with ferry.worker(servers, of, WORKER_PROCESSES) as worker, ferry.consumer(servers, of) as consumer:
+    with ExitStack() as stack:
+        worker = stack.enter_context(ferry.worker(servers, of, WORKER_PROCESSES))
+        # A consumer that waits for its worker would use time that belongs to no message.
+        ferry.await_ready(worker)
+        consumer = stack.enter_context(ferry.consumer(servers, of))
         done = ferry.dispatched(servers, group, topic)
         samples = samples_until(messages, done, [consumer, worker], most_seconds=options.seconds, cpu_of=consumer)
         peak = peak_memory_bytes(consumer.pid)
