@@ -22,7 +22,7 @@ examples:
   python -m bench regression                      a minute: is dispatch as fast as it was?
 
 exit codes: 0 all was measured and all gates hold, 1 something was not measured or a gate doesn't hold,
-2 wrong usage, 3 Kafka or Valkey can't be started or doesn't answer, 130 interrupted
+2 wrong usage, 3 Kafka or Valkey can't be started or doesn't answer, 130 and 143 Ctrl-C and SIGTERM
 """
 
 

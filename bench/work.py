@@ -21,7 +21,7 @@ PARTITIONS = 4
 FLUSH_SECONDS = 120.0
 LEADERS_SECONDS = 30.0
 #: Of syslog: critical. librdkafka else tells on standard error that Kafka goes away, at the end of each measurement.
-QUIET = {"log_level": 2}
+QUIET: dict[str, str | int | float | bool] = {"log_level": 2}
 
 
 def value_of(number: int, sent: float) -> bytes:
