@@ -22,7 +22,7 @@ examples:
   python -m bench regression                      a minute: is dispatch as fast as it was?
 
 exit codes: 0 all was measured and all gates hold, 1 something was not measured or a gate doesn't hold,
-2 wrong usage, 3 Kafka or Valkey can't be started or doesn't answer, 130 interrupted
+2 wrong usage, 3 Kafka or Valkey can't be started or doesn't answer, 130 and 143 Ctrl-C and SIGTERM
 """
 
 
@@ -44,7 +44,7 @@ SIZES = {
     "memory": Size("memory and CPU along a large backlog, against a small one", 5_000_000, 3, 600),
     "scaling": Size("one and two consumers, one and two worker processes", 500_000, 3, 60),
 }
-REGRESSION = Size("the ratios of dispatch, quickly", 40_000, 3, 4)
+REGRESSION = Size("the ratios of dispatch, quickly", 100_000, 5, 4)
 
 
 class Arguments(argparse.Namespace):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bench.gates import Gate, Judged
     from bench.report import Report
 
-EXIT_OK, EXIT_NOT_SO, EXIT_USAGE, EXIT_SERVERS, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+EXIT_OK, EXIT_NOT_SO, EXIT_USAGE, EXIT_SERVERS, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 2, 3, 130, 143
 MEASUREMENTS: dict[str, Callable[[Options], Report]] = {
     "produce": produce.run,
     "dispatch": dispatch.run,
@@ -109,10 +109,10 @@ def _document(item: Judged) -> dict[str, object]:
 
 @contextmanager
 def _stopped_by_signal() -> Iterator[None]:
-    """SIGTERM ends as Ctrl-C does: what was started is stopped."""
+    """At SIGTERM stop what was started, as at Ctrl-C."""
 
     def stop(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
+        raise SystemExit(EXIT_TERMINATED)
 
     before = signal.signal(signal.SIGTERM, stop)
     try:

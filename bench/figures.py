@@ -75,6 +75,11 @@ def window_costs(samples: Sequence[Sample], windows: int) -> list[float]:
     return [(after - before) / size * MICROSECONDS for before, after in pairwise(edges)]
 
 
+def between(samples: Sequence[Sample], first: int, last: int) -> list[Sample]:
+    """The samples whose counts lie from `first` to `last`."""
+    return [sample for sample in samples if first <= sample.count <= last]
+
+
 def _cpu_at(samples: Sequence[Sample], count: float) -> float:
     place = bisect_left(samples, count, key=lambda sample: sample.count)
     if place >= len(samples):

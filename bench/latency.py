@@ -16,7 +16,7 @@ from bench.figures import percentile
 from bench.report import Reading, Report
 from bench.rounds import Subject, alternate
 from bench.servers import started_servers
-from bench.work import create_topic, value_of
+from bench.work import QUIET, create_topic, value_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,4 +122,4 @@ def _started(servers: Servers, name: str, database: int, stack: ExitStack) -> Sy
     create_topic(bootstrap_servers, name)
     for part in parts:
         stack.enter_context(part)
-    return System(name, file, Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0}))
+    return System(name, file, Producer(QUIET | {"bootstrap.servers": bootstrap_servers, "linger.ms": 0}))

@@ -7,8 +7,6 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from confluent_kafka.admin import AdminClient
-
 from bench.failures import MeasurementFailed
 from bench.figures import rate_of
 from bench.peer import code_of
@@ -17,7 +15,7 @@ from bench.report import Report
 from bench.rounds import Subject, alternate, rate
 from bench.sampling import samples_until
 from bench.servers import started_servers
-from bench.work import create_topic, log_ends, write_lines
+from bench.work import admin_of, create_topic, log_ends, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -82,7 +80,7 @@ def _measure(
     words = command(topic)
     create_topic(servers.kafka.bootstrap_servers, topic)
     with running(servers, key, words, _settings(servers, topic)) as process:
-        done = partial(log_ends, AdminClient({"bootstrap.servers": servers.kafka.bootstrap_servers}), topic)
+        done = partial(log_ends, admin_of(servers.kafka.bootstrap_servers), topic)
         samples = samples_until(options.messages, done, [process], most_seconds=options.seconds)
         _await_end(process)
         if done() != options.messages:

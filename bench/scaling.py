@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaException
 
 from bench import ferry
 from bench.failures import MeasurementFailed
@@ -19,11 +19,13 @@ from bench.report import Report
 from bench.rounds import Subject, alternate, rate
 from bench.sampling import samples_until
 from bench.servers import started_servers
-from bench.work import PARTITIONS, produce_backlog
+from bench.work import PARTITIONS, admin_of, produce_backlog
 from ferry_shared.ledger.pauses import Pause, pause, unpause
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from confluent_kafka.admin import AdminClient
 
     from bench.options import Options
     from bench.report import Reading
@@ -83,7 +85,7 @@ def _consumers(servers: Servers, backlog: Backlog, number: int, kind: str) -> li
 
 def _await_shares(servers: Servers, group: str, processes: Sequence[ServiceProcess]) -> None:
     """Wait until all partitions are shared evenly, as Kafka tells it, and Ferry has taken all of them up."""
-    admin = AdminClient({"bootstrap.servers": servers.kafka.bootstrap_servers})
+    admin = admin_of(servers.kafka.bootstrap_servers)
     deadline = time.monotonic() + JOIN_SECONDS
     share = PARTITIONS // len(processes)
     while _shares(admin, group) != [share] * len(processes) or not _taken_up(servers, group):
@@ -94,7 +96,11 @@ def _await_shares(servers: Servers, group: str, processes: Sequence[ServiceProce
 
 
 def _shares(admin: AdminClient, group: str) -> list[int]:
-    described = admin.describe_consumer_groups([group])[group].result()
+    """How many partitions each member has; empty while Kafka can't tell, which it can't at a group's beginning."""
+    try:
+        described = admin.describe_consumer_groups([group])[group].result()
+    except KafkaException:
+        return []
     return sorted(len(member.assignment.topic_partitions) for member in described.members)
 
 

@@ -20,6 +20,8 @@ TEXT_BEGINNING = b"message xxx"
 PARTITIONS = 4
 FLUSH_SECONDS = 120.0
 LEADERS_SECONDS = 30.0
+#: Of syslog: critical. librdkafka else tells on standard error that Kafka goes away, at the end of each measurement.
+QUIET: dict[str, str | int | float | bool] = {"log_level": 2}
 
 
 def value_of(number: int, sent: float) -> bytes:
@@ -28,13 +30,18 @@ def value_of(number: int, sent: float) -> bytes:
     return f'{head:x<{MESSAGE_BYTES - 2}}"}}'.encode()
 
 
+def admin_of(bootstrap_servers: str) -> AdminClient:
+    """A client that asks Kafka about topics and groups."""
+    return AdminClient(QUIET | {"bootstrap.servers": bootstrap_servers})
+
+
 def create_topic(bootstrap_servers: str, topic: str) -> None:
     """Create a topic of `PARTITIONS` partitions, and wait until they have leaders.
 
     Raises:
         MeasurementFailed: they have none in time.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin = admin_of(bootstrap_servers)
     for future in admin.create_topics([NewTopic(topic, PARTITIONS, 1)]).values():
         future.result()
     deadline = time.monotonic() + LEADERS_SECONDS
@@ -66,7 +73,7 @@ def produce_backlog(bootstrap_servers: str, topic: str, messages: int) -> None:
         MeasurementFailed: Kafka did not take all of them.
     """
     create_topic(bootstrap_servers, topic)
-    settings = {"bootstrap.servers": bootstrap_servers, "acks": "all", "linger.ms": 20}
+    settings = QUIET | {"bootstrap.servers": bootstrap_servers, "acks": "all", "linger.ms": 20}
     producer, refused = Producer(settings), list[str]()
 
     def note(error: KafkaError | None, _message: Message) -> None:

@@ -1,6 +1,8 @@
 """The command line of the measurements."""
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,6 +136,25 @@ def test_exit_codes(error: BaseException, code: int, monkeypatch: pytest.MonkeyP
     give(monkeypatch, error)
 
     assert command.main(["dispatch"]) == code
+
+
+def test_a_signal_lets_it_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM ends it by an exception, through all that stops a process, with the exit code of that signal."""
+    stopped: list[bool] = []
+
+    def run(_options: Options) -> Report:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            stopped.append(True)
+        return WHOLE
+
+    monkeypatch.setitem(command.MEASUREMENTS, "dispatch", run)
+    before = signal.getsignal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as ended:
+        command.main(["dispatch"])
+    assert (ended.value.code, stopped, signal.getsignal(signal.SIGTERM)) == (143, [True], before)
 
 
 @pytest.mark.parametrize("words", [[], ["nothing"], ["dispatch", "--messages", "0"], ["dispatch", "--messages", "x"],

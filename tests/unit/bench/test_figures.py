@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bench.failures import MeasurementFailed
-from bench.figures import MICROSECONDS, Sample, drift_percent, percentile, rate_of, slope, window_costs
+from bench.figures import MICROSECONDS, Sample, between, drift_percent, percentile, rate_of, slope, window_costs
 
 NUMBERS = st.floats(min_value=-1e6, max_value=1e6)
 STEPS = st.lists(st.integers(1, 1_000), min_size=3, max_size=60)
@@ -109,3 +109,13 @@ def test_fewer_samples_than_windows_are_refused() -> None:
     """Windows between the same two samples would all look alike."""
     with pytest.raises(MeasurementFailed, match="more messages"):
         window_costs(samples([10, 10, 10]), 3)
+
+
+@given(STEPS, st.integers(0, 10_000), st.integers(0, 10_000))
+def test_samples_of_a_part(steps: list[int], first: int, last: int) -> None:
+    """Those inside, in their order, and none beside."""
+    run = samples(steps)
+    found = between(run, first, last)
+
+    assert found == sorted(found, key=lambda sample: sample.at)
+    assert {sample.count for sample in found} == {sample.count for sample in run} & set(range(first, last + 1))
