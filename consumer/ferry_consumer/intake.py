@@ -315,6 +315,9 @@ def _properties(settings: ConsumerSettings) -> dict[str, object]:
         "heartbeat.interval.ms": settings.consumer_session_timeout_ms // 4,
         "isolation.level": "read_committed",
         "reconnect.backoff.max.ms": 2_000,
+        # Less memory than librdkafka takes by itself (64 MiB), and no second of waiting once that is full.
+        "queued.max.messages.kbytes": 16_384,
+        "fetch.queue.backoff.ms": 10,
     }
     fixed: dict[str, object] = {
         "group.id": settings.consumer_group,
