@@ -21,6 +21,7 @@ from ferry_shared.message import Message
 from ferry_shared.record import TopicPartition, group_suffix
 from ferry_shared.routes import Route
 from ferry_shared.task_message import ARGUMENTS_SHOWN, Copy, TaskTemplate, body_of
+from ferry_worker.batched import messages_of
 
 PLACE = TopicPartition("orders", 3)
 ROUTE = Route("orders", Message, "handleOrder", "orders-queue")
@@ -156,7 +157,7 @@ def test_every_field_of_a_batch_equals_what_send_task_sends(
 
 
 def test_the_header_of_a_batch() -> None:
-    """Where each of its messages comes from, in order; for each the header that it would have by itself."""
+    """Where each of its messages comes from, in order."""
     fields = json.loads(batch_sent_by_ferry([b"1", b"2", b"3"]))["headers"]["ferry"]
     assert fields == {
         "v": 2, "ledger": "abc", "group": "ferry", "topic": "orders", "partition": 3, "member": "17-25-3",
@@ -164,9 +165,7 @@ def test_the_header_of_a_batch() -> None:
     }  # fmt: skip
     header = TaskHeader.of(fields)
     assert (header.task_id.text, header.timestamp_ms) == ("orders-3-17..25", None)
-    alone = json.loads(sent_by_ferry(b"1"))["headers"]["ferry"]
-    assert header.singles()[0] == TaskHeader.of(alone)
-    assert [(one.task_id.text, one.timestamp_ms) for one in header.singles()] == [
+    assert [(one.task_id, one.timestamp_ms) for one in messages_of(header, ["1", "2", "3"])] == [
         ("orders-3-17", 1234), ("orders-3-20", None), ("orders-3-25", -1),
     ]  # fmt: skip
 

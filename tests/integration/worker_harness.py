@@ -15,7 +15,7 @@ from ferry_shared.ledger.keys import LedgerKeys, batch_member
 from ferry_shared.ledger.worker_ledger import TaskHeader, WorkerLedger
 from ferry_shared.record import TopicPartition
 from ferry_shared.routes import DEFAULT_QUEUE, Route
-from ferry_shared.task_message import BatchCopy, Copy, TaskTemplate, body_of, body_of_batch
+from ferry_shared.task_message import Copy, TaskTemplate, body_of
 from tests.support.ferry_processes import FerryProcess, FerryProcesses
 
 #: What a worker does at its start for others like it: a second each.
@@ -67,10 +67,8 @@ class Partition:
         """Record and queue these payloads as the next offsets, in one Celery message; returns the entry's member."""
         offsets = list(range(self.position, self.position + len(payloads)))
         member = batch_member(offsets)
-        copy = BatchCopy(
-            member, f"{self.ownership.epoch}.1", offsets, [TIMESTAMP_MS] * len(payloads), int(time.time() * 1000)
-        )
-        message = self.template.fill_batch(copy, body_of_batch(payloads))
+        copies = self.template.first_copies(f"{self.ownership.epoch}.1", int(time.time() * 1000))
+        message = copies.batch(member, offsets, [TIMESTAMP_MS] * len(payloads), payloads)
         self._send(self.queue, [Queued(member, message, len(payloads))], offsets[-1] + 1)
         return member
 

@@ -14,7 +14,7 @@ from ferry_shared.ledger.keys import Token, batch_member
 from ferry_shared.ledger.singles import FailedSingle, RetriedSingle
 from ferry_shared.record import DEFAULT_GROUP, TopicPartition
 from ferry_shared.stored_retry import StoredRetry
-from ferry_shared.task_message import BatchCopy, TaskTemplate, body_of, body_of_batch
+from ferry_shared.task_message import TaskTemplate, body_of
 from ferry_worker.attempt import error_text
 from ferry_worker.batch_run import BATCHED_FIELD, with_batches
 from ferry_worker.batched import BatchedList
@@ -75,10 +75,9 @@ def _run_batch(entries: Mapping[Entry, bytes]) -> dict[int, Outcome]:
     first = next(iter(entries))
     offsets = [entry.offset for entry in entries]
     template = TaskTemplate(first.route, first.group, first.place, LEDGER)
-    copy = BatchCopy(
-        batch_member(offsets), str(Token(EPOCH, 1)), offsets, [first.timestamp_ms] * len(offsets), first.timestamp_ms
-    )
-    message = received(template.fill_batch(copy, body_of_batch(entries.values())))
+    copies = template.first_copies(str(Token(EPOCH, 1)), first.timestamp_ms)
+    times = [first.timestamp_ms] * len(offsets)
+    message = received(copies.batch(batch_member(offsets), offsets, times, list(entries.values())))
     task = first.app.tasks[first.route.task]
     request = TrackedRequest(message, app=first.app, task=task)
     _, _, embedded = message.payload
