@@ -162,7 +162,7 @@ def test_signals_speak_of_single_messages(bench: BatchBench) -> None:
 
 def test_log_lines_speak_of_single_messages(bench: BatchBench, caplog: pytest.LogCaptureFixture) -> None:
     """Celery's own about each end, and the task's."""
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="celery.app.trace")
     bench.run("first", "raise", "retry")
     told = [record.__dict__["data"]["id"] if "data" in record.__dict__ else record.args["id"]  # type: ignore[index, call-overload]
             for record in caplog.records if record.name == "celery.app.trace"]  # fmt: skip
