@@ -9,6 +9,7 @@ from celery.exceptions import Ignore
 from kombu.exceptions import EncodeError
 
 from ferry_worker import track
+from ferry_worker.unobserved import is_unobserved
 from tests.support.batch_bench import BatchBench
 
 #: Celery's own call in its Redis backend.
@@ -91,8 +92,13 @@ def test_started_is_told_of_each_message(bench: BatchBench, monkeypatch: pytest.
     assert seen == [["STARTED", "PENDING"], ["SUCCESS", "STARTED"]]
 
 
-def test_a_request_is_that_of_a_single_message(bench: BatchBench, requests: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("ignoring", [False, True])
+def test_a_request_is_that_of_a_single_message(
+    bench: BatchBench, requests: list[dict[str, Any]], ignoring: bool
+) -> None:
     """Id, root, correlation, retries, delivery, time limits, arguments and all else that Celery tells a task."""
+    bench.task.ignore_result = ignoring
+    assert is_unobserved(bench.task) == ignoring
     bench.partition.dispatch(b'"first"', b'"second"')
     for _ in range(2):
         bench.process.run_next()

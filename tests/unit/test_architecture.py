@@ -66,6 +66,7 @@ IMPORTED_ONLY_IN = {
         "ferry_worker.transport",
         "ferry_worker.unknown",
         "ferry_worker.unreached",
+        "ferry_worker.unobserved",
         "ferry_worker.unrunnable",
         "ferry_worker.untracked",
     },

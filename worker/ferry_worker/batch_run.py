@@ -9,7 +9,8 @@
 | another worker or an operator has taken it over | ends      | is theirs                               |
 
 Celery's own tracer runs every message, under its own id: signals, results, log lines and chains are those of a single
-task. A task that takes a list is run once, with all of them.
+task. It is spared those that end well where nobody would notice (`unobserved`). A task that takes a list is run once,
+with all of them.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from ferry_worker.attempt import OWNER_FIELD, SENT_LIMITS_FIELD, HandedBack, pay
 from ferry_worker.batched import BatchedList, messages_of
 from ferry_worker.list_results import store_results
 from ferry_worker.tracebacks import forget_when_over
+from ferry_worker.unobserved import as_current_task, is_unobserved, run_unobserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -140,11 +142,13 @@ class BatchRun:
     told: int = 0
     told_at: float = field(init=False)
     _headers: dict[str, Any] = field(init=False)
+    _is_unobserved: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self.told_at = time.monotonic()
         # What Celery makes of a message's headers for each request: here once.
         self._headers = Context(self.request).headers or {}
+        self._is_unobserved = is_unobserved(self.task)
 
     def run(self, deadline: float) -> None:
         """Run what is left, beginning nothing after `deadline` (s, of the monotonic clock), and let go of the batch.
@@ -156,9 +160,10 @@ class BatchRun:
         try:
             if self.task.takes_list and len(self.messages) > 1:
                 self._run_list()
-            while self.begun < len(self.messages) and time.monotonic() < deadline:
-                self._run_next()
-                self._tell_progress()
+            with as_current_task(self.task):
+                while self.begun < len(self.messages) and time.monotonic() < deadline:
+                    self._run_next()
+                    self._tell_progress()
         except SoftTimeLimitExceeded:
             # It struck between two tasks, or as one had ended.
             for message in self.messages[: self.begun]:
@@ -212,14 +217,18 @@ class BatchRun:
             BATCHED_FIELD: batched,
         }
         try:
-            ended = self.trace(task_id, [payload], {}, fields)
+            if self._is_unobserved and not isinstance(batched, BatchedList):
+                ended = run_unobserved(self.task, self.trace, task_id, payload, fields)
+            else:
+                ended = self.trace(task_id, [payload], {}, fields)
         except SoftTimeLimitExceeded:
             raise
         except Exception:
             # Such as a result backend's: the other messages of the batch have nothing to do with it.
             log.exception("Celery could not end it", extra={"task_id": task_id})
             return None
-        forget_when_over(ended)
+        if ended is not None:
+            forget_when_over(ended)
         return ended
 
     def _tell_progress(self) -> None:

@@ -107,7 +107,9 @@ def test_a_claim_that_takes_long_counts_towards_the_limit(bench: Bench, monkeypa
 class Strike:
     """Raises a soft time limit before the n-th line of Ferry's own code for batches, as a signal's handler does."""
 
-    MODULES = tuple(f"ferry_worker/{name}.py" for name in ("batch_run", "batched", "tracked_task", "attempt"))
+    MODULES = tuple(
+        f"ferry_worker/{name}.py" for name in ("batch_run", "batched", "tracked_task", "attempt", "unobserved")
+    )
 
     def __init__(self, line: int) -> None:
         self.lines_left = line

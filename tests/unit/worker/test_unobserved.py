@@ -1,0 +1,121 @@
+"""Who notices that a task was begun and ended well, so that Celery's own tracer has to run it."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery, current_task, signals
+
+from ferry_worker import TrackedTask
+from ferry_worker.unobserved import RAISED_FIELD, as_current_task, is_unobserved, run_unobserved
+
+
+class Noticing(TrackedTask):
+    """A task with a handler of its own."""
+
+    def on_success(self, *_: Any) -> None:
+        """Notice it."""
+
+
+class Apart(TrackedTask):
+    """A task that is called in its own way."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As any, and tell."""
+        return ["apart", super().__call__(*args, **kwargs)]
+
+
+@pytest.fixture
+def app() -> Iterator[Celery]:
+    """One that keeps results nowhere."""
+    app = Celery("shop", broker="memory://", set_as_current=False, task_cls=TrackedTask)
+    yield app
+    app.close()
+
+
+def task_of(app: Celery, **options: Any) -> Any:
+    """A task that returns its message."""
+
+    def take(message: Any) -> Any:
+        return message
+
+    return app.task(take, name="shop.order", shared=False, **options)
+
+
+def test_without_results_receivers_and_handlers_nobody_notices(app: Celery) -> None:
+    """As a worker of Ferry's own is by default."""
+    assert is_unobserved(task_of(app))
+
+
+@pytest.mark.parametrize("signal", [signals.task_prerun, signals.task_postrun, signals.task_success])
+def test_a_receiver_of_a_signal_notices(app: Celery, signal: Any) -> None:
+    """Such as those of Django, Sentry or OpenTelemetry; once it is gone, nobody does."""
+
+    def receive(**_: Any) -> None:
+        """Notice it."""
+
+    task = task_of(app)
+    signal.connect(receive)
+    try:
+        assert not is_unobserved(task)
+    finally:
+        signal.disconnect(receive)
+    assert is_unobserved(task)
+
+
+def test_who_keeps_results_notices(app: Celery) -> None:
+    """Unless the task's are left out."""
+    app.conf.result_backend = "cache+memory://"
+    task = task_of(app)
+    assert not is_unobserved(task)
+    task.ignore_result = True
+    assert is_unobserved(task)
+
+
+def test_a_handler_of_the_task_notices(app: Celery) -> None:
+    """As Celery's own tracer looks for it."""
+    assert not is_unobserved(task_of(app, base=Noticing))
+
+
+def test_a_loader_of_ones_own_notices(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It hears of each task's beginning."""
+    monkeypatch.setattr(type(app.loader), "on_task_init", lambda *_: None)
+    assert not is_unobserved(task_of(app))
+
+
+def test_who_reads_celerys_lines_notices(app: Celery, caplog: pytest.LogCaptureFixture) -> None:
+    """A line about each task that ended well."""
+    with caplog.at_level(logging.INFO, "celery.app.trace"):
+        assert not is_unobserved(task_of(app))
+
+
+def test_a_class_with_its_own_way_to_be_called_is_called_so(app: Celery) -> None:
+    """With the request, and as the current task; both are over afterwards."""
+    seen: list[Any] = []
+
+    def see(message: Any) -> Any:
+        seen.append((message, task.request.id, current_task.name))
+
+    task: Any = app.task(see, name="shop.order", shared=False, base=Apart)
+    with as_current_task(task):
+        assert run_unobserved(task, pytest.fail, "orders-0-1", "text", {"id": "orders-0-1"}) is None
+    assert seen == [("text", "orders-0-1", "shop.order")]
+    assert (task.request.id, bool(current_task)) == (None, False)
+
+
+def test_what_a_task_raises_is_for_celerys_tracer(app: Celery) -> None:
+    """It gets the same exception, in place of another run."""
+    error, traced = LookupError("no"), list[Any]()
+
+    def fail(_message: Any) -> None:
+        raise error
+
+    def trace(task_id: str, args: Any, kwargs: Any, request: Any) -> str:
+        traced.append((task_id, args, kwargs, request[RAISED_FIELD]))
+        return "ended"
+
+    task: Any = app.task(fail, name="shop.order", shared=False, base=Apart)
+    assert run_unobserved(task, trace, "orders-0-1", "text", {"id": "orders-0-1"}) == "ended"
+    assert traced == [("orders-0-1", ["text"], {}, error)]
+    assert task.request.id is None

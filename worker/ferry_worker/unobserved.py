@@ -1,0 +1,71 @@
+"""Celery's tracer without what nobody looks at: for a task of a few microseconds the tracer is most of its time.
+
+Where nobody observes a task that ends well, it is run within its request, and nothing else is done. What it raises is
+raised again for Celery's own tracer: failures, retries and the like are its affair, with all their signals.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from celery import signals
+from celery._state import _task_stack
+from celery.app.task import Context
+from celery.app.trace import task_has_custom
+from celery.backends.base import DisabledBackend
+from celery.exceptions import SoftTimeLimitExceeded
+from celery.loaders.base import BaseLoader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+#: The request's field with what the task has raised: it is raised again in place of a run.
+RAISED_FIELD = "ferry_raised"
+
+_SIGNALS = (signals.task_prerun, signals.task_postrun, signals.task_success)
+_HANDLERS = ("before_start", "on_success", "after_return")
+_LOADER_HOOKS = ("on_task_init", "on_process_cleanup")
+_trace_log = logging.getLogger("celery.app.trace")
+
+
+def is_unobserved(task: Any) -> bool:
+    """Tell whether nobody would notice that a task was begun and ended well, besides the task itself."""
+    keeps_results = not task.ignore_result and not isinstance(task.backend, DisabledBackend)
+    loader = type(task.app.loader)
+    return not (
+        keeps_results
+        or any(signal.receivers for signal in _SIGNALS)
+        or any(task_has_custom(task, handler) for handler in _HANDLERS)
+        or any(getattr(loader, hook) is not getattr(BaseLoader, hook) for hook in _LOADER_HOOKS)
+        or _trace_log.isEnabledFor(logging.INFO)
+    )
+
+
+@contextmanager
+def as_current_task(task: Any) -> Iterator[None]:
+    """Celery's `current_task` is this one."""
+    _task_stack.push(task)
+    try:
+        yield
+    finally:
+        _task_stack.pop()
+
+
+def run_unobserved(task: Any, trace: Callable[..., Any], task_id: str, payload: Any, request: Mapping[str, Any]) -> Any:
+    """Run one message of the current task; returns what Celery's tracer returns where it raised, None if it didn't."""
+    raised: Exception | None = None
+    task.request_stack.push(Context(request, args=[payload], kwargs={}, called_directly=False))
+    try:
+        task.run_batched(payload)
+    except SoftTimeLimitExceeded:
+        # Not out of the task, which has its own end by it: it struck in between.
+        raise
+    except Exception as error:  # noqa: BLE001 - a user's task: anything can come out of it
+        raised = error
+    finally:
+        task.request_stack.pop()
+    if raised is None:
+        return None
+    return trace(task_id, [payload], {}, {**request, RAISED_FIELD: raised})
