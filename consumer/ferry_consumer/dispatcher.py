@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ferry.consumer")
 
+#: While workers are behind, so long is waited for more records to go out together: a batch costs them little more than
+#: a single message, and one that goes out alone waits behind the others all the same.
+LINGER_SECONDS = 0.015
+#: What was known of the workers is no longer true.
+BEHIND_FOR_SECONDS = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
@@ -66,6 +72,8 @@ class Dispatcher:
         self._pauses = pauses
         self._limit = limit
         self._sent: _Sent | None = None
+        self._batch_messages = self._limits.batch_messages
+        self._behind_until = 0.0
 
     def accept(
         self, messages: Sequence[Message], partitions: Mapping[TopicPartition, Partition], *, blocked: bool
@@ -116,6 +124,11 @@ class Dispatcher:
         """Whether something was sent whose replies are not read yet."""
         return self._sent is not None
 
+    @property
+    def linger_seconds(self) -> float:
+        """How long to wait for more records to go with the first one."""
+        return LINGER_SECONDS if time.monotonic() < self._behind_until else 0.0
+
     def send(self, partitions: Iterable[Partition]) -> None:
         """Send what is prepared, all partitions in one go, behind what is in doubt; `settle` reads the replies.
 
@@ -150,9 +163,15 @@ class Dispatcher:
             tenure = partition.tenure
             if tenure and _settle(partition, call, reply):
                 settled.append((tenure.template, call))
+            if isinstance(reply, Dispatched) and self._has_batches(partition) and reply.entries > call.entries:
+                # Something that was dispatched before is not done yet.
+                self._behind_until = time.monotonic() + BEHIND_FOR_SECONDS
         self._tell(settled, time.perf_counter() - sent.at)
         if passing := [reply for reply in replies if isinstance(reply, RedisError) and is_passing(reply)]:
             raise RedisUnavailable(f"Redis: {passing[0]}")
+
+    def _has_batches(self, partition: Partition) -> bool:
+        return (partition.place.route.batch_size or self._batch_messages) > 1
 
     def _tell(self, settled: Sequence[tuple[TaskTemplate, Dispatch]], seconds: float) -> None:
         self._metrics.dispatch_seconds.observe(seconds)

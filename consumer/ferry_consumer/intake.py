@@ -59,10 +59,10 @@ class Intake:
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
 
-    def take(self, timeout_seconds: float) -> list[Message]:
+    def take(self, timeout_seconds: float, linger_seconds: float = 0.0) -> list[Message]:
         """Wait for a record, then drain what has arrived with it; rebalance and commit callbacks run in here.
 
-        `consume(n, t)` alone would wait for n records or the whole t.
+        `consume(n, t)` alone would wait for n records or the whole t: so it does after the first one, to linger.
 
         Raises:
             ConfigurationError, FerryError: the client has met an error that no waiting mends.
@@ -73,7 +73,7 @@ class Intake:
         early, self._early = self._early, []
         if first is None:
             return early
-        rest = self._consumer.consume(self._max_messages - 1, 0) if self._max_messages > 1 else []
+        rest = self._consumer.consume(self._max_messages - 1, linger_seconds) if self._max_messages > 1 else []
         return [*early, first, *rest]
 
     def take_newly_assigned(self) -> list[TopicPartition]:

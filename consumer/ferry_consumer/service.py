@@ -144,7 +144,7 @@ class Consumer:
         timeout = BLOCKED_POLL_SECONDS if self._trouble.waiting else longest
         if self._dispatcher.is_waiting:
             timeout = 0.0
-        messages = self._intake.take(timeout)
+        messages = self._intake.take(timeout, self._dispatcher.linger_seconds)
         self._follow_rebalance()
         self._dispatcher.accept(messages, self._partitions, blocked=self._trouble.waiting)
         if self._status_turn.is_due():

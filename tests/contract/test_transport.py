@@ -288,3 +288,14 @@ def test_a_silent_network_is_given_up_within_a_minute(redis_url: str) -> None:
         client.connection_pool.release(taken)
     assert found == KEEPALIVE
     assert found["TCP_KEEPIDLE"] + found["TCP_KEEPINTVL"] * found["TCP_KEEPCNT"] <= 60
+
+
+def test_one_client_serves_all_that_is_waited_for(channel: Any) -> None:
+    """Another one after the connection was lost: kombu makes a new pool then."""
+    with channel.conn_or_acquire() as first, channel.conn_or_acquire() as second:
+        assert first is second
+        assert first is not channel.client
+    channel._disconnect_pools()
+    with channel.conn_or_acquire() as third:
+        assert third is not first
+        assert third.ping()

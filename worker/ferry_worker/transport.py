@@ -170,9 +170,18 @@ def _running() -> set[str]:
 
 
 class Channel(redis.Channel):
-    """kombu's, with that `QoS`."""
+    """kombu's, with that `QoS`, and with one client for all that it waits for: kombu makes a new one for each."""
 
     QoS = QoS
+    _waiting_client: Any = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        if asynchronous:
+            return super()._create_client(asynchronous)  # type: ignore[no-untyped-call]
+        # After a lost connection the pool is another one.
+        if self._waiting_client is None or self._waiting_client.connection_pool is not self.pool:
+            self._waiting_client = super()._create_client()  # type: ignore[no-untyped-call]
+        return self._waiting_client
 
 
 class Transport(redis.Transport):

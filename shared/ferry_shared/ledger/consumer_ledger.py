@@ -213,6 +213,11 @@ class Dispatch:
         return self.messages + len(self.delayed)
 
     @property
+    def entries(self) -> int:
+        """How many entries it adds to the ledger."""
+        return len(self.queued) + len(self.delayed) + len(self.invalid)
+
+    @property
     def messages(self) -> int:
         """How many of its records are queued."""
         return sum(entry.messages for entry in self.queued)

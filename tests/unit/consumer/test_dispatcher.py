@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from ferry_consumer.dead_letter_limit import DeadLetterLimit
-from ferry_consumer.dispatcher import Dispatcher
+from ferry_consumer.dispatcher import BEHIND_FOR_SECONDS, Dispatcher
 from ferry_consumer.metrics import Metrics
 from ferry_consumer.partition import Partition, Place, Tenure
 from ferry_consumer.server_clock import ServerClock
@@ -71,6 +71,7 @@ class FakeServer:
     def __init__(self) -> None:
         self.sent: list[tuple[int, int]] = []
         self.lost = self.refusing = False
+        self.others = 0
         self.happened: set[tuple[int, int]] = set()
 
     def send_dispatches(self, _client: object, calls: list[Dispatch]) -> "FakeReplies":
@@ -96,7 +97,7 @@ class FakeReplies:
             return Refused("another", 2, 0)
         if (call.expected, call.next) in self._server.happened:
             return Refused("ledger", 1, call.next)
-        return Dispatched(call.next, len(call.queued))
+        return Dispatched(call.next, call.entries + self._server.others)
 
 
 class World:
@@ -296,3 +297,21 @@ def test_a_single_batch_is_named_once(monkeypatch: pytest.MonkeyPatch, caplog: p
     (line,) = caplog.messages
     assert line.startswith("dispatched 3 in ")
     assert line.endswith(" ms: orders-0-0..2")
+
+
+@pytest.mark.parametrize(("batch", "others", "lingers"), [(4, 0, False), (4, 1, True), (1, 1, False)])
+def test_it_lingers_while_workers_are_behind(
+    monkeypatch: pytest.MonkeyPatch, batch: int, others: int, lingers: bool
+) -> None:
+    """That is where something is in flight besides what was just dispatched; and only where there are batches."""
+    now = [100.0]
+    monkeypatch.setattr("ferry_consumer.dispatcher.time.monotonic", lambda: now[0])
+    world = world_of(monkeypatch, consumer_batch_size=batch)
+    world.server.others = others
+    world.take(FakeRecord(0, 0, VALID), FakeRecord(0, 1, INVALID))
+    world.send()
+    assert world.dispatcher.linger_seconds == 0
+    world.dispatcher.settle()
+    assert (world.dispatcher.linger_seconds > 0) == lingers
+    now[0] += BEHIND_FOR_SECONDS
+    assert world.dispatcher.linger_seconds == 0
