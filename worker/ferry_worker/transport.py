@@ -17,7 +17,8 @@ oldest is, takes older ones behind them for vanished and queues a second copy.
 kombu hands back by a transaction that fails when any worker acknowledges anything meanwhile. Here a script does it.
 
 A full Redis hands a message out and refuses to note that it was taken: that ends kombu's worker and loses the message.
-Here it is noted all the same, so a full queue is worked off.
+Here a script notes it all the same, so a full queue is worked off; and another one acknowledges. For a short task
+kombu's transactions for these two are a large part of what its worker does.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from celery.worker import state
 from kombu.transport import TRANSPORT_ALIASES, redis, virtual
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps, loads
-from redis.exceptions import OutOfMemoryError
 
 #: What `broker_transport` and the worker's banner say.
 TRANSPORT_NAME = "ferry-redis"
@@ -39,6 +39,12 @@ TRANSPORT_NAME = "ferry-redis"
 NOTE_TAKEN = """#!lua flags=allow-oom
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+"""
+
+#: KEYS: kombu's index of taken messages, the messages. ARGV: a delivery tag.
+ACKNOWLEDGE = """#!lua flags=allow-oom
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
 """
 
 #: KEYS: kombu's index of taken messages, the messages, then the queue of each copy. ARGV: the delivery tag, when it was
@@ -79,25 +85,27 @@ _left_behind: dict[str, float] = {}
 
 
 class QoS(redis.QoS):
-    """Notes what is taken on a full Redis too; hands back later what it can't hand back now."""
+    """Notes and acknowledges what is taken in one step each; hands back later what it can't hand back now."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
         """Note that a message was taken."""
-        try:
-            super().append(message, delivery_tag)  # type: ignore[no-untyped-call]
-        except OutOfMemoryError:
-            self._note_taken(message, delivery_tag)
-            virtual.QoS.append(self, message, delivery_tag)
+        delivery = message.delivery_info
+        content = dumps([message._raw, delivery["exchange"], delivery["routing_key"]])
+        self._run(NOTE_TAKEN, time.time(), delivery_tag, content)
+        virtual.QoS.append(self, message, delivery_tag)
         # By kombu's clock, after it: what the index says later than that was taken by another worker.
         message.taken_at = time.time()
 
-    def _note_taken(self, message: Any, delivery_tag: str) -> None:
-        delivery = message.delivery_info
-        content = dumps([message._raw, delivery["exchange"], delivery["routing_key"]])
+    def ack(self, delivery_tag: str) -> None:
+        """Forget a message that was taken."""
+        self._run(ACKNOWLEDGE, delivery_tag)
+        virtual.QoS.ack(self, delivery_tag)
+
+    def _run(self, script: str, *arguments: Any) -> None:
         # kombu's client puts the prefix before the keys of the commands that kombu uses, and EVAL isn't one of them.
         keys = [self.channel.global_keyprefix + key for key in (self.unacked_index_key, self.unacked_key)]
         with self.channel.conn_or_acquire() as client:
-            client.execute_command("EVAL", NOTE_TAKEN, len(keys), *keys, time.time(), delivery_tag, content)
+            client.execute_command("EVAL", script, len(keys), *keys, *arguments)
 
     def restore_unacked(self, client: Any = None) -> None:
         """Hand back everything that was delivered and not acknowledged.
