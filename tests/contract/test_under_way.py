@@ -7,7 +7,7 @@ from redis.exceptions import ResponseError
 
 from ferry_shared.errors import RedisUnavailable
 from ferry_shared.ledger import client as ledger_client
-from ferry_shared.ledger.client import LedgerClient, connect
+from ferry_shared.ledger.client import LedgerClient, UnderWay, connect
 
 TIMEOUT_SECONDS = 0.2
 
@@ -45,6 +45,16 @@ def test_a_late_reply_is_nobody_elses(client: LedgerClient) -> None:
         under_way.replies()
     assert client.echo("mine") == b"mine"
     assert client.send([("ECHO", "too")]).replies() == [b"too"]
+
+
+def test_what_was_left_unread_is_nobody_elses(client: LedgerClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever came in between, such as a Ctrl-C."""
+    under_way = client.send([("ECHO", "first"), ("ECHO", "second")])
+    replies = iter([b"first"])
+    monkeypatch.setattr(UnderWay, "_reply", lambda _self: next(replies))
+    with pytest.raises(StopIteration):
+        under_way.replies()
+    assert client.echo("mine") == b"mine"
 
 
 def test_a_server_that_is_away_is_told_when_sending() -> None:
