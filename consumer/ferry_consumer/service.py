@@ -34,7 +34,7 @@ from ferry_consumer.standing_pauses import StandingPauses
 from ferry_consumer.status import StatusWriter
 from ferry_consumer.topics import Topics
 from ferry_consumer.trouble import Trouble
-from ferry_consumer.turns import Every
+from ferry_consumer.turns import BLOCKED_POLL_SECONDS, Every, poll_seconds
 from ferry_shared.errors import KafkaUnavailable, TransientError
 from ferry_shared.ledger.client import connect, ping
 
@@ -46,11 +46,6 @@ if TYPE_CHECKING:
     from ferry_shared.settings import ConsumerSettings
 
 log = logging.getLogger("ferry.consumer")
-
-#: While a server is away the loop keeps turning at this pace, so that it stays in its group.
-BLOCKED_POLL_SECONDS = 0.1
-#: A poll sees neither a rebalance that it has just run nor a signal before it returns.
-LONGEST_POLL_SECONDS = 0.25
 
 
 class Consumer:
@@ -140,10 +135,9 @@ class Consumer:
 
     def _turn(self) -> None:
         self._health.last_turn = time.monotonic()
-        longest = min(self._snapshot_turn.seconds_left, LONGEST_POLL_SECONDS)
-        timeout = BLOCKED_POLL_SECONDS if self._trouble.waiting else longest
-        if self._dispatcher.is_waiting:
-            timeout = 0.0
+        timeout = poll_seconds(
+            self._snapshot_turn.seconds_left, blocked=self._trouble.waiting, replies=self._dispatcher.is_waiting
+        )
         messages = self._intake.take(timeout)
         self._follow_rebalance()
         self._dispatcher.accept(messages, self._partitions, blocked=self._trouble.waiting)

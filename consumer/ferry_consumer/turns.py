@@ -8,6 +8,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: While a server is away the loop keeps turning at this pace, so that it stays in its group.
+BLOCKED_POLL_SECONDS = 0.1
+#: A poll sees neither a rebalance that it has just run nor a signal before it returns.
+LONGEST_POLL_SECONDS = 0.25
+
+
+def poll_seconds(until_next_turn: float, *, blocked: bool, replies: bool) -> float:
+    """How long a poll may wait: while a server is away, while there are replies to read, and otherwise."""
+    if blocked:
+        return BLOCKED_POLL_SECONDS
+    return 0.0 if replies else min(until_next_turn, LONGEST_POLL_SECONDS)
+
 
 class Every:
     """Due once per interval; the first time at once."""

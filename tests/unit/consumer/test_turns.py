@@ -6,7 +6,7 @@ import pytest
 
 from ferry_consumer.server_clock import ServerClock
 from ferry_consumer.trouble import REPEAT_AFTER_SECONDS, Trouble
-from ferry_consumer.turns import Backoff, Every
+from ferry_consumer.turns import Backoff, Every, poll_seconds
 from ferry_shared.errors import RedisUnavailable
 
 
@@ -70,3 +70,12 @@ def test_the_servers_time_goes_on_whatever_the_hosts_clock_does() -> None:
     server.set(1_000_000)
     clock.now = 2.5
     assert server.now_ms() == 1_002_500
+
+
+@pytest.mark.parametrize(
+    ("until_next_turn", "blocked", "replies", "seconds"),
+    [(9.0, False, False, 0.25), (0.1, False, False, 0.1), (9.0, False, True, 0.0), (0.0, True, True, 0.1)],
+)
+def test_how_long_a_poll_waits(until_next_turn: float, blocked: bool, replies: bool, seconds: float) -> None:
+    """Replies are read at once; but while a server is away nothing is, and the loop must not spin."""
+    assert poll_seconds(until_next_turn, blocked=blocked, replies=replies) == seconds
