@@ -38,7 +38,7 @@ log = logging.getLogger("ferry.consumer")
 
 #: While workers are behind, so long is waited for more records to go out together: a batch costs them little more than
 #: a single message, and one that goes out alone waits behind the others all the same.
-LINGER_SECONDS = 0.015
+LINGER_SECONDS = 0.005
 #: What was known of the workers is no longer true.
 BEHIND_FOR_SECONDS = 0.1
 
