@@ -13,7 +13,7 @@ from ferry_producer.stop import Stopped
 from ferry_shared.errors import ConfigurationError, FerryError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
     from pathlib import Path
 
     from ferry_producer.stop import Stop
@@ -35,8 +35,9 @@ class Input:
         self.bytes_read = 0
         self.size_bytes = _size_bytes(descriptor)
         self.descriptor = descriptor
+        #: Whole lines that were read and that nobody waited for any more: the run ended at that moment.
+        self.untaken: list[Line] = []
         self._splitter = LineSplitter()
-        self._unsplit = b""
 
     async def lines(self, stop: Stop) -> AsyncIterator[list[Line]]:
         """Yield them all, empty ones left out.
@@ -61,7 +62,7 @@ class Input:
         except Stopped:
             # Whoever holds the other end of a pipe believes that we have it.
             if not self.again and (chunk := await reader.close()):
-                yield _not_empty(self._splitter.feed(chunk))
+                yield self._split(plain.feed(chunk))
             raise
         except DamagedGzip as error:
             raise UnreadableInput(f"{self.name} can't be read: {error}") from error
@@ -69,12 +70,17 @@ class Input:
             raise UnreadableInput(f"{self.name} can't be read: {error.strerror}") from error
         finally:
             # Also if the run was cancelled between a read and its lines.
-            self._unsplit = await reader.close()
+            chunk = await reader.close()
+            if not self.again:
+                self.untaken = self._split(plain.feed(chunk))
 
     @property
     def cut_line(self) -> bytes:
         """The beginning of a line that was read and whose end was not, if what isn't taken is gone."""
-        return b"" if self.again else self._splitter.begun + self._unsplit
+        return b"" if self.again else self._splitter.begun
+
+    def _split(self, pieces: Iterable[bytes]) -> list[Line]:
+        return [line for piece in pieces for line in _not_empty(self._splitter.feed(piece))]
 
 
 def file_input(path: Path) -> Input:

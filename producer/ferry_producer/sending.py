@@ -53,9 +53,11 @@ async def run(
         finally:
             # Whatever has no outcome yet gets one here, so the account is complete.
             await destination.close(0)
-            # After all others: it has no end, and nothing may follow it.
-            if job.source is not None and job.source.cut_line:
-                account.cut(job.source.cut_line)
+            if job.source is not None:
+                account.leave(job.source.untaken)
+                # After all others: it has no end, and nothing may follow it.
+                if job.source.cut_line:
+                    account.cut(job.source.cut_line)
         end = End(finished, stop.signal, time.monotonic() - started, word)
         tell(end)
         return end
