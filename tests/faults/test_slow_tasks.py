@@ -39,15 +39,20 @@ def test_the_commit_waits_at_the_slow_task_and_the_others_run_once(
     slow = acts(1, "wait", seconds=slow_seconds, first=SLOW)
     acting.produce([*acts(SLOW), *slow, *acts(fast - SLOW, first=SLOW + 1)])
     everything = places(range(fast + 1))
-    eventually(lambda: set(acting.done()) == everything - {Place(0, SLOW)}, expected=True, timeout_seconds=150)
-    eventually(lambda: committed_offsets(kafka.bootstrap_servers, acting.group, topic), {0: SLOW})
+    eventually(lambda: SLOW in {place.offset for place in acting.started()}, expected=True)
+    # Itself; of a batch that it is in, also what waits behind it.
+    entry = acting.entry_of(Place(0, SLOW))
+    waiting = {place for place in entry if place.offset >= SLOW}
+    eventually(lambda: set(acting.done()) == everything - waiting, expected=True, timeout_seconds=150)
+    eventually(acting.in_flight, len(entry))
+    committed = committed_offsets(kafka.bootstrap_servers, acting.group, topic)
+    assert min(entry).offset <= committed[0] <= SLOW
     killed.kill()
-    assert acting.in_flight() == 1
     successor = acting.consumer("successor", instance)
     successor.wait_for_text(rf"{topic}-0: from offset {fast + 1} \(continued from the ledger")
     acting.produce(acts(10, first=fast + 1))
-    eventually(lambda: len(acting.done()), fast + 10)
-    assert committed_offsets(kafka.bootstrap_servers, acting.group, topic) == {0: SLOW}
+    eventually(lambda: len(acting.done()), fast + 11 - len(waiting))
+    assert committed_offsets(kafka.bootstrap_servers, acting.group, topic) == committed
     acting.release()
     acting.settle(timeout_seconds=slow_seconds + 30)
     assert time.monotonic() - started > slow_seconds
@@ -65,7 +70,7 @@ def test_waiting_longer_than_the_redelivery_age_is_no_reason_to_queue_again(
     consumer = acting.consumer(settings=age)
     worker = acting.worker()
     acting.produce(acts(HELD, seconds=1))
-    eventually(lambda: (acting.started().total(), acting.queued()), (2, 0))
+    eventually(lambda: (acting.started().total() > 0, acting.queued()), (True, 0))
     with stopped(worker.pid, *children_of(worker.pid)):
         # The queue is in order: clearly older than the oldest that waits, what is held could be taken for lost.
         time.sleep(1.5)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ferry_shared.ledger.client import connect
-from ferry_shared.ledger.keys import LedgerKeys
+from ferry_shared.ledger.keys import LedgerKeys, member_span
 from ferry_shared.record import TaskId, TopicPartition
 from tests.support.acting_routes import FATAL
 from tests.support.eventually import eventually
 from tests.support.ferry_processes import FerryProcess, FerryProcesses
 from tests.support.kafka_records import committed_offsets, end_offsets, produce, read_all
+from tests.support.ledger_entries import members_of, messages_in
+from tests.support.queued_ids import queued_ids
 
 _ROOT = Path(__file__).parents[2]
 _TASKS, _ROUTES = "tests.support.acting_tasks", "tests.support.acting_routes:routes"
@@ -121,9 +123,16 @@ class Acting:
         return found
 
     def in_flight(self) -> int:
-        """How many entries the ledgers hold now."""
+        """How many messages the ledgers hold now."""
         pattern = LedgerKeys.of("", self.group, TopicPartition(self.topic, 0)).inflight.replace(":0}", ":*}")
-        return sum(self._redis(lambda client: [client.zcard(key) for key in client.keys(pattern)]))
+        return sum(self._redis(lambda client: [messages_in(client, key) for key in client.keys(pattern)]))
+
+    def entry_of(self, place: Place) -> set[Place]:
+        """What one entry of a ledger holds now, this record among it: alone, or with those of its batch."""
+        key = LedgerKeys.of("", self.group, TopicPartition(self.topic, place.partition)).inflight
+        spans = [member_span(member) for member in self._redis(lambda client: members_of(client, key))]
+        [(first, last)] = [span for span in spans if span[0] <= place.offset <= span[1]]
+        return places(range(first, last + 1), place.partition)
 
     def _keys(self) -> list[LedgerKeys]:
         numbers = range(len(end_offsets(self.servers, self.topic)))
@@ -131,13 +140,12 @@ class Acting:
 
     def queued(self) -> int:
         """How many messages wait in the queue, of whatever group."""
-        waiting: int = self._redis(lambda client: client.llen("celery"))
-        return waiting
+        return self.queued_ids().total()
 
     def queued_ids(self) -> Counter[str]:
         """How many copies of each task wait in the queue."""
         rows: list[bytes] = self._redis(lambda client: client.lrange("celery", 0, -1))
-        return Counter(json.loads(row)["headers"]["id"] for row in rows)
+        return Counter(queued_ids(b"\n".join(rows)))
 
     def _redis(self, ask: Callable[[Any], Any]) -> Any:
         client = connect(self._ferry.settings["CELERY_BROKER_URL"])

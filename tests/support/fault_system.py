@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.record import TopicPartition
@@ -15,7 +15,9 @@ from tests.support import fault_routes
 from tests.support.eventually import eventually
 from tests.support.ferry_processes import FerryProcess, FerryProcesses
 from tests.support.kafka_records import committed_offsets, create_topic, end_offsets, produce, read_all
+from tests.support.ledger_entries import messages_in
 from tests.support.queue_monitor import QueueMonitor
+from tests.support.queued_ids import last_ids
 from tests.support.repeats import AtRisk, Counts, Origin, is_explained
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.valkey_server import ValkeyServer
@@ -29,7 +31,10 @@ SHORT_LIMITS = {
 }
 VISIBILITY_TIMEOUT_SECONDS = 15.0
 SOON_REDELIVERED = {"CONSUMER_REDELIVER_AFTER_SECONDS": "5"}
-_VANISHED = re.compile(r"\[(\S+)\] its message had vanished from the queue: queued again")
+_QUEUED_AGAIN = re.compile(
+    r"\[(\S+)\] (?:its message had vanished from the queue: (?:queued again|(\d+) of its messages)"
+    r"|the batch ends: (\d+) of its messages)"
+)
 
 
 class FaultSystem:
@@ -45,7 +50,7 @@ class FaultSystem:
         self._partitions = partitions
         # Shared with the views of other groups.
         self._texts: list[str] = []
-        self._consumers: list[FerryProcess] = []
+        self._processes: list[FerryProcess] = []
         self._record, self._hold = ferry.directory / f"{topic}.record", ferry.directory / f"{topic}.hold"
         ferry.settings |= {
             "CELERY_BROKER_URL": server.url,
@@ -79,7 +84,7 @@ class FaultSystem:
     def consumer(self, **settings: str) -> FerryProcess:
         """Start a consumer of this group, and wait until it has every partition."""
         consumer = self._ferry.consumer(f"consumer of {self.group}", CONSUMER_GROUP=self.group, **settings)
-        self._consumers.append(consumer)
+        self._processes.append(consumer)
         consumer.wait_for(lambda output: output.count(": from offset") >= self._partitions)
         return consumer
 
@@ -87,6 +92,7 @@ class FaultSystem:
         """Start a worker with two processes and short limits, and wait until it takes messages."""
         quick = ("--concurrency=2", "--without-mingle", "--without-gossip", "--without-heartbeat")
         worker = self._ferry.worker(*quick, *arguments, **(SHORT_LIMITS | settings))
+        self._processes.append(worker)
         worker.wait_for_text(r"ready\.", 60.0)
         return worker
 
@@ -125,10 +131,9 @@ class FaultSystem:
 
     @property
     def in_flight(self) -> int:
-        """Entries of the ledger now, all partitions together."""
+        """Messages in the ledger now, all partitions together."""
         with self.server.client() as client:
-            counts: list[Any] = [client.zcard(keys.inflight) for keys in self.ledger_keys()]
-        return sum(counts)
+            return sum(messages_in(client, keys.inflight) for keys in self.ledger_keys())
 
     def committed(self) -> dict[int, int]:
         """The group's committed offset of each partition, as Kafka has it."""
@@ -192,8 +197,8 @@ class FaultSystem:
     def assert_only_repeated(self, *losses: AtRisk) -> None:
         """Each loss has repeated each message that was at risk at most once, and no other one.
 
-        Held to this are starts, ends, dead letters and what Ferry put into the queue. A message that had vanished is
-        queued once more for each line in which the consumer says so, and does not run more often for it.
+        Held to this are starts, ends, dead letters and what Ferry put into the queue. A message that had vanished, or
+        whose batch has ended, is queued once more for each line in which Ferry says so, and does not run more often.
         """
         seen = self._counts()
         unexplained = []
@@ -206,9 +211,9 @@ class FaultSystem:
 
     def _counts(self) -> dict[str, Counts]:
         started, done, dead = self.told("started"), self.told("done"), self.dead_letters()
-        queued, vanished = self.queued(), self._vanished()
+        queued, again = self.queued(), self._queued_again()
         return {
-            text: Counts(started[text], queued[task_id] - vanished[task_id], done[text], dead[origin])
+            text: Counts(started[text], queued[task_id] - again[task_id], done[text], dead[origin])
             for text, origin in self._origins().items()
             for task_id in [self._task_id(origin)]
         }
@@ -218,15 +223,19 @@ class FaultSystem:
         assert self.queued() == Counter(self.task_ids())
 
     def assert_queued_again_only_if_vanished(self) -> None:
-        """Every message was queued once, and once more for each line in which a consumer says why.
+        """Every message was queued once, and once more for each line in which Ferry says why.
 
         kombu takes a message first and notes it afterwards: what is under way to a worker when Redis or the connection
         dies has vanished. Start the consumer with `SOON_REDELIVERED`, or it looks for such a message after a minute.
         """
-        assert self.queued() == Counter(self.task_ids()) + self._vanished()
+        assert self.queued() == Counter(self.task_ids()) + self._queued_again()
 
-    def _vanished(self) -> Counter[str]:
-        return Counter(found for consumer in self._consumers for found in _VANISHED.findall(consumer.output()))
+    def _queued_again(self) -> Counter[str]:
+        """Messages that had vanished, and those of a batch that go on by themselves: of a batch the last ones."""
+        lines = [found for process in self._processes for found in _QUEUED_AGAIN.findall(process.output())]
+        return Counter(
+            each for task_id, vanished, ended in lines for each in last_ids(task_id, int(vanished or ended or 1))
+        )
 
     def queued(self) -> Counter[str]:
         """How often Ferry put this group's tasks into the queue, by task id."""

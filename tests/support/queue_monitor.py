@@ -8,17 +8,18 @@ from collections import Counter
 from pathlib import Path
 
 from tests.support.eventually import eventually
+from tests.support.queued_ids import queued_ids
 
 #: A command that a script ran, and one that a client sent.
 _FROM_SCRIPT = re.compile(rb'^\+\S+ \[\d+ lua\] "LPUSH" ')
 _FROM_CLIENT = re.compile(rb'^\+\S+ \[\d+ (?!lua\])\S+\] "[LR]PUSH" ')
-_TASK_ID = re.compile(rb'\\"id\\": ?\\"([^"\\]+)\\"')
 
 
 class QueueMonitor:
-    """Counts by task id what was pushed: by the ledger's scripts (`queued`), and by kombu putting it back (`restored`).
+    """Counts by each message's task id what was pushed.
 
-    `attach` it to each start of the server: give it to `ValkeyServer.start` as `before_listening`.
+    `queued` is what the ledger's scripts pushed, `restored` what kombu put back. `attach` it to each start of the
+    server: give it to `ValkeyServer.start` as `before_listening`.
     """
 
     def __init__(self) -> None:
@@ -56,6 +57,6 @@ class QueueMonitor:
 
     def _note(self, line: bytes) -> None:
         if _FROM_SCRIPT.match(line):
-            self.queued.update(task_id.decode() for task_id in _TASK_ID.findall(line))
+            self.queued.update(queued_ids(line))
         elif _FROM_CLIENT.match(line):
-            self.restored.update(task_id.decode() for task_id in _TASK_ID.findall(line))
+            self.restored.update(queued_ids(line))

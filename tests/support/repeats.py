@@ -30,7 +30,7 @@ class AtRisk(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What was seen of one message. `queued` leaves out the copies that replaced one which had vanished."""
+    """What was seen of one message. `queued` leaves out the copies that replaced one which had vanished, or a batch."""
 
     started: int
     queued: int

@@ -8,6 +8,7 @@ import redis
 
 from tests.support.eventually import eventually
 from tests.support.fault_system import SOON_REDELIVERED, FaultSystem, kill_redis
+from tests.support.with_batches import celery_messages
 
 BOTH = pytest.mark.parametrize("persistence", ["none", "append-only"])
 #: Hard limit 300 s, visibility timeout 330 s.
@@ -118,7 +119,7 @@ def test_what_a_worker_had_reserved_comes_back_at_once(system: FaultSystem) -> N
     system.hold_tasks()
     system.send(20)
     with system.server.client() as client:
-        eventually(lambda: client.hlen("unacked"), 8)
+        eventually(lambda: client.hlen("unacked"), celery_messages(8, 2))
     kill_redis(system)
     system.restart_redis()
     with system.server.client() as client:

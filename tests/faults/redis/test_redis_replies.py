@@ -8,6 +8,7 @@ from ferry_shared.ledger.scripts import script
 from tests.support.eventually import eventually
 from tests.support.fault_system import SOON_REDELIVERED, FaultSystem, kill_redis
 from tests.support.tcp_proxy import TcpProxy
+from tests.support.with_batches import outcome_script
 
 #: Longer than a task of these tests waits for Redis, so that no time limit ends it meanwhile.
 PATIENT = {"WORKER_TASK_TIME_LIMIT_SECONDS": "30", "WORKER_TASK_SOFT_TIME_LIMIT_SECONDS": "30"}
@@ -20,7 +21,8 @@ def digest(name: str) -> bytes:
 
 def warm_up(system: FaultSystem, kind: str = "text") -> None:
     """Let every script that such a message needs be loaded: the first EVALSHA of each is answered by NOSCRIPT."""
-    system.send(1, kind)
+    # Two of each partition, which make a batch where there are batches.
+    system.send(4, kind)
     system.wait_for_the_end()
 
 
@@ -61,15 +63,14 @@ def test_a_consumer_that_hears_nothing_dispatches_once(
     system.assert_each_queued_once()
 
 
-@pytest.mark.parametrize("name", ["claim", "done"])
+@pytest.mark.parametrize("name", ["claim", outcome_script("done")])
 def test_a_worker_whose_reply_is_cut_asks_again(system: FaultSystem, proxy: TcpProxy, name: str) -> None:
     """The same owner claims again and runs; done again finds its entry gone. The task runs once."""
     system.consumer()
     worker = system.worker(CELERY_BROKER_URL=system.url_through(proxy), **PATIENT)
     warm_up(system)
-    system.send(100)
-    system.wait_until_done(20)
     proxy.cut_reply_after(digest(name))
+    system.send(100)
     eventually(lambda: proxy.cuts, 1)
     worker.wait_for_text("the ledger's Redis is away")
     system.wait_for_the_end()
@@ -107,13 +108,13 @@ def test_a_worker_that_hears_nothing_goes_on_where_it_was(system: FaultSystem, p
     system.assert_only_repeated()
 
 
-@pytest.mark.parametrize(("name", "kind"), [("retry", "retry"), ("fail", "fail")])
-def test_the_reply_to_a_retry_or_failure_is_cut(system: FaultSystem, proxy: TcpProxy, name: str, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["retry", "fail"])
+def test_the_reply_to_a_retry_or_failure_is_cut(system: FaultSystem, proxy: TcpProxy, kind: str) -> None:
     """It is asked again and found recorded: one retry, or one dead letter."""
     system.consumer()
     system.worker(CELERY_BROKER_URL=system.url_through(proxy), **PATIENT)
     warm_up(system, kind)
-    proxy.cut_reply_after(digest(name))
+    proxy.cut_reply_after(digest(outcome_script(kind)))
     system.send(10, kind)
     system.wait_for_the_end()
     assert proxy.cuts == 1
@@ -130,7 +131,7 @@ def test_redis_dies_between_a_retry_or_failure_and_its_acknowledgement(
     system.worker(CELERY_BROKER_URL=system.url_through(proxy), **PATIENT)
     warm_up(system, kind)
     committed = system.committed()
-    proxy.cut_reply_after(digest(kind), then=lambda: kill_redis(system))
+    proxy.cut_reply_after(digest(outcome_script(kind)), then=lambda: kill_redis(system))
     system.send(10, kind)
     lost = [system.at_risk(committed)] if system.server.persistence == "none" else []
     eventually(lambda: proxy.cuts, 1)
