@@ -50,8 +50,7 @@ class Batcher:
         self._values.append(value)
         self._open_bytes += size
         self.bytes += size
-        if len(self._offsets) == self._most_messages:
-            self.close()
+        self._close_if_full()
 
     def add_run(self, run: PlainRun) -> None:
         """Add valid records that follow each other."""
@@ -71,13 +70,16 @@ class Batcher:
             self._values += run.values
             self._open_bytes += size
             self.bytes += size
+            self._close_if_full()
             return
         for record in zip(*run, strict=True):
             self.add(*record)
 
-    def _has_room_for(self, run: PlainRun, size: int) -> bool:
-        if len(self._offsets) >= self._most_messages:
+    def _close_if_full(self) -> None:
+        if len(self._offsets) == self._most_messages:
             self.close()
+
+    def _has_room_for(self, run: PlainRun, size: int) -> bool:
         first = self._offsets[0] if self._offsets else run.offsets[0]
         return (
             len(self._offsets) + len(run.offsets) <= self._most_messages

@@ -12,7 +12,6 @@ from ferry_shared.decode import check
 from ferry_shared.errors import InvalidRecord, KafkaUnavailable
 from ferry_shared.ledger.keys import Token, member_span, message_count
 from ferry_shared.ledger.singles import Divided, FailedSingle, QueuedSingle, divide
-from ferry_shared.task_message import Copy, body_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from ferry_shared.ledger.singles import DividedBatch, Single
     from ferry_shared.record import Record
     from ferry_shared.settings import ConsumerSettings
+    from ferry_shared.task_message import FirstCopies
 
 log = logging.getLogger("ferry.consumer")
 
@@ -83,10 +83,9 @@ class Division:
     ) -> list[Single]:
         """Its messages. One that Kafka no longer has is one of them only where there can't have been a gap instead."""
         token = str(Token.parse(entry.token).next_attempt)
+        copies = tenure.template.first_copies(token, self._server_clock.now_ms())
         return [
-            self._single(partition, tenure, record, token, error)
-            if record
-            else FailedSingle(offset, error or GONE, b"")
+            self._single(partition, copies, record, error) if record else FailedSingle(offset, error or GONE, b"")
             for offset, record in sorted(records.items())
             if record or _has_no_gaps(entry.member)
         ]
@@ -104,7 +103,7 @@ class Division:
             return None
         return found if len(found) == last + 1 - first else None
 
-    def _single(self, partition: Partition, tenure: Tenure, record: Record, token: str, error: str | None) -> Single:
+    def _single(self, partition: Partition, copies: FirstCopies, record: Record, error: str | None) -> Single:
         try:
             value = check(record.value, partition.place.adapter, self._max_record_bytes)
         except InvalidRecord as refusal:
@@ -113,8 +112,7 @@ class Division:
         if error is not None:
             partition.remember_invalid(record)
             return FailedSingle(record.offset, error, b"")
-        copy = Copy(str(record.offset), token, 1, record.timestamp_ms, self._server_clock.now_ms())
-        return QueuedSingle(record.offset, tenure.template.fill(copy, body_of(value)))
+        return QueuedSingle(record.offset, copies.single(str(record.offset), record.timestamp_ms, value))
 
     def _tell(self, topic: str, task_id: str, divided: DividedBatch, error: str | None) -> None:
         task = {"task_id": task_id}

@@ -33,7 +33,7 @@ from ferry_shared.ledger.worker_ledger import BATCH_HEADER_VERSION, HEADER, Reco
 from ferry_shared.record import TopicPartition
 from ferry_shared.routes import Route
 from ferry_shared.settings import SOFT_SHARE
-from ferry_shared.task_message import Copy, TaskTemplate, body_of
+from ferry_shared.task_message import TaskTemplate
 from ferry_worker.attempt import OWNER_FIELD, SENT_LIMITS_FIELD, HandedBack, payload_bytes
 from ferry_worker.batched import BatchedList, messages_of
 from ferry_worker.list_results import store_results
@@ -251,10 +251,11 @@ class BatchRun:
             time_limit_seconds=hard, soft_time_limit_seconds=soft,
         )  # fmt: skip
         template = TaskTemplate(route, header.group, TopicPartition(header.topic, header.partition), header.ledger)
-        token, now_ms = str(Token.parse(header.token).next_attempt), self.attempt.now_ms()
-        singles: list[Single] = []
-        for message in waiting:
-            copy = Copy(str(message.offset), token, 1, message.timestamp_ms, now_ms)
-            body = body_of(payload_bytes(message.payload))
-            singles.append(QueuedSingle(message.offset, template.fill(copy, body)))
-        return singles
+        copies = template.first_copies(str(Token.parse(header.token).next_attempt), self.attempt.now_ms())
+        return [
+            QueuedSingle(
+                message.offset,
+                copies.single(str(message.offset), message.timestamp_ms, payload_bytes(message.payload)),
+            )
+            for message in waiting
+        ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -206,6 +206,12 @@ class Dispatch:
     invalid: Sequence[Invalid]
     passed_over: int = 0
     delayed: Sequence[Delayed] = ()
+    #: How many of its records are queued.
+    messages: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Asked for several times on the hot path.
+        object.__setattr__(self, "messages", sum(entry.messages for entry in self.queued))
 
     @property
     def valid(self) -> int:
@@ -216,11 +222,6 @@ class Dispatch:
     def entries(self) -> int:
         """How many entries it adds to the ledger."""
         return len(self.queued) + len(self.delayed) + len(self.invalid)
-
-    @property
-    def messages(self) -> int:
-        """How many of its records are queued."""
-        return sum(entry.messages for entry in self.queued)
 
     def call(self) -> Call:
         """The script call."""

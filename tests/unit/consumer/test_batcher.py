@@ -75,13 +75,15 @@ class Fetched:
         return self.record_key
 
     def headers(self) -> list[tuple[str, bytes | None]]:
-        mine: list[tuple[str, bytes | None]] = [("note", self.note)]
+        # One without headers can be taken together with its neighbours.
+        mine: list[tuple[str, bytes | None]] = [] if self.note is None else [("note", self.note)]
         return [*mine, (REPLAY_HEADER, b"t-0-4@blue")] if self.kind == "foreign" else mine
 
     @property
     def size(self) -> int:
         """Bytes of value, key and headers."""
-        return len(self.value()) + len(self.record_key or b"") + len("note") + len(self.note or b"")
+        noted = 0 if self.note is None else len("note") + len(self.note)
+        return len(self.value()) + len(self.record_key or b"") + noted
 
 
 TEMPLATE_ROUTE = Route("t", Order, "task", countdown_field="after")
@@ -133,14 +135,29 @@ def drains(draw: st.DrawFn) -> list[Fetched]:
     return records
 
 
-@given(records=drains(), most=st.integers(1, 7), call_bytes=st.sampled_from([1, 3_000, 4 * 1024 * 1024]))
-def test_whatever_is_fetched(records: list[Fetched], most: int, call_bytes: int) -> None:
-    """Each record once, in order, with what is its own; each batch within its limits, and none smaller than need be."""
+@given(
+    records=drains(),
+    most=st.integers(1, 7),
+    call_bytes=st.sampled_from([1, 3_000, 4 * 1024 * 1024]),
+    run_messages=st.integers(1, 7),
+    delays=st.booleans(),
+)
+def test_whatever_is_fetched(
+    records: list[Fetched], most: int, call_bytes: int, run_messages: int, *, delays: bool
+) -> None:
+    """Each record once, in order, with what is its own; each batch within its limits, and none smaller than need be.
+
+    Without delays ordinary records are taken many at a time.
+    """
+    if not delays:
+        records = [record for record in records if record.kind != "delayed"]
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(dispatch, "MAX_RUN_MESSAGES", run_messages)
         patched.setattr(batcher, "MAX_BATCH_BYTES", 300)
         patched.setattr(batcher, "MAX_BATCH_SPAN_OFFSETS", 20)
         patched.setattr(dispatch, "MAX_CALL_BYTES", call_bytes)
-        calls = calls_of(records, replace(LIMITS, batch_messages=most))
+        route = TEMPLATE_ROUTE if delays else replace(TEMPLATE_ROUTE, countdown_field=None)
+        calls = calls_of(records, replace(LIMITS, batch_messages=most), route)
     by_offset = {record.number: record for record in records}
     for call in calls:
         within = [record for record in records if call.expected <= record.number < call.next]
@@ -192,6 +209,12 @@ def test_what_has_arrived_goes_out_at_once() -> None:
     assert members_of(run_of(4)) == ["10-13-4"]
     assert members_of(run_of(5)) == ["10-14-5"]
     assert members_of(run_of(11)) == ["10-14-5", "15-19-5", "20"]
+
+
+def test_a_batch_that_ordinary_records_have_filled_takes_no_other_one() -> None:
+    """One with a header is no ordinary record: it is added by itself."""
+    plain = replace(TEMPLATE_ROUTE, countdown_field=None)
+    assert members_of([*run_of(5), Fetched(15, note=b"x"), Fetched(16)], route=plain) == ["10-14-5", "15-16-2"]
 
 
 def test_the_route_says_how_many() -> None:

@@ -2,13 +2,9 @@
 -- go on by themselves. ARGV: 1 ledger, 2 epoch, 3 member, 4 token, 5 copy as it was found, 6 age in ms, 7 and 8 around the
 -- member in a task id, 9 '1' where it has failed, then the messages. Returns how many were queued, how many have failed,
 -- and up to which offset nothing was left to do.
-local refusal = refused_by_head(ARGV[1], ARGV[2])
+local refusal = refused_to_queue(ARGV[1], ARGV[2])
 if refusal then
   return refusal
-end
-local mistyped = wrong_type({[QUEUE] = 'list'})
-if mistyped then
-  return mistyped
 end
 local member, now = ARGV[3], now_ms()
 if not redis.call('ZSCORE', INFLIGHT, member) then
@@ -22,12 +18,10 @@ end
 if (state.error ~= nil) ~= (ARGV[9] == '1') then
   return {'stale'}
 end
-if not state.error and (is_held(state, now) or not is_old_enough(state, tonumber(ARGV[6]), now)
-  or is_in_transport(ARGV[1], member, state, ARGV[7], ARGV[8], waiting_since_ms())) then
+if not state.error and not is_stranded(ARGV[1], member, state, ARGV[7], ARGV[8], tonumber(ARGV[6]), now, waiting_since_ms()) then
   return {'stale'}
 end
--- Without its place in kombu's index it would stay there for ever.
-redis.call('HDEL', UNACKED, delivery_tag(ARGV[1], member, state, ARGV[7], ARGV[8]))
+forget_taken(ARGV[1], member, state, ARGV[7], ARGV[8])
 local messages, failed = add_singles(state, 10)
 remove_entry(member)
 call_in_chunks('LPUSH', QUEUE, messages)

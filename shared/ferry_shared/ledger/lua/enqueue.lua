@@ -1,11 +1,7 @@
 -- ARGV: 1 ledger, 2 epoch, 3 member, 4 token, 5 the last copy that the caller knows, 6 the next copy's Celery message.
-local refusal = refused_by_head(ARGV[1], ARGV[2])
+local refusal = refused_to_queue(ARGV[1], ARGV[2])
 if refusal then
   return refusal
-end
-local mistyped = wrong_type({[QUEUE] = 'list'})
-if mistyped then
-  return mistyped
 end
 local member = ARGV[3]
 if not redis.call('ZSCORE', INFLIGHT, member) then

@@ -1,17 +1,14 @@
 -- Changes nothing. What a ledger says of one offset, or of a batch. ARGV: 1 offset, 2 and 3 what stands before and after
--- the member in a task id, 4 the last offset: another one than the first where a batch is asked for. Returns the ledger's condition, the server's time, the head's fields, and of the entry that holds the offset
--- its member, state, stored payload, when it was dispatched, and whether a worker has taken its message (KEYS[7]).
+-- the member in a task id, 4 the last offset: another one than the first where a batch is asked for. Returns the
+-- ledger's condition, the server's time, the head's fields, and of the entry that holds the offset its member, state,
+-- stored payload, when it was dispatched, and whether a worker has taken its message (KEYS[7]).
 local MOST_MESSAGES_A_BATCH = 1000
-
-local function is_batch(member)
-  return string.match(member, '^%d+%-%d+%-%d+$')
-end
 
 -- A message of a batch that goes on by itself has an entry of its own beside the batch's, which may be running yet.
 local function holder(first, last)
   if first ~= last then
     for _, member in ipairs(redis.call('ZRANGEBYSCORE', INFLIGHT, first, first)) do
-      if is_batch(member) and last_offset(member) == tonumber(last) then
+      if message_count(member) > 1 and last_offset(member) == tonumber(last) then
         return member
       end
     end
@@ -21,7 +18,7 @@ local function holder(first, last)
     return first
   end
   for _, member in ipairs(redis.call('ZREVRANGEBYSCORE', INFLIGHT, first, '-inf', 'LIMIT', 0, MOST_MESSAGES_A_BATCH + 1)) do
-    if is_batch(member) then
+    if message_count(member) > 1 then
       return last_offset(member) >= tonumber(first) and member or nil
     end
   end

@@ -76,6 +76,11 @@ local function refused_by_head(ledger, epoch)
   return nil
 end
 
+-- The same for what queues messages.
+local function refused_to_queue(ledger, epoch)
+  return refused_by_head(ledger, epoch) or wrong_type({[QUEUE] = 'list'})
+end
+
 local function save_state(member, state, attention_ms)
   redis.call('HSET', STATE, member, cjson.encode(state))
   if attention_ms then

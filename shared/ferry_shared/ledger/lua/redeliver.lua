@@ -1,22 +1,17 @@
 -- The second look and the push, in one. ARGV: 1 ledger, 2 epoch, 3 member, 4 token, 5 copy as it was found, 6 the next
 -- copy's Celery message, 7 age in ms, 8 how many deliveries are enough, 9 and 10 around the member in a task id, 11 the
 -- error that ends the entry after those.
-local refusal = refused_by_head(ARGV[1], ARGV[2])
+local refusal = refused_to_queue(ARGV[1], ARGV[2])
 if refusal then
   return refusal
-end
-local mistyped = wrong_type({[QUEUE] = 'list'})
-if mistyped then
-  return mistyped
 end
 local member, now = ARGV[3], now_ms()
 if not redis.call('ZSCORE', INFLIGHT, member) then
   return {'gone'}
 end
 local state = load_state(member)
-if state.token ~= ARGV[4] or int(state.copy) ~= ARGV[5] or is_held(state, now)
-  or not is_old_enough(state, tonumber(ARGV[7]), now)
-  or is_in_transport(ARGV[1], member, state, ARGV[9], ARGV[10], waiting_since_ms()) then
+if state.token ~= ARGV[4] or int(state.copy) ~= ARGV[5]
+  or not is_stranded(ARGV[1], member, state, ARGV[9], ARGV[10], tonumber(ARGV[7]), now, waiting_since_ms()) then
   return {'stale'}
 end
 if state.deliveries >= tonumber(ARGV[8]) then
@@ -25,8 +20,7 @@ if state.deliveries >= tonumber(ARGV[8]) then
   save_state(member, state, now)
   return {'exhausted'}
 end
--- Without its place in kombu's index it would stay there for ever.
-redis.call('HDEL', UNACKED, delivery_tag(ARGV[1], member, state, ARGV[9], ARGV[10]))
+forget_taken(ARGV[1], member, state, ARGV[9], ARGV[10])
 state.copy = state.copy + 1
 state.deliveries = state.deliveries + 1
 state.enqueued = now

@@ -31,8 +31,7 @@ if last then
     if state.error or state.due then
       -- An :attention that Redis has lost would keep them waiting for ever.
       redis.call('ZADD', ATTENTION, 'NX', int(state.due or now), member)
-    elseif not is_held(state, now) and is_old_enough(state, age, now)
-      and not is_in_transport(ARGV[1], member, state, ARGV[5], ARGV[6], waiting_since) then
+    elseif is_stranded(ARGV[1], member, state, ARGV[5], ARGV[6], age, now, waiting_since) then
       found[#found + 1] = {member, state.token, state.copy, redis.call('HGET', STATE, member .. ':payload') or ''}
       if #found >= limit then
         following = string.match(member, '^%d+') + 1

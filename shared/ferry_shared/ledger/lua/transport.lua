@@ -46,3 +46,14 @@ end
 local function is_held(state, now)
   return state.error or state.due or (state.owner and state.lease > now)
 end
+
+-- Whether the transport seems to have lost an entry's message.
+local function is_stranded(ledger, member, state, stem, suffix, age_ms, now, waiting_since)
+  return not is_held(state, now) and is_old_enough(state, age_ms, now)
+    and not is_in_transport(ledger, member, state, stem, suffix, waiting_since)
+end
+
+-- Without its place in kombu's index a taken message would stay there for ever.
+local function forget_taken(ledger, member, state, stem, suffix)
+  redis.call('HDEL', UNACKED, delivery_tag(ledger, member, state, stem, suffix))
+end
