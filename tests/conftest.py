@@ -75,7 +75,9 @@ def group() -> str:
 
 
 @pytest.fixture
-def settings(kafka: LocalKafka, redis_url: str, topic: str, group: str) -> dict[str, str]:
+def settings(
+    request: pytest.FixtureRequest, kafka: LocalKafka, redis_url: str, topic: str, group: str
+) -> dict[str, str]:
     """The environment variables that lead every part of Ferry to this test's servers and names."""
     return {
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
@@ -83,7 +85,12 @@ def settings(kafka: LocalKafka, redis_url: str, topic: str, group: str) -> dict[
         "FERRY_TOPIC": topic,
         "CONSUMER_GROUP": group,
         "CONSUMER_HTTP_PORT": "0",
-    }
+    } | ({"CONSUMER_BATCH_SIZE": "1"} if _plays_a_worker(request) else {})
+
+
+def _plays_a_worker(request: pytest.FixtureRequest) -> bool:
+    """Whether it takes single messages out of the queue by itself, what a batch would not allow."""
+    return "queue" in request.fixturenames or request.node.get_closest_marker("single_messages") is not None
 
 
 @pytest.fixture

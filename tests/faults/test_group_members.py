@@ -173,6 +173,7 @@ def idle_member(servers: str, group: str, topic: str) -> Iterator[IdleMember]:
         member.close()
 
 
+@pytest.mark.single_messages
 @pytest.mark.parametrize(
     ("offset", "signed", "start", "queued_after"),
     [
@@ -222,6 +223,7 @@ def _runs(queue: QueueReader, task: QueuedTask) -> bool:
     return queue.ledger.claim(task.header, "tests", lease_ms=60_000, max_claims=3).verdict == "run"
 
 
+@pytest.mark.single_messages
 def test_the_owners_next_commit_stands(kafka: LocalKafka, ferry: FerryProcesses, topic: str) -> None:
     """While the owner lives, a stranger's commit lasts until the next task is done."""
     servers, group = kafka.bootstrap_servers, ferry.settings["CONSUMER_GROUP"]

@@ -15,6 +15,17 @@ from tests.support.kafka_records import committed_offsets, create_topic
 COMMITTED, RUNNING, POSITION, LOG_END = 3, (3, 4), 20, 30
 
 
+def some_done_some_running(acting: Acting) -> None:
+    """One portion after the other, so that those that run are alone also where the others go in batches."""
+    acting.produce(acts(COMMITTED))
+    eventually(lambda: committed_offsets(acting.servers, acting.group, acting.topic), {0: COMMITTED})
+    for offset in RUNNING:
+        acting.produce(acts(1, "wait", first=offset))
+        eventually(acting.started, Counter(places(range(offset + 1))))
+    acting.produce(acts(POSITION - 5, first=5))
+    eventually(acting.in_flight, POSITION - COMMITTED)
+
+
 @pytest.mark.parametrize("offset", [1, 10, 25], ids=["below the committed", "between", "above the position"])
 def test_exactly_what_follows_an_operators_offset_runs(
     kafka: LocalKafka, ferry: FerryProcesses, topic: str, offset: int
@@ -24,10 +35,7 @@ def test_exactly_what_follows_an_operators_offset_runs(
     acting = Acting(ferry)
     consumer = acting.consumer()
     acting.worker()
-    acting.produce([*acts(COMMITTED), *acts(len(RUNNING), "wait", first=COMMITTED), *acts(POSITION - 5, first=5)])
-    eventually(lambda: committed_offsets(kafka.bootstrap_servers, acting.group, topic), {0: COMMITTED})
-    eventually(acting.in_flight, POSITION - COMMITTED)
-    eventually(acting.started, Counter(places(range(5))))
+    some_done_some_running(acting)
     consumer.send_signal(signal.SIGTERM)
     assert consumer.wait() == 0
     acting.produce(acts(LOG_END - POSITION, first=POSITION))
@@ -49,9 +57,7 @@ def test_a_group_that_was_deleted_is_continued_from_the_ledger(
     acting = Acting(ferry)
     consumer = acting.consumer()
     acting.worker()
-    acting.produce([*acts(COMMITTED), *acts(2, "wait", first=COMMITTED), *acts(POSITION - 5, first=5)])
-    eventually(lambda: committed_offsets(kafka.bootstrap_servers, acting.group, topic), {0: COMMITTED})
-    eventually(acting.in_flight, POSITION - COMMITTED)
+    some_done_some_running(acting)
     consumer.send_signal(signal.SIGTERM)
     assert consumer.wait() == 0
     acting.produce(acts(LOG_END - POSITION, first=POSITION))

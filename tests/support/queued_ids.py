@@ -15,7 +15,7 @@ def queued_ids(text: bytes) -> Iterator[str]:
     """The task ids of single messages in a text that holds any number of Celery messages."""
     found = list(_TASK_ID.finditer(text))
     ends = [match.start() for match in found[1:]] + [len(text)]
-    for match, end in zip(found, ends, strict=True):
+    for match, end in zip(found, ends, strict=False):
         task_id = match[1].decode()
         offsets = _OFFSETS.search(text, match.end(), end)
         yield from [task_id] if offsets is None else _batched(task_id, map(int, offsets[1].split(b",")))
