@@ -45,6 +45,13 @@ def test_each_receipt_counts_as_a_start_and_by_the_tasks_name(ledger: LedgerProb
     assert before <= first.last_ms <= ledger.now_ms()
 
 
+def test_a_batch_counts_each_of_its_messages(ledger: LedgerProbe) -> None:
+    """It comes as one, and is told by messages."""
+    ledger.dispatch(["2-6-3"])
+    assert (receive(ledger, "2-6-3"), ledger.state("2-6-3")["claims"]) == (Receipt.COUNTED, 1)
+    assert counted(ledger) == {TASK: 3}
+
+
 def test_a_task_that_is_not_known_is_counted_apart(ledger: LedgerProbe) -> None:
     """One worker's app may not know what another one's has as a plain task; together they are the message's starts."""
     header = ledger.task("0", FIRST_TOKEN)

@@ -5,6 +5,8 @@ import re
 import signal
 from collections import Counter
 
+import pytest
+
 from ferry_console.local.kafka import LocalKafka
 from ferry_console.local.ports import free_port
 from tests.support.acting import Acting, Place, acts, places
@@ -38,6 +40,7 @@ def test_a_failed_tasks_dead_letter_is_made_from_what_the_worker_kept(
     assert letter.headers["__dlq.errors.message"] == "ValueError: as its message says"
 
 
+@pytest.mark.single_messages
 def test_a_vanished_message_whose_record_is_gone_is_counted_and_told(
     kafka: LocalKafka, ferry: FerryProcesses, topic: str
 ) -> None:
@@ -89,6 +92,7 @@ def test_retention_that_overtakes_the_position_is_counted_to_the_record(
     assert wanted in http_get(port, "/metrics")[1]
 
 
+@pytest.mark.single_messages
 def test_a_warning_comes_before_the_oldest_in_flight_is_deleted(
     kafka: LocalKafka, ferry: FerryProcesses, topic: str
 ) -> None:
