@@ -6,7 +6,6 @@ import pytest
 
 from ferry_console.local.kafka import LocalKafka
 from tests.support.acting import Acting, Place, acts, places
-from tests.support.eventually import eventually
 from tests.support.ferry_processes import FerryProcesses
 from tests.support.kafka_records import create_topic
 from tests.support.with_batches import WITH_BATCHES
@@ -60,9 +59,8 @@ def test_a_worker_process_that_has_grown_is_replaced_between_tasks(
     acting = Acting(ferry)
     acting.consumer()
     worker = acting.worker("--max-memory-per-child=200000", processes=1)
-    for sent in (30, 60):
+    for _ in range(2):
         acting.produce([value for _ in range(3) for value in (*acts(9), *acts(1, "grow"))])
-        eventually(lambda sent=sent: acting.started().total() >= sent, expected=True, timeout_seconds=60)
         # A batch is one task for Celery: its process is replaced behind it.
         acting.settle()
     acting.assert_accounted()
