@@ -5,7 +5,8 @@ from typing import Any, cast
 import pytest
 
 from ferry_consumer.dead_letter_limit import DeadLetterLimit
-from ferry_consumer.dispatcher import BEHIND_FOR_SECONDS, Dispatcher
+from ferry_consumer.dispatcher import Dispatcher
+from ferry_consumer.linger import KNOWN_FOR_SECONDS, MAX_SECONDS, SECONDS_AN_ENTRY
 from ferry_consumer.metrics import Metrics
 from ferry_consumer.partition import Partition, Place, Tenure
 from ferry_consumer.server_clock import ServerClock
@@ -299,19 +300,21 @@ def test_a_single_batch_is_named_once(monkeypatch: pytest.MonkeyPatch, caplog: p
     assert line.endswith(" ms: orders-0-0..2")
 
 
-@pytest.mark.parametrize(("batch", "others", "lingers"), [(4, 0, False), (4, 1, True), (1, 1, False)])
+@pytest.mark.parametrize(
+    ("batch", "others", "seconds"), [(4, 0, 0.0), (4, 1, SECONDS_AN_ENTRY), (4, 100, MAX_SECONDS), (1, 1, 0.0)]
+)
 def test_it_lingers_while_workers_are_behind(
-    monkeypatch: pytest.MonkeyPatch, batch: int, others: int, lingers: bool
+    monkeypatch: pytest.MonkeyPatch, batch: int, others: int, seconds: float
 ) -> None:
-    """That is where something is in flight besides what was just dispatched; and only where there are batches."""
+    """As long as there is in flight besides what was just dispatched; and only where there are batches."""
     now = [100.0]
-    monkeypatch.setattr("ferry_consumer.dispatcher.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("ferry_consumer.linger.time.monotonic", lambda: now[0])
     world = world_of(monkeypatch, consumer_batch_size=batch)
     world.server.others = others
     world.take(FakeRecord(0, 0, VALID), FakeRecord(0, 1, INVALID))
     world.send()
     assert world.dispatcher.linger_seconds == 0
     world.dispatcher.settle()
-    assert (world.dispatcher.linger_seconds > 0) == lingers
-    now[0] += BEHIND_FOR_SECONDS
+    assert world.dispatcher.linger_seconds == seconds
+    now[0] += KNOWN_FOR_SECONDS
     assert world.dispatcher.linger_seconds == 0
