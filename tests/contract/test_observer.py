@@ -152,17 +152,18 @@ def test_what_a_worker_does_with_a_copy_is_seen(observed: Observed) -> None:
         copies = read_copies(observed.notes.read_text().splitlines(), {"id"})
         return {tag: [step.what for step in steps] for tag, steps in copies.items()}
 
-    with observed.server.client() as client, Connection(observed.server.url, transport=TRANSPORT) as connection:
-        queue = connection.SimpleQueue(QUEUE)
-        client.lpush(QUEUE, kombu_message(first, 2))
-        taken = queue.get(timeout=10.0)
-        client.lpush(QUEUE, kombu_message(older, 1))
-        taken.requeue()
-        for tag in (older, first):
-            again = queue.get(timeout=10.0)
-            assert again.delivery_tag == tag
-            again.ack()
-        queue.close()
+    with observed.server.client() as client:
+        with Connection(observed.server.url, transport=TRANSPORT) as connection:
+            queue = connection.SimpleQueue(QUEUE)
+            client.lpush(QUEUE, kombu_message(first, 2))
+            taken = queue.get(timeout=10.0)
+            client.lpush(QUEUE, kombu_message(older, 1))
+            taken.requeue()
+            for tag in (older, first):
+                again = queue.get(timeout=10.0)
+                assert again.delivery_tag == tag
+                again.ack()
+            queue.close()
         client.flushall()
 
     h = Happened
