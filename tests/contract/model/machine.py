@@ -20,6 +20,7 @@ PARTITIONS = st.sampled_from([0, 0, 1, 2])
 #: Where a process is met: after some steps, or before a call of this kind if it comes to one soon.
 CALLS = ["OffsetFetch", "OffsetCommit", "inspect", "acquire", "dispatch", "snapshot", "Produce", "clear", "enqueue"]
 CALLS += ["redeliver", "committed", "BRPOP", "hold", "claim", "work", "done", "fail", "retry", "acknowledge"]
+CALLS += ["progress", "split", "divide"]
 MEETINGS = st.integers(0, 12) | st.sampled_from(CALLS)
 #: How often a consumer that was given up polls before it hears of it.
 POLLS = st.integers(0, 6)
@@ -29,10 +30,11 @@ class ProtocolMachine(RuleBasedStateMachine):
     """Drives one system."""
 
     server: Server
+    batch_size: int
 
     def __init__(self) -> None:
         super().__init__()
-        self.system = System(self.server)
+        self.system = System(self.server, self.batch_size)
         for kind in [Kind.OK, Kind.RETRIES, Kind.OK]:
             self.system.produce(0, kind, 0)
         for _ in range(3):
@@ -138,7 +140,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         self.system.operator_sets(group, partition, offset, zombies=zombies)
 
 
-def run_model(server: Server, **options: Any) -> None:
+def run_model(server: Server, batch_size: int, **options: Any) -> None:
     """Let hypothesis look for an order of events that breaks a promise.
 
     Raises:
@@ -148,7 +150,7 @@ def run_model(server: Server, **options: Any) -> None:
     class MachineOnThisServer(ProtocolMachine):
         pass
 
-    MachineOnThisServer.server = server
+    MachineOnThisServer.server, MachineOnThisServer.batch_size = server, batch_size
     run_state_machine_as_test(
         MachineOnThisServer,
         settings=settings(
