@@ -219,3 +219,15 @@ def test_a_worker_that_wakes_between_two_looks(system: System) -> None:
     system.go("consumer A", 1)
     system.drain()
     assert (system.oracle.pushes, system.oracle.runs) == (1 + OTHER_PUSHES, 3 + OTHER_RUNS)
+
+
+def test_redis_goes_back_to_before_a_progress(system: System) -> None:
+    """It has forgotten that a message failed; its worker goes on with the batch."""
+    queue_batch(system, Kind.FAILS, Kind.OK, Kind.OK)
+    go_until(system, "worker 1", "work")
+    system.snapshot()
+    go_until(system, "worker 1", "progress")
+    system.go("worker 1", 1)
+    system.restore(0)
+    system.drain()
+    assert system.oracle.letters == 2
