@@ -6,7 +6,7 @@ import pytest
 
 from tests.contract.model.actor import Fate
 from tests.contract.model.simulated_log import Kind
-from tests.contract.model.system import TASK_MS, VISIBILITY_MS, Server, System
+from tests.contract.model.system import SESSION_MS, TASK_MS, VISIBILITY_MS, Server, System
 from tests.contract.model.test_histories import PLACE, go_until
 
 BATCH_SIZE = 3
@@ -231,3 +231,48 @@ def test_redis_goes_back_to_before_a_progress(system: System) -> None:
     system.restore(0)
     system.drain()
     assert system.oracle.letters == 2
+
+
+@pytest.mark.parametrize("grown_first", [True, False])
+def test_a_log_that_is_truncated_inside_a_batch(system: System, grown_first: bool) -> None:
+    """The offset of its last record is now another's, which runs once; the old one does not come back by itself."""
+    queue_batch(system, Kind.LONG, Kind.OK, Kind.OK)
+    go_until(system, "worker 1", "split")
+    system.truncate(0, 1)
+    system.kill("consumer A")
+    system.kill("consumer B")
+    system.clock.advance(SESSION_MS)
+    go_until(system, "consumer A", "acquire")
+    system.go("consumer A", 2)
+    if grown_first:
+        system.produce(0, Kind.OK, 0)
+        go_until(system, "consumer A", "dispatch")
+        system.go("consumer A", 1)
+        work(system, "worker 2", 1)
+        go_until(system, "worker 2", "acknowledge")
+    system.go("worker 1", 1)
+    if not grown_first:
+        system.produce(0, Kind.OK, 0)
+    system.drain()
+    assert system.oracle.runs == 3 + OTHER_RUNS
+
+
+def test_a_batch_inside_which_the_log_was_truncated_vanishes(system: System) -> None:
+    """The record that has taken the place of its last one has run: it is no part of the batch."""
+    queue_batch(system, Kind.OK, Kind.OK, Kind.OK)
+    go_until(system, "worker 1", "hold")
+    system.kill("worker 1")
+    system.truncate(0, 1)
+    system.kill("consumer A")
+    system.kill("consumer B")
+    system.clock.advance(SESSION_MS)
+    go_until(system, "consumer A", "acquire")
+    system.go("consumer A", 2)
+    system.produce(0, Kind.OK, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    work(system, "worker 2", 1)
+    go_until(system, "worker 2", "acknowledge")
+    seconds_pass(system, 30)
+    system.drain()
+    assert system.oracle.runs == 3 + OTHER_RUNS
