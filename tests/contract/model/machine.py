@@ -83,6 +83,16 @@ class ProtocolMachine(RuleBasedStateMachine):
         self.system.meet(name, meeting)
         self.system.go(name, times, fate)
 
+    @rule(name=st.sampled_from([*WORKERS]), seconds=st.sampled_from([2, 14, 24]))
+    def one_takes_a_message_with_it(self, name: str, seconds: int) -> None:
+        """A worker dies in kombu's gap, and the others go on for a while: time enough to find out, or not."""
+        self.produce(0, [(Kind.OK, 0), (Kind.FAILS, 0), (Kind.OK, 1)])
+        for consumer in CONSUMERS:
+            self.system.go(consumer, 12)
+        self.system.meet(name, "hold")
+        self.system.kill(name)
+        self.system.stand_still(name, seconds, 80, 0)
+
     @rule(milliseconds=st.sampled_from([100, 300, 1_100, 5_100, 10_100, 16_000, 70_000]))
     def time_passes(self, milliseconds: int) -> None:
         """Leases end, retries fall due."""
