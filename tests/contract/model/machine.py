@@ -20,6 +20,7 @@ PARTITIONS = st.sampled_from([0, 0, 1, 2])
 #: Where a process is met: after some steps, or before a call of this kind if it comes to one soon.
 CALLS = ["OffsetFetch", "OffsetCommit", "inspect", "acquire", "dispatch", "snapshot", "Produce", "clear", "enqueue"]
 CALLS += ["redeliver", "committed", "BRPOP", "hold", "claim", "work", "done", "fail", "retry", "acknowledge"]
+CALLS += ["progress", "split", "divide"]
 MEETINGS = st.integers(0, 12) | st.sampled_from(CALLS)
 #: How often a consumer that was given up polls before it hears of it.
 POLLS = st.integers(0, 6)
@@ -29,10 +30,11 @@ class ProtocolMachine(RuleBasedStateMachine):
     """Drives one system."""
 
     server: Server
+    batch_size: int
 
     def __init__(self) -> None:
         super().__init__()
-        self.system = System(self.server)
+        self.system = System(self.server, self.batch_size)
         for kind in [Kind.OK, Kind.RETRIES, Kind.OK]:
             self.system.produce(0, kind, 0)
         for _ in range(3):
@@ -80,6 +82,16 @@ class ProtocolMachine(RuleBasedStateMachine):
         """A call fails in some way, or is the last one."""
         self.system.meet(name, meeting)
         self.system.go(name, times, fate)
+
+    @rule(name=st.sampled_from([*WORKERS]), seconds=st.sampled_from([2, 14, 24]))
+    def one_takes_a_message_with_it(self, name: str, seconds: int) -> None:
+        """A worker dies in kombu's gap, and the others go on for a while: time enough to find out, or not."""
+        self.produce(0, [(Kind.OK, 0), (Kind.FAILS, 0), (Kind.OK, 1)])
+        for consumer in CONSUMERS:
+            self.system.go(consumer, 12)
+        self.system.meet(name, "hold")
+        self.system.kill(name)
+        self.system.stand_still(name, seconds, 80, 0)
 
     @rule(milliseconds=st.sampled_from([100, 300, 1_100, 5_100, 10_100, 16_000, 70_000]))
     def time_passes(self, milliseconds: int) -> None:
@@ -138,7 +150,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         self.system.operator_sets(group, partition, offset, zombies=zombies)
 
 
-def run_model(server: Server, **options: Any) -> None:
+def run_model(server: Server, batch_size: int, **options: Any) -> None:
     """Let hypothesis look for an order of events that breaks a promise.
 
     Raises:
@@ -148,7 +160,7 @@ def run_model(server: Server, **options: Any) -> None:
     class MachineOnThisServer(ProtocolMachine):
         pass
 
-    MachineOnThisServer.server = server
+    MachineOnThisServer.server, MachineOnThisServer.batch_size = server, batch_size
     run_state_machine_as_test(
         MachineOnThisServer,
         settings=settings(

@@ -1,7 +1,10 @@
 """A Kafka cluster's memory: one topic with its partitions, the dead letters, and what each group has committed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+import orjson
 
 from ferry_shared.record import TopicPartition
 
@@ -17,6 +20,7 @@ class Kind(StrEnum):
     FAILS = "fails"
     RETRIES = "retries"
     CRASHES = "crashes"
+    LONG = "takes more than half of the soft time limit"
     INVALID = "invalid"
 
 
@@ -105,3 +109,13 @@ class SimulatedLogs:
         return (
             stored.topic_id == self.topic_id and self.partitions[stored.partition].records.get(stored.offset) is stored
         )
+
+    def origin(self, value: bytes | None, headers: Mapping[str, bytes | None]) -> tuple[str, Stored]:
+        """The group, and the record, of a dead letter."""
+        group = (headers["__dlq.errors.group"] or b"").decode()
+        if value:
+            digits = value.split()[0] if value[:1].isdigit() else str(orjson.loads(value)["serial"]).encode()
+            return group, self.produced[int(digits)]
+        place = [int(headers[f"x-original-{name}"] or 0) for name in ("partition", "offset")]
+        found = [stored for stored in self.produced.values() if [stored.partition, stored.offset] == place]
+        return group, found[-1]

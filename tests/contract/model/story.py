@@ -9,11 +9,11 @@ NEVER = -1
 
 @dataclass
 class Run:
-    """One execution of a task."""
+    """One execution of a task. `heard`: when its worker had last heard that the message is its own."""
 
     actor: Actor
     owner: str
-    started: int
+    heard: int
     lease_until_ms: int
     interrupted: bool = False
     recorded: bool = False
@@ -21,11 +21,16 @@ class Run:
 
 @dataclass
 class Story:
-    """What became of one record in one group. Moments are counted in events."""
+    """What became of one record in one group. Moments are counted in events.
+
+    `member` is the entry that it was last queued for, and `alone` when it went on without its batch.
+    """
 
     first_pushed: int = NEVER
     pushed: int = NEVER
     tag: str = ""
+    member: str = "0"
+    alone: int = NEVER
     retried: int = NEVER
     done: int = NEVER
     dead: int = NEVER

@@ -91,7 +91,8 @@ local function save_state(member, state, attention_ms)
 end
 
 local STATE_HAS = {token = 'string', copy = 'number', claims = 'number', deliveries = 'number', enqueued = 'number'}
-local STATE_MAY_HAVE = {error = 'string', due = 'number', owner = 'string', lease = 'number', progress = 'string'}
+local STATE_MAY_HAVE = {error = 'string', due = 'number', owner = 'string', lease = 'number', progress = 'string',
+  below = 'string'}
 
 -- nil for what none of these scripts has written.
 local function decoded_state(stored)
@@ -110,7 +111,7 @@ local function decoded_state(stored)
     end
   end
   local whole = string.match(state.token, '^%d+%.%d+$') and string.match(state.progress or '0', '^%d+$')
-    and (state.lease or not state.owner)
+    and string.match(state.below or '0', '^%d+$') and (state.lease or not state.owner)
   return whole and state or nil
 end
 
