@@ -13,17 +13,16 @@ from pydantic import BaseModel, TypeAdapter
 from ferry_consumer.attention import Attention
 from ferry_consumer.dead_letters import DeadLetter
 from ferry_consumer.metrics import Metrics
-from ferry_consumer.partition import Partition, Place, Tenure
+from ferry_consumer.partition import Partition
 from ferry_consumer.redelivery import SECOND_LOOK_AFTER_SECONDS, Redelivery
 from ferry_consumer.server_clock import ServerClock
 from ferry_shared.ledger.keys import Token
-from ferry_shared.ledger.redelivery import Transport
 from ferry_shared.ledger.skipping import skip
 from ferry_shared.message import Message
 from ferry_shared.record import Record
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
-from ferry_shared.task_message import TaskTemplate
+from tests.support.held_partition import partition_of
 from tests.support.ledger_probe import MINUTE_MS, OWNER, LedgerProbe
 
 DAMAGED = pytest.mark.parametrize("stored", [b"", b"{", b'{"retries": 1}', b"[1]"])
@@ -42,11 +41,7 @@ def partition(ledger: LedgerProbe) -> Partition:
     ledger.own()
     ledger.dispatch(["0", "1"])
     route = Route(ledger.place.topic, Message, "task", ledger.queue)
-    template = TaskTemplate(route, ledger.group, ledger.place, ledger.ownership.ledger)
-    transport = Transport(ledger.queue, "unacked", template.stem, template.suffix)
-    held = Partition(Place(ledger.place, route, route.adapter, ledger.keys, ledger.queue))
-    held.start(Tenure(ledger.ownership, "topic-id", template, transport), 2, 0, 2)
-    return held
+    return partition_of(ledger, route, in_flight=2)
 
 
 def retry_with(ledger: LedgerProbe, member: str, stored: bytes) -> None:

@@ -14,18 +14,18 @@ from ferry_consumer.attention import Attention
 from ferry_consumer.dead_letters import DeadLetter
 from ferry_consumer.division import GONE, Division
 from ferry_consumer.metrics import Metrics
-from ferry_consumer.partition import Partition, Place, Tenure
+from ferry_consumer.partition import Partition, Tenure
 from ferry_consumer.redelivery import SECOND_LOOK_AFTER_SECONDS, Redelivery
 from ferry_consumer.server_clock import ServerClock
 from ferry_shared.errors import KafkaUnavailable
-from ferry_shared.ledger.redelivery import Stranded, Transport
+from ferry_shared.ledger.redelivery import Stranded
 from ferry_shared.ledger.singles import FailedSingle
 from ferry_shared.ledger.skipping import skip
 from ferry_shared.ledger.untracked import Obstacle
 from ferry_shared.record import Record, TopicPartition
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
-from ferry_shared.task_message import TaskTemplate
+from tests.support.held_partition import partition_of
 from tests.support.ledger_probe import FIRST_TOKEN, MINUTE_MS, OWNER, LedgerProbe
 
 #: Offsets 12 and 16 to 18 are gaps.
@@ -144,10 +144,7 @@ def consumer(ledger: LedgerProbe) -> Consumer:
     ledger.call("DEL", ledger.queue)
     _let_minutes_pass(ledger)
     route = Route(ledger.place.topic, Order, "task", ledger.queue)
-    template = TaskTemplate(route, ledger.group, ledger.place, ledger.ownership.ledger)
-    transport = Transport(ledger.queue, "unacked", template.stem, template.suffix)
-    held = Partition(Place(ledger.place, route, route.adapter, ledger.keys, ledger.queue))
-    held.start(Tenure(ledger.ownership, "topic-id", template, transport), ledger.position, 10, 11)
+    held = partition_of(ledger, route, committed=10, in_flight=11)
     log = {offset: b'{"number": %d}' % offset for offset in (*OFFSETS, 20, *FULL_OFFSETS)}
     return Consumer(ledger, held, Kafka(dict[int, bytes | None](log)))
 
