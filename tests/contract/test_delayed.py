@@ -11,7 +11,6 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME
 from pydantic import BaseModel
 
 from ferry_consumer.attention import Attention
-from ferry_consumer.dead_letters import DeadLetter
 from ferry_consumer.dispatch import DispatchLimits, dispatches_of
 from ferry_consumer.metrics import Metrics
 from ferry_consumer.partition import Partition, Tenure
@@ -25,6 +24,7 @@ from ferry_shared.routes import Route
 from tests.support.eventually import eventually
 from tests.support.fetched_message import fetched
 from tests.support.held_partition import partition_of
+from tests.support.kept_letters import KeptLetters
 from tests.support.ledger_probe import MINUTE_MS, LedgerProbe, payload_of
 
 LIMITS = DispatchLimits(1_000, 3_600)
@@ -45,22 +45,6 @@ class Gone:
         return dict.fromkeys(offsets)
 
 
-class Letters:
-    """Keeps dead letters instead of writing them."""
-
-    def __init__(self) -> None:
-        self.written: list[DeadLetter] = []
-
-    def is_under_way(self, _entry: object) -> bool:
-        """Never."""
-        return False
-
-    def write(self, letter: DeadLetter) -> bool:
-        """Keep it."""
-        self.written.append(letter)
-        return True
-
-
 @dataclass
 class Consumer:
     """What of the consumer has a part in it, on a real ledger."""
@@ -68,7 +52,7 @@ class Consumer:
     ledger: LedgerProbe
     partition: Partition
     metrics: Metrics
-    letters: Letters
+    letters: KeptLetters
     clock: ServerClock
 
     def take(self, *values: bytes) -> None:
@@ -115,7 +99,7 @@ def consumer(ledger: LedgerProbe) -> Consumer:
     """It has just taken the partition up, whose route has a field that delays."""
     ledger.own()
     route = Route(ledger.place.topic, Order, "task", ledger.queue, countdown_field="after")
-    return Consumer(ledger, partition_of(ledger, route), Metrics(), Letters(), ServerClock())
+    return Consumer(ledger, partition_of(ledger, route), Metrics(), KeptLetters(), ServerClock())
 
 
 def test_it_is_in_flight_and_nowhere_in_the_queue(ledger: LedgerProbe) -> None:

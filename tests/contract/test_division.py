@@ -11,7 +11,6 @@ import pytest
 from pydantic import BaseModel
 
 from ferry_consumer.attention import Attention
-from ferry_consumer.dead_letters import DeadLetter
 from ferry_consumer.division import GONE, Division
 from ferry_consumer.metrics import Metrics
 from ferry_consumer.partition import Partition, Tenure
@@ -26,6 +25,7 @@ from ferry_shared.record import Record, TopicPartition
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
 from tests.support.held_partition import partition_of
+from tests.support.kept_letters import KeptLetters
 from tests.support.ledger_probe import FIRST_TOKEN, MINUTE_MS, OWNER, LedgerProbe
 
 #: Offsets 12 and 16 to 18 are gaps.
@@ -64,22 +64,6 @@ class Kafka:
         }
 
 
-class Letters:
-    """Takes dead letters."""
-
-    def __init__(self) -> None:
-        self.written: list[DeadLetter] = []
-
-    def is_under_way(self, key: object) -> bool:
-        """Whether it was written before."""
-        return key in {letter.key for letter in self.written}
-
-    def write(self, letter: DeadLetter) -> bool:
-        """Take one."""
-        self.written.append(letter)
-        return True
-
-
 @dataclass
 class Consumer:
     """What of the consumer has a part in it."""
@@ -88,7 +72,7 @@ class Consumer:
     partition: Partition
     kafka: Kafka
     metrics: Metrics = field(default_factory=Metrics)
-    letters: Letters = field(default_factory=Letters)
+    letters: KeptLetters = field(default_factory=KeptLetters)
     server: ServerClock = field(default_factory=lambda: ServerClock(lambda: 0.0))
     now: list[float] = field(default_factory=lambda: [0.0])
 

@@ -9,13 +9,7 @@ import pytest
 
 from ferry_console.local.valkey import LocalValkey
 from tests.integration.worker_harness import WorkerBench, wait_until
-
-#: Short enough to wait for: hard limit 5 s, claim 10 s, visibility timeout 15 s.
-SHORT_LIMITS = {
-    "WORKER_TASK_TIME_LIMIT_SECONDS": "5",
-    "WORKER_TASK_SOFT_TIME_LIMIT_SECONDS": "5",
-    "WORKER_LEASE_MARGIN_SECONDS": "5",
-}
+from tests.support.short_limits import SHORT_LIMITS
 
 
 @pytest.fixture
