@@ -57,6 +57,12 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalValkey]:
 
 
 @pytest.fixture
+def own_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalValkey]:
+    """A Valkey of this test's own, which it may stop, fill or configure."""
+    yield from _started(LocalValkey(tmp_path_factory.mktemp("valkey")))
+
+
+@pytest.fixture
 def redis_url(valkey: LocalValkey) -> str:
     """The address of an empty Valkey database of this test's own: broker and ledger."""
     return valkey.database_url(next(_next_database))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
-
-import orjson
+from typing import TYPE_CHECKING
 
 from tests.chaos.evidence import Acquisition, Execution, LetterLine, RedeliveryLine
+from tests.chaos.log_lines import json_lines, seconds_of
 from tests.chaos.monitor_lines import Cause, Push, first_cause
 from tests.chaos.observer import ATTACHED, DETACHED, EMPTIED, FOUND, PUSHED
 
@@ -80,8 +78,8 @@ def read_attachments(lines: Iterable[str]) -> list[str]:
 def read_acquisitions(lines: Iterable[str]) -> list[Acquisition]:
     """Read, from a consumer's JSON log, where it took partitions up and why."""
     return [
-        Acquisition(_time(line), line["partition"], line["offset"], line["reason"])
-        for line in _json_lines(lines)
+        Acquisition(seconds_of(line), line["partition"], line["offset"], line["reason"])
+        for line in json_lines(lines)
         if "reason" in line and "offset" in line and "partition" in line
     ]
 
@@ -89,8 +87,8 @@ def read_acquisitions(lines: Iterable[str]) -> list[Acquisition]:
 def read_redeliveries(lines: Iterable[str]) -> list[RedeliveryLine]:
     """Read, from a consumer's JSON log, which tasks it queued again because their message had vanished."""
     return [
-        RedeliveryLine(_time(line), line["task_id"])
-        for line in _json_lines(lines)
+        RedeliveryLine(seconds_of(line), line["task_id"])
+        for line in json_lines(lines)
         if _REDELIVERED in line["message"] and line.get("task_id", "-") != "-"
     ]
 
@@ -98,21 +96,7 @@ def read_redeliveries(lines: Iterable[str]) -> list[RedeliveryLine]:
 def read_letter_lines(lines: Iterable[str], pid: int) -> list[LetterLine]:
     """Read, from the JSON log of the consumer with that process, of which tasks it wrote dead letters."""
     return [
-        LetterLine(_time(line), line["task_id"], pid)
-        for line in _json_lines(lines)
+        LetterLine(seconds_of(line), line["task_id"], pid)
+        for line in json_lines(lines)
         if line["message"].startswith(_DEAD_LETTER)
     ]
-
-
-def _json_lines(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
-    """What isn't whole JSON was cut by a kill, or comes from Python itself."""
-    for line in lines:
-        if line.startswith("{"):
-            try:
-                yield orjson.loads(line)
-            except orjson.JSONDecodeError:
-                continue
-
-
-def _time(line: dict[str, Any]) -> float:
-    return datetime.fromisoformat(line["time"]).timestamp()

@@ -9,12 +9,12 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from tests.chaos.effects import Part
+from tests.chaos.log_lines import json_lines, seconds_of
 from tests.support.http_get import http_get
 
 if TYPE_CHECKING:
@@ -115,14 +115,14 @@ def read_counted_lines(log: str, lines: Iterable[Mapping[str, Any]]) -> Iterator
     for line in lines:
         for counter, sentence in SENTENCES.items():
             if line.get("message") == sentence:
-                yield CountedLine(_time(line), counter, line["task_id"], log)
+                yield CountedLine(seconds_of(line), counter, line["task_id"], log)
 
 
 def read_takeovers(log: str, lines: Iterable[Mapping[str, Any]]) -> Iterator[Takeover]:
     """Read, from a consumer's JSON log, where it took partitions up, and how many offsets it dispatches again."""
     for line in lines:
         if "rewound" in line and "offset" in line:
-            yield Takeover(_time(line), line["partition"], line["offset"], line["rewound"], log)
+            yield Takeover(seconds_of(line), line["partition"], line["offset"], line["rewound"], log)
 
 
 def read_status(text: str) -> dict[int, LedgerCount]:
@@ -147,16 +147,6 @@ def _ledgers(system: System) -> dict[int, LedgerCount]:
     return read_status(done.stdout) if done.returncode in _ANSWERED else {}
 
 
-def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    """What isn't whole JSON was cut by a kill, or comes from Python itself."""
-    with path.open(errors="replace") as file:
-        for line in file:
-            if line.startswith("{"):
-                try:
-                    yield orjson.loads(line)
-                except orjson.JSONDecodeError:
-                    continue
-
-
-def _time(line: Mapping[str, Any]) -> float:
-    return datetime.fromisoformat(line["time"]).timestamp()
+def _json_lines(log: Path) -> Iterator[Mapping[str, Any]]:
+    with log.open(errors="replace") as file:
+        yield from json_lines(file)

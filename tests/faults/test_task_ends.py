@@ -62,7 +62,7 @@ def test_a_worker_process_that_has_grown_is_replaced_between_tasks(
     worker = acting.worker("--max-memory-per-child=200000", processes=1)
     for sent in (30, 60):
         acting.produce([value for _ in range(3) for value in (*acts(9), *acts(1, "grow"))])
-        eventually(lambda sent=sent: acting.started().total() >= sent, expected=True, timeout_seconds=60)
+        eventually(acting.started, Counter(places(range(sent))), timeout_seconds=60)
         # A batch is one task for Celery: its process is replaced behind it.
         acting.settle()
     acting.assert_accounted()

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -133,7 +133,7 @@ class Partition:
 
 
 class WorkerBench:
-    """One empty database, the workers on it, and what their tasks told."""
+    """One empty database, the workers on it until the bench is left, and what their tasks told."""
 
     def __init__(self, url: str, directory: Path, **settings: str) -> None:
         self.url = url
@@ -150,6 +150,13 @@ class WorkerBench:
                 **settings,
             },
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.processes.stop_all()
+        self.client.close()
 
     def worker(self, *arguments: str, **settings: str) -> FerryProcess:
         """Start a worker and wait until it takes messages."""

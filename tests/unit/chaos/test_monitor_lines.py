@@ -19,21 +19,9 @@ from tests.chaos.monitor_lines import (
     unacked_change_of,
     words_of,
 )
+from tests.support.monitor_line import monitor_line as line
 
-_NAMED = {0x5C: b"\\\\", 0x22: b'\\"', 0x0A: b"\\n", 0x0D: b"\\r", 0x09: b"\\t", 0x07: b"\\a", 0x08: b"\\b"}
 QUEUE = "celery"
-CLIENT = b"127.0.0.1:40000"
-
-
-def escaped(word: bytes) -> bytes:
-    """What the server's `sdscatrepr` makes of a word."""
-    shown = (_NAMED.get(byte) or (bytes([byte]) if 0x20 <= byte < 0x7F else b"\\x%02x" % byte) for byte in word)
-    return b'"' + b"".join(shown) + b'"'
-
-
-def line(*words: bytes, client: bytes = CLIENT, at: float = 1.5) -> bytes:
-    """A line of MONITOR."""
-    return b"+%.6f [0 %s] " % (at, client) + b" ".join(map(escaped, words))
 
 
 def message(task_id: str, tag: str, body: str = "") -> bytes:

@@ -76,11 +76,6 @@ local function refused_by_head(ledger, epoch)
   return nil
 end
 
--- The same for what queues messages.
-local function refused_to_queue(ledger, epoch)
-  return refused_by_head(ledger, epoch) or wrong_type({[QUEUE] = 'list'})
-end
-
 local function save_state(member, state, attention_ms)
   redis.call('HSET', STATE, member, cjson.encode(state))
   if attention_ms then
@@ -152,6 +147,22 @@ local function remove_entry(member)
     redis.call('HINCRBY', HEAD, 'messages', -message_count(member))
   end
   return removed
+end
+
+-- The consumer's scripts that queue again: the entry's state while `copy` is its newest, else nil and the reply to give.
+local function copied_state(ledger, epoch, member, token, copy)
+  local refusal = refused_by_head(ledger, epoch) or wrong_type({[QUEUE] = 'list'})
+  if refusal then
+    return nil, refusal
+  end
+  if not redis.call('ZSCORE', INFLIGHT, member) then
+    return nil, {'gone'}
+  end
+  local state = load_state(member)
+  if state.token ~= token or int(state.copy) ~= copy then
+    return nil, {'stale'}
+  end
+  return state
 end
 
 -- The worker's scripts: the entry's state while its message is the current one, else nil and the reply to give.
