@@ -8,7 +8,8 @@ from tests.chaos.copies import Happened, Step
 from tests.chaos.effects import Effect, History
 from tests.chaos.evidence import Acquisition, DeadLetter, Evidence, Execution, LetterLine, RedeliveryLine, place_of
 from tests.chaos.messages import Behaviour, payload
-from tests.chaos.monitor_lines import Cause, Push, copy_before
+from tests.chaos.monitor_lines import Cause, Push
+from tests.chaos.tags import copy_before
 
 TASK = "chaos-0-5"
 WORKER_PID = 99

@@ -13,7 +13,7 @@ from tests.chaos.evidence_files import (
     read_losses,
     read_pushes,
     read_redeliveries,
-    repeated_ids,
+    repeated_tasks,
 )
 from tests.chaos.monitor_lines import Cause, Push
 
@@ -88,7 +88,7 @@ def test_ids_that_repeat_are_those_whose_copies_are_followed() -> None:
     pushes = [Push(1.0, Cause.DISPATCH, task_id, tag) for task_id, tag in (("a", "a1"), ("b", "b1"), ("b", "b2"))]
     executions = [Execution(task_id, tag, 0, 1, 1, 2.0) for task_id, tag in (("a", "a1"), ("c", "c1"))]
 
-    assert repeated_ids(pushes, executions) == {"b", "c"}
+    assert repeated_tasks(pushes, executions) == {"b", "c"}
 
 
 def test_a_consumers_log_tells_acquisitions_and_redeliveries() -> None:

@@ -11,14 +11,12 @@ from tests.chaos.monitor_lines import (
     Cause,
     Push,
     PushReader,
-    Tag,
     UnackedChange,
-    copy_before,
     emptied_at,
-    first_cause,
     unacked_change_of,
     words_of,
 )
+from tests.chaos.tags import Tag, copy_before, first_cause
 
 _NAMED = {0x5C: b"\\\\", 0x22: b'\\"', 0x0A: b"\\n", 0x0D: b"\\r", 0x09: b"\\t", 0x07: b"\\a", 0x08: b"\\b"}
 QUEUE = "celery"
