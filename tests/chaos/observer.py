@@ -3,9 +3,9 @@
 `python -m tests.chaos.observer SOCKET QUEUE FILE`: attaches MONITOR to the unix socket, again after every restart of
 the server, until its standard input ends; prints the server's run id each time. Lines of the file, separated by tabs:
 `attached`, time, run id; `found`, time, task ids, delivery tag, `queue` or `unacked`: what these hold before the port
-opens; `pushed`, time, cause, task ids, delivery tag (ids are one, or those of a batch with commas between); `taken`, time,
-delivery tag: noted in `unacked`, a worker has it;
-`removed`, time, delivery tag: no longer in `unacked`; `emptied`, time: FLUSHALL; `detached`, time.
+opens; `pushed`, time, cause, task ids, delivery tag (ids are one, or those of a batch with commas between); `taken`,
+time, delivery tag: noted in `unacked`, a worker has it; `removed`, time, delivery tag: no longer in `unacked`;
+`emptied`, time: FLUSHALL; `detached`, time.
 
 `found` is for what a killed server has taken and on disk, and had not yet sent here: a few milliseconds' worth.
 """

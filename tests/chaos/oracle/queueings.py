@@ -119,7 +119,10 @@ def _redelivered(evidence: Evidence, limits: Limits, before: Push, push: Push) -
 def _replaced(evidence: Evidence, before: Push, push: Push) -> str:
     """The tag of the copy before: that of its batch, where the message leaves it or Redis lost that it had."""
     older = copy_before(push.tag)
-    return before.tag if older is None or (older not in evidence.copies and is_batch(before.tag)) else older
+    if older is None:
+        return before.tag
+    earlier = [other.tag for other in evidence.pushes_of[push.task_id] if other.at < push.at]
+    return older if older in earlier else next(filter(is_batch, reversed(earlier)), older)
 
 
 def _vanished(evidence: Evidence, limits: Limits, older: str, push: Push) -> Explanation | None:
