@@ -119,10 +119,8 @@ def _redelivered(evidence: Evidence, limits: Limits, before: Push, push: Push) -
 def _replaced(evidence: Evidence, before: Push, push: Push) -> str:
     """The tag of the copy before: that of its batch, where the message leaves it or Redis lost that it had."""
     older = copy_before(push.tag)
-    if older is None:
-        return before.tag
     earlier = [other.tag for other in evidence.pushes_of[push.task_id] if other.at < push.at]
-    return older if older in earlier else next(filter(is_batch, reversed(earlier)), older)
+    return older if older in earlier else next(filter(is_batch, reversed(earlier)), older or before.tag)
 
 
 def _vanished(evidence: Evidence, limits: Limits, older: str, push: Push) -> Explanation | None:

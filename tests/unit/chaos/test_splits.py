@@ -172,6 +172,15 @@ def test_a_batch_that_had_vanished_is_divided() -> None:
     assert last_cause(divided(Story().push_batch(9.0), KILLED, lost_reply, said=False), TASK).startswith("redelivered")
 
 
+def test_a_division_that_redis_forgot_comes_again() -> None:
+    """The batch is there again, and its message still isn't."""
+    story = divided(Story().push_batch(9.0), KILLED).forgotten(32.0, task=BATCH)
+    story.said_redelivered(50.1).push(50.0, Cause.DIVISION, copy=ALONE)
+    assert last_cause(story, TASK) == "unexplained"
+    story.when(Forgot(1, Part.VALKEY, 31.0, 32.0, since=28.0))
+    assert last_cause(story, TASK) == "redelivered: Redis lost it or was away"
+
+
 def test_a_batch_that_a_worker_has_is_not_divided() -> None:
     """Nor one that a worker takes, or runs, afterwards."""
     assert last_cause(divided(taken(), KILLED), TASK) == "unexplained"
