@@ -132,6 +132,8 @@ def test_a_soft_limit_puts_off_the_message_under_way() -> None:
     assert story(12.0, 15.6) == {BATCHED[0]: "unexplained", BATCHED[1]: "put off: its batch's soft limit struck"}
     assert story(10.02, 14.0)[BATCHED[1]] == "unexplained"
     assert story(12.0, 15.6, cause=Cause.SPLIT)[BATCHED[1]] == "unexplained"
+    another = Story().push_batch(9.0).taken(9.5, task=BATCH).runs_in_batch((10.0, 14.6), (14.7, 14.8))
+    assert causes(again(another, 15.6, 0, cause=Cause.RETRY)) == {BATCHED[0]: "unexplained"}
 
 
 def test_what_redis_forgot_of_a_batch_is_its_claim_or_its_progress() -> None:
