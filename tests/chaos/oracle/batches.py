@@ -132,7 +132,8 @@ def ran_into_limit(evidence: Evidence, limits: Limits, turn: Turn, until: float)
                 return Explanation(f"{what}: a message {behaviour}")
     start = last.started - CLOCK_SECONDS
     held: Effect | None = evidence.history.of_process(Held, last.pid, start, until)
-    away = evidence.history.touching((Away, Full), {Part.VALKEY}, start, until)
+    # Between two messages a batch's process waits for Redis; within one it needs nothing of it.
+    away = evidence.history.touching((Away, Full), {Part.VALKEY}, start, until) if last.ended is not None else None
     if cause := held or away:
         return Explanation(f"{what}: {'its process stood still' if held else 'Redis was away'}", cause.fault)
     return None

@@ -102,7 +102,9 @@ def _never_recorded(evidence: Evidence, turn: Turn, before: Execution, run: Exec
     if before.ended is None or run.started < before.ended:
         return None
     end = turn.told_by(before)
-    if away := evidence.history.touching(Away, {Part.VALKEY}, before.ended - _CLOCK_SECONDS, end):
+    away = evidence.history.touching(Away, {Part.VALKEY}, before.ended - _CLOCK_SECONDS, end)
+    # Where a later message of its batch never ended, nobody had yet tried.
+    if away and end < float("inf"):
         return Explanation("Redis was away when its end was to be recorded", away.fault)
     killed = evidence.history.of_process(Killed, before.pid, before.ended - _CLOCK_SECONDS, min(end, run.started))
     if killed:

@@ -61,6 +61,15 @@ def test_a_long_message_under_way_holds_up_what_is_told_of_those_before() -> Non
     assert told[BATCHED[1]] == "its process was killed before its end was recorded"
 
 
+def test_a_redis_that_was_away_explains_only_what_was_to_be_recorded_then() -> None:
+    """Not what a process took along that ended in the middle of a message."""
+    away = Away(1, Part.VALKEY, 10.96, 12.0)
+    cause = "Redis was away when its end was to be recorded"
+    assert causes(killed_in_the_third((10.9, 10.94), effects=(away,))) == {BATCHED[0]: cause}
+    found = causes(killed_in_the_third((10.9, 10.94), (10.95, None), effects=(away,)))
+    assert found == dict.fromkeys(BATCHED[:2], "unexplained")
+
+
 def test_another_processs_death_explains_nothing_of_a_batch() -> None:
     """Nor does its own, long after its last message."""
     for effect in (Killed(1, Part.WORKER_CHILD, 11.0, 11.1, 101), Killed(1, Part.WORKER_CHILD, 14.0, 14.1, 100)):

@@ -82,6 +82,8 @@ def test_a_batch_that_was_begun_before_is_split() -> None:
     killed = Killed(1, Part.WORKER_CHILD, 10.5, 10.6, 100)
     assert split(handed_back(killed, runs=True), 11.2) == "split: its batch had been claimed before"
     assert split(taken().runs_in_batch((10.0, 10.1), (10.2, None)).when(killed), 11.2) == "unexplained"
+    only_taken = taken().runs_in_batch((10.0, 10.1), (10.2, None)).taken(11.1, task=BATCH).when(killed)
+    assert split(only_taken, 11.2) == "unexplained"
 
 
 @pytest.mark.parametrize(
