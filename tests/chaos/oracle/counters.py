@@ -2,8 +2,8 @@
 
 Each has a count of its own. `retried` and `redelivered`: a consumer's line for each id, one line for each queueing, and
 the consumers that lived until the end show as many in `/metrics` as their logs have lines. A batch that is divided has
-one line, with the number of its messages. `rewound`: a consumer's line
-when it takes a partition up says from where on how many offsets come again; it must cover each second dispatch.
+one line, with the number of its messages. `rewound`: a consumer's line when it takes a partition up says from where on
+how many offsets come again; it must cover each second dispatch.
 `restored`: the ledger counts a copy that the transport handed back when it is claimed, so when it runs, or, being a
 batch, is split; a batch counts once.
 
@@ -78,25 +78,26 @@ def wrong_counts(evidence: Evidence, counts: FerryCounts, rows: Sequence[CountRo
 
 
 def restored_runs(evidence: Evidence) -> list[tuple[str, float]]:
-    """Each copy that the transport handed back and that then ran, with the time when it did."""
+    """Each copy that the transport handed back and that then ran or was split, with the time when it did."""
     starts = {tag: [run.started for run in runs] for tag, runs in evidence.executions_with.items()}
-    # A batch is pushed once, for all of its messages.
     pushes: dict[str, list[Push]] = defaultdict(list)
     for push in evidence.pushes:
-        if not pushes[push.tag] or pushes[push.tag][-1].at != push.at:
-            pushes[push.tag].append(push)
+        pushes[push.tag].append(push)
     found = []
     for tag, copies in pushes.items():
+        # Of a batch's messages, all pushed at the same moment, the last one stands for it: no time is left to others.
         ends = [push.at for push in copies[1:]] + [float("inf")]
+        claimed = [*starts.get(tag, ()), *_splits_of(evidence, tag)]
         for push, end in zip(copies, ends, strict=True):
-            splits = _splits_of(evidence, tag) if is_batch(tag) else ()
-            started = sorted(at for at in (*starts.get(tag, ()), *splits) if push.at <= at < end)
+            started = [at for at in claimed if push.at <= at < end]
             if push.cause is Cause.TRANSPORT and started:
-                found.append((push.task_id, started[0]))
+                found.append((push.task_id, min(started)))
     return found
 
 
 def _splits_of(evidence: Evidence, tag: str) -> list[float]:
+    if not is_batch(tag):
+        return []
     return [
         push.at
         for task_id in Tag.of(tag).task_ids
