@@ -68,6 +68,10 @@ class Turn:
             before = later.ended
         return before + RECORDING_SECONDS
 
+    def had_told(self, run: Execution) -> bool:
+        """Whether a message that came after it began only when the ledger knew that this run had ended."""
+        return self.told_by(run) <= self.last.started
+
 
 def turns_of(evidence: Evidence, tag: str) -> Iterator[Turn]:
     """Each process that worked on that copy; one that began it again has another turn."""

@@ -99,7 +99,7 @@ def _never_ended(
 
 def _never_recorded(evidence: Evidence, turn: Turn, before: Execution, run: Execution) -> Explanation | None:
     """It ran to its end, and its process died, or Redis was away, before that was recorded."""
-    if before.ended is None or run.started < before.ended:
+    if before.ended is None or run.started < before.ended or turn.had_told(before):
         return None
     end = turn.told_by(before)
     away = evidence.history.touching(Away, {Part.VALKEY}, before.ended - _CLOCK_SECONDS, end)
@@ -119,7 +119,7 @@ def _lost_with_its_batch(
     last = turn.last
     if not is_batch(before.tag) or run.started < last.started:
         return None
-    if before is not last and (before.ended is None or turn.told_by(before) <= last.started):
+    if before is not last and (before.ended is None or turn.had_told(before)):
         return None
     if before is not last and last.ended is None and evidence.log.get(last.task_id) is Behaviour.EXITS:
         return Explanation("another message of its batch ended its process before its end was recorded")

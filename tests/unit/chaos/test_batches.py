@@ -61,6 +61,15 @@ def test_a_long_message_under_way_holds_up_what_is_told_of_those_before() -> Non
     assert told[BATCHED[1]] == "its process was killed before its end was recorded"
 
 
+def test_what_was_told_was_not_taken_along_by_an_orphan() -> None:
+    """Whose end is only known to lie in a while."""
+    orphaned = Killed(1, Part.WORKER_CHILD, 9.9, 20.0, 100)
+    found = causes(killed_in_the_third((10.0, 10.01), (10.9, 10.94), (10.95, None), effects=(orphaned,)))
+
+    assert found[BATCHED[0]] == "unexplained"
+    assert found[BATCHED[1]] == "its process was killed before its end was recorded"
+
+
 def test_a_redis_that_was_away_explains_only_what_was_to_be_recorded_then() -> None:
     """Not what a process took along that ended in the middle of a message."""
     away = Away(1, Part.VALKEY, 10.96, 12.0)
