@@ -162,7 +162,7 @@ def test_what_redis_forgot_of_a_batch_is_its_claim_or_its_progress() -> None:
         return causes(again(told.runs_in_batch((10.0, 10.01), (13.0, 13.01), (13.02, 13.1), (13.2, 13.3)), 31.0, 1))
 
     claim = "the record of its claim was lost with Redis"
-    assert story(Forgot(1, Part.VALKEY, 12.0, 12.1, since=9.9)) == {BATCHED[1]: claim}
+    assert story(Forgot(1, Part.VALKEY, 10.5, 10.6, since=9.9)) == {BATCHED[1]: claim}
     assert story(Forgot(1, Part.VALKEY, 12.0, 12.1, since=11.5)) == {BATCHED[1]: "unexplained"}
     assert story(Forgot(1, Part.VALKEY, 14.0, 14.1, since=13.05)) == {
         BATCHED[1]: "the record of its end was lost with Redis"
