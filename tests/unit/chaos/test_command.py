@@ -1,5 +1,6 @@
 """The command line of the chaos runs."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from ferry_shared.settings import ConsumerSettings
 from tests.chaos import command
 from tests.chaos.command import EXIT_PASSED, EXIT_USAGE, main
+from tests.chaos.display import Display
 from tests.chaos.limits import Limits
 from tests.chaos.record import PAGE_FILE
 from tests.chaos.run import Task
@@ -33,6 +35,27 @@ def test_a_run_has_batches_if_it_is_told_so(
     (task,) = tasks
     assert (code, task.batch_size) == (EXIT_PASSED, size)
     assert task.command_line == " ".join((f"python -m tests.chaos {name} --seconds 120 --rate 50 --seed 7", *words))
+
+
+class BegunError(Exception):
+    """The run would begin now."""
+
+
+@pytest.mark.parametrize("name", ["mixture", "soak"])
+def test_a_run_begins_with_its_tasks_batch_size(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the limits of its system are made."""
+    seen: list[Limits] = []
+
+    def carry_out(_task: Task, limits: Limits, *_rest: object) -> None:
+        seen.append(limits)
+        raise BegunError
+
+    module = import_module(f"tests.chaos.{name}")
+    monkeypatch.setattr(module, "carry_out", carry_out)
+    with pytest.raises(BegunError), Display() as display:
+        getattr(module, name)(Task(name, 7, 120.0, 50, tmp_path, 30), display)
+
+    assert seen == [Limits(batch_size=30)]
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "1001", "1e2", "", "\u0661"])
