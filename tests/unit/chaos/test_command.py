@@ -73,6 +73,7 @@ def test_the_consumers_get_the_batch_size(size: int) -> None:
     """By the setting that they read; the largest one is theirs, too."""
     settings = Limits(batch_size=size).settings()
 
-    assert ConsumerSettings.model_validate({"consumer_batch_size": settings["CONSUMER_BATCH_SIZE"]}) is not None
+    read = ConsumerSettings.model_validate({"consumer_batch_size": settings["CONSUMER_BATCH_SIZE"]})
+    assert read.consumer_batch_size == size
     limit = ConsumerSettings.model_json_schema()["properties"]["consumer_batch_size"]["maximum"]
     assert limit == command.MOST_BATCHED
