@@ -15,9 +15,10 @@ from ferry_consumer.dispatch import DispatchLimits, dispatches_of, still_unanswe
 from ferry_consumer.intake import raise_if_serious
 from ferry_consumer.linger import Linger
 from ferry_shared.errors import ConfigurationError, RedisUnavailable
-from ferry_shared.ledger import consumer_ledger
+from ferry_shared.ledger import dispatches
 from ferry_shared.ledger.client import is_passing
-from ferry_shared.ledger.consumer_ledger import Dispatched, Refused
+from ferry_shared.ledger.consumer_ledger import Refused
+from ferry_shared.ledger.dispatches import Dispatched
 from ferry_shared.record import TaskId, TopicPartition
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from ferry_consumer.server_clock import ServerClock
     from ferry_consumer.standing_pauses import StandingPauses
     from ferry_shared.ledger.client import LedgerClient
-    from ferry_shared.ledger.consumer_ledger import Dispatch, SentDispatches
+    from ferry_shared.ledger.dispatches import Dispatch, SentDispatches
     from ferry_shared.settings import ConsumerSettings
     from ferry_shared.task_message import TaskTemplate
 
@@ -140,7 +141,7 @@ class Dispatcher:
             partition.note_sent()
             calls += [(partition, call) for call in partition.unanswered]
         if calls:
-            sent = consumer_ledger.send_dispatches(self._client, [call for _, call in calls])
+            sent = dispatches.send_dispatches(self._client, [call for _, call in calls])
             self._sent = _Sent(sent, calls, time.perf_counter())
 
     def settle(self) -> None:

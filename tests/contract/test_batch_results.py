@@ -18,6 +18,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:Depreca
 #: A request's fields that differ from receipt to receipt, or tell of the ledger's entry.
 OF_THE_RECEIPT = {"ferry", "ferry_owner", "ferry_batched", "ferry_attempt", "headers", "properties", "ignore_result"}
 
+pytestmark = pytest.mark.usefixtures("nobody_observes")
+
 
 def act(task: Any, deed: Any) -> Any:
     """Do what the message says."""

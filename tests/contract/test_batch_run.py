@@ -18,6 +18,8 @@ from tests.support.batch_bench import BatchBench
 #: Celery's own call in its Redis backend.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
 
+pytestmark = pytest.mark.usefixtures("nobody_observes")
+
 
 class Order(BaseModel):
     """A message: what the task is to do with it."""

@@ -8,9 +8,10 @@ from typing import Any, Self
 
 import orjson
 
-from ferry_shared.ledger import consumer_ledger
+from ferry_shared.ledger import consumer_ledger, dispatches
 from ferry_shared.ledger.client import LedgerClient, connect
-from ferry_shared.ledger.consumer_ledger import Acquired, Dispatch, Dispatched, Ownership, Queued
+from ferry_shared.ledger.consumer_ledger import Acquired, Ownership
+from ferry_shared.ledger.dispatches import Dispatch, Dispatched, Queued
 from ferry_shared.ledger.keys import LedgerKeys, batch_member
 from ferry_shared.ledger.worker_ledger import TaskHeader, WorkerLedger
 from ferry_shared.record import TopicPartition
@@ -81,7 +82,7 @@ class Partition:
 
     def _send(self, queue_key: str, queued: Sequence[Queued], end: int) -> None:
         dispatch = Dispatch(self.place, self.keys, queue_key, self.ownership, self.position, end, end - 1, queued, ())
-        (reply,) = consumer_ledger.send_dispatches(self.client, [dispatch]).replies()
+        (reply,) = dispatches.send_dispatches(self.client, [dispatch]).replies()
         assert isinstance(reply, Dispatched), reply
         self.position = end
 

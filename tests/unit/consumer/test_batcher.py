@@ -17,7 +17,8 @@ from ferry_consumer import batcher, dispatch
 from ferry_consumer.batcher import Batcher
 from ferry_consumer.dispatch import DispatchLimits, dispatches_of
 from ferry_consumer.plain_run import PlainRun
-from ferry_shared.ledger.consumer_ledger import Dispatch, Ownership, Queued
+from ferry_shared.ledger.consumer_ledger import Ownership
+from ferry_shared.ledger.dispatches import Dispatch, Queued
 from ferry_shared.ledger.keys import member_span, message_count
 from ferry_shared.record import TopicPartition
 from ferry_shared.replay import REPLAY_HEADER

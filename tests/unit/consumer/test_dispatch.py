@@ -12,7 +12,8 @@ from ferry_consumer import dispatch, kafka_message
 from ferry_consumer import partition as partition_module
 from ferry_consumer.dispatch import DispatchLimits, dispatches_of, still_unanswered
 from ferry_consumer.partition import Partition
-from ferry_shared.ledger.consumer_ledger import Dispatch, Ownership, Refused
+from ferry_shared.ledger.consumer_ledger import Ownership, Refused
+from ferry_shared.ledger.dispatches import Dispatch
 from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.message import Message as Text
 from ferry_shared.record import TopicPartition

@@ -13,8 +13,9 @@ from ferry_consumer.partition import Partition
 from ferry_consumer.server_clock import ServerClock
 from ferry_consumer.standing_pauses import StandingPauses
 from ferry_shared.errors import RedisUnavailable
-from ferry_shared.ledger import consumer_ledger
-from ferry_shared.ledger.consumer_ledger import Dispatch, Dispatched, Refused
+from ferry_shared.ledger import dispatches
+from ferry_shared.ledger.consumer_ledger import Refused
+from ferry_shared.ledger.dispatches import Dispatch, Dispatched
 from ferry_shared.ledger.pauses import PauseCause
 from ferry_shared.message import Message as Text
 from ferry_shared.record import TopicPartition
@@ -103,7 +104,7 @@ def owned(place: TopicPartition) -> Partition:
 def world_of(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> World:
     """Nothing taken yet, under changed settings."""
     server = FakeServer()
-    monkeypatch.setattr(consumer_ledger, "send_dispatches", server.send_dispatches)
+    monkeypatch.setattr(dispatches, "send_dispatches", server.send_dispatches)
     return World(server, **changed)
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, field_validator
 from ferry_consumer import dispatch
 from ferry_consumer.dispatch import DispatchLimits, dispatches_of
 from ferry_consumer.plain_run import MAX_RUN_BYTES, PlainRun, plain_run
-from ferry_shared.ledger.consumer_ledger import Dispatch
+from ferry_shared.ledger.dispatches import Dispatch
 from ferry_shared.replay import REPLAY_HEADER
 from ferry_shared.routes import Route
 from tests.support.fetched_message import Headers, fetched

@@ -10,6 +10,8 @@ from celery import Celery, current_task, signals
 from ferry_worker import TrackedTask
 from ferry_worker.unobserved import RAISED_FIELD, as_current_task, is_unobserved, run_unobserved
 
+pytestmark = pytest.mark.usefixtures("nobody_observes")
+
 
 class Noticing(TrackedTask):
     """A task with a handler of its own."""
