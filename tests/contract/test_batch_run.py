@@ -16,9 +16,10 @@ from ferry_worker.unobserved import is_unobserved
 from tests.support.batch_bench import BatchBench
 
 #: Celery's own call in its Redis backend.
-pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
-
-pytestmark = pytest.mark.usefixtures("nobody_observes")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning"),
+    pytest.mark.usefixtures("nobody_observes"),
+]
 
 
 class Order(BaseModel):
