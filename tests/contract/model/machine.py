@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from tests.contract.model.actor import Fate
 from tests.contract.model.simulated_log import Kind
@@ -83,14 +83,21 @@ class ProtocolMachine(RuleBasedStateMachine):
         self.system.meet(name, meeting)
         self.system.go(name, times, fate)
 
-    @rule(name=st.sampled_from([*WORKERS]), seconds=st.sampled_from([2, 14, 24]))
-    def one_takes_a_message_with_it(self, name: str, seconds: int) -> None:
-        """A worker dies in kombu's gap, and the others go on for a while: time enough to find out, or not."""
-        self.produce(0, [(Kind.OK, 0), (Kind.FAILS, 0), (Kind.OK, 1)])
+    @initialize(
+        name=st.sampled_from([*WORKERS]),
+        kinds=st.sampled_from([[Kind.OK, Kind.FAILS, Kind.OK], [Kind.LONG, Kind.OK], [Kind.RETRIES, Kind.CRASHES]]),
+        call=st.sampled_from(["hold", "hold", "work", "progress", "split"]),
+        fate=st.sampled_from([Fate.KILLED_BEFORE]) | FATES,
+        seconds=st.sampled_from([14, 14, 0]),
+    )
+    def one_is_hit_at_work(self, name: str, kinds: list[Kind], call: str, fate: Fate, seconds: int) -> None:
+        """There is something to do, and a worker fails in it; the others go on, long enough to find out or not."""
+        self.produce(0, [(kind, 0) for kind in kinds])
         for consumer in CONSUMERS:
-            self.system.go(consumer, 12)
-        self.system.meet(name, "hold")
-        self.system.kill(name)
+            self.system.meet(consumer, "dispatch")
+            self.system.go(consumer, 1)
+        self.system.meet(name, call)
+        self.system.go(name, 1, fate)
         self.system.stand_still(name, seconds, 80, 0)
 
     @rule(milliseconds=st.sampled_from([100, 300, 1_100, 5_100, 10_100, 16_000, 70_000]))
