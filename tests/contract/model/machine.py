@@ -156,6 +156,11 @@ class ProtocolMachine(RuleBasedStateMachine):
         """kafka-consumer-groups --reset-offsets."""
         self.system.operator_sets(group, partition, offset, zombies=zombies)
 
+    @rule(group=st.sampled_from(GROUPS), partition=PARTITIONS, index=st.integers(0, 3))
+    def operator_skips(self, group: str, partition: int, index: int) -> None:
+        """`ferry skip`: a message, or a batch as a whole."""
+        self.system.operator_skips(group, partition, index)
+
 
 def run_model(server: Server, batch_size: int, **options: Any) -> None:
     """Let hypothesis look for an order of events that breaks a promise.

@@ -16,7 +16,7 @@ from ferry_shared.record import TopicPartition
 from ferry_worker.batch_run import PROGRESS_EVERY_SECONDS
 from tests.contract.model.actor import Actor
 from tests.contract.model.claims import OUTCOMES, Claim, Claims, Told, Where
-from tests.contract.model.simulated_log import TOPIC, Kind, SimulatedLogs, Stored
+from tests.contract.model.simulated_log import OWN_REASONS, TOPIC, Kind, SimulatedLogs, Stored
 from tests.contract.model.simulated_transport import Copy, Transport
 from tests.contract.model.story import NEVER, Run, Story
 from tests.contract.model.virtual_time import VirtualTime
@@ -28,8 +28,6 @@ MAX_PARTITIONS = 3
 DROP_FROM = 13
 #: How often a task may be started without an outcome, and how often a message is queued that nobody claims.
 MAX_STARTS, MAX_DELIVERIES = 3, 3
-#: Why the records of a kind become dead letters where nothing else has happened to them.
-OWN_REASONS = {Kind.FAILS: "ValueError", Kind.INVALID: "not-json"}
 _READING_SCRIPTS = {"stranded", "inspect", "committed"}
 #: So long after a worker last heard that a batch is its own it may begin another message of it.
 UNHEARD_MS = int(PROGRESS_EVERY_SECONDS * 1000)
@@ -107,12 +105,20 @@ class Oracle:
         """An operator has set the group's offset: everything from there on is asked for again, nothing below."""
         self._operator[group, place.partition] = offset
         moment = next(self._moments)
-        for stored in self._records(place):
+        for stored in self._logs.every_record(place):
             story = self._story(group, stored)
             if stored.offset >= offset:
                 story.wanted_since, story.skipped = moment, False
             elif not story.settled:
                 story.skipped = True
+
+    def entry_skipped(self, group: str, place: TopicPartition, member: str) -> None:
+        """An operator has given up an entry: what its worker has not told yet becomes dead letters."""
+        first, last = member_span(member)
+        for stored in self._logs.every_record(place, any_topic=True):
+            story = self._story(group, stored)
+            if first <= stored.offset <= last and member in {story.member, str(stored.offset)}:
+                story.given_up = next(self._moments)
 
     def handed_over(self, group: str) -> None:
         """A consumer was killed, or partitions have changed hands."""
@@ -213,7 +219,7 @@ class Oracle:
         if max(self._redis_lost, self._dropped[group, stored.partition], story.retried) > story.pushed:
             return True
         runs = [run for run in story.runs if run.heard > story.pushed]
-        if any(run.recorded for run in runs) or (splitter and any(run.owner == splitter for run in runs)):
+        if story.is_told or (splitter and any(run.owner == splitter for run in runs)):
             return False
         if any(not run.interrupted and run.lease_until_ms > self._clock.now_ms for run in runs):
             return False
@@ -226,7 +232,7 @@ class Oracle:
         first, last = member_span(member)
         if message_count(member) == last + 1 - first:
             return
-        for stored in self._records(TopicPartition(TOPIC, where[1]), any_topic=True):
+        for stored in self._logs.every_record(TopicPartition(TOPIC, where[1]), any_topic=True):
             story = self._story(where[0], stored)
             story.skipped |= story.member == member and stored.serial in self._cut
 
@@ -298,7 +304,7 @@ class Oracle:
             )
         if holder.owner == told.owner:
             self._claims.confirmed(holder)
-        for stored in self._records(TopicPartition(TOPIC, partition), any_topic=True):
+        for stored in self._logs.every_record(TopicPartition(TOPIC, partition), any_topic=True):
             story = self._story(group, stored)
             for run in story.runs:
                 if stored.offset in told.covered and run.owner == told.owner and not run.recorded:
@@ -332,6 +338,9 @@ class Oracle:
                 return sum(moment > since for moment in story.pushes) >= MAX_DELIVERIES
             case "record-gone":
                 return not self._logs.holds(stored)
+            case "skipped":
+                told = story.is_told and max(self._redis_lost, story.retried) < story.pushed
+                return story.given_up != NEVER and not told
         ran = stored.kind is Kind.INVALID or bool(story.runs)
         return ran and OWN_REASONS.get(stored.kind) == reason
 
@@ -361,7 +370,7 @@ class Oracle:
             return
         # What an earlier owner commits late is right for what it had queued itself.
         is_owner = ours is not None and ours.epoch == self._epochs.get((group, place.partition))
-        for stored in self._records(place):
+        for stored in self._logs.every_record(place):
             story = self._story(group, stored)
             ended = story.settled if is_owner else story.ended
             if stored.offset < new.offset and self._logs.holds(stored) and not (ended or story.skipped):
@@ -388,10 +397,3 @@ class Oracle:
 
     def _story(self, group: str, stored: Stored) -> Story:
         return self._stories[group, stored.serial]
-
-    def _records(self, place: TopicPartition, *, any_topic: bool = False) -> list[Stored]:
-        return [
-            stored
-            for stored in self._logs.produced.values()
-            if stored.place == place and (any_topic or stored.topic_id == self._logs.topic_id)
-        ]

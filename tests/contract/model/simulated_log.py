@@ -24,6 +24,10 @@ class Kind(StrEnum):
     INVALID = "invalid"
 
 
+#: Why the records of a kind become dead letters where nothing else has happened to them.
+OWN_REASONS = {Kind.FAILS: "ValueError", Kind.INVALID: "not-json"}
+
+
 @dataclass(frozen=True)
 class Stored:
     """A record. `serial` tells it from every other one, also from one that had its offset before."""
@@ -119,3 +123,11 @@ class SimulatedLogs:
         place = [int(headers[f"x-original-{name}"] or 0) for name in ("partition", "offset")]
         found = [stored for stored in self.produced.values() if [stored.partition, stored.offset] == place]
         return group, found[-1]
+
+    def every_record(self, place: TopicPartition, *, any_topic: bool = False) -> list[Stored]:
+        """All that were ever produced there, to this topic or also to those that it has replaced."""
+        return [
+            stored
+            for stored in self.produced.values()
+            if stored.place == place and (any_topic or stored.topic_id == self.topic_id)
+        ]

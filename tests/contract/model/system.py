@@ -16,6 +16,7 @@ from ferry_consumer.resume import Committed
 from ferry_consumer.service import Consumer
 from ferry_shared.ledger import scripts
 from ferry_shared.ledger.keys import LedgerKeys
+from ferry_shared.ledger.skipping import Skipped, skip
 from ferry_shared.record import TaskId, TopicPartition
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
@@ -272,6 +273,16 @@ class System:
         place = TopicPartition(TOPIC, partition % len(self.logs.partitions))
         self.coordinators[group].committed[place] = Committed(offset, "")
         self.oracle.operator_set(group, place, offset)
+
+    def operator_skips(self, group: str, partition: int, index: int) -> None:
+        """An operator gives up an entry in flight, whoever has it."""
+        place = TopicPartition(TOPIC, partition % len(self.logs.partitions))
+        keys = LedgerKeys.of("", group, place)
+        members: Any = self._server.client.zrange(keys.inflight, 0, -1)
+        if members:
+            member = members[index % len(members)].decode()
+            if skip(self._server.client, keys, member, "skipped: by an operator") is Skipped.SKIPPED:
+                self.oracle.entry_skipped(group, place, member)
 
     def flush(self) -> None:
         """FLUSHALL."""

@@ -53,6 +53,11 @@ def fail(system: System) -> None:
             id="progress beyond what has run",
         ),
         pytest.param(
+            "END", "divide", "tonumber(offset) > tonumber(batch.progress or -1)", "true",
+            lambda system: histories.test_a_batch_that_is_given_up_fails_as_a_whole(system, 2),
+            id="dead letters of what is done",
+        ),
+        pytest.param(
             "END", "claim", "'run', state.claims", "'run', 1",
             crash,
             id="a batch that is run again as a batch",

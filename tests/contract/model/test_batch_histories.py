@@ -221,6 +221,19 @@ def test_a_worker_that_wakes_between_two_looks(system: System) -> None:
     assert (system.oracle.pushes, system.oracle.runs) == (1 + OTHER_PUSHES, 3 + OTHER_RUNS)
 
 
+@pytest.mark.parametrize("ran", [0, 2])
+def test_a_batch_that_is_given_up_fails_as_a_whole(system: System, ran: int) -> None:
+    """What its worker had told is done, each of the others becomes a dead letter; the worker begins nothing more."""
+    queue_batch(system, Kind.OK, Kind.OK, Kind.OK)
+    if ran:
+        work(system, "worker 1", ran)
+        go_until(system, "worker 1", "work")
+    system.operator_skips("ferry", 0, 0)
+    system.drain()
+    begun = ran + 1 if ran else 0
+    assert (system.oracle.runs, system.oracle.letters) == (begun + OTHER_RUNS, 3 - ran)
+
+
 def test_redis_goes_back_to_before_a_progress(system: System) -> None:
     """It has forgotten that a message failed; its worker goes on with the batch."""
     queue_batch(system, Kind.FAILS, Kind.OK, Kind.OK)
