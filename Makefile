@@ -39,17 +39,17 @@ test-compose: $(INSTALLED) ## the containers, with Docker; the images are built 
 scale: $(INSTALLED) ## the same way with 100,000 messages, kills and real logs; ten minutes
 	@$(BIN)/pytest tests/scale -s
 
-chaos: $(INSTALLED) ## faults: those that take long, then all kinds at random for ten minutes; SEED=7 SECONDS=120 RATE=500
+chaos: $(INSTALLED) ## faults: those that take long, then all kinds at random for ten minutes; SEED=7 SECONDS=120 RATE=500 BATCH=100
 	@$(BIN)/pytest tests/faults -m long
 	@$(BIN)/python -m tests.chaos mixture $(CHAOS_OPTIONS)
 
 chaos-short: $(INSTALLED) ## faults at random for two minutes, twice: with a fixed seed and with a fresh one
 	@$(BIN)/pytest tests/chaos -rP
 
-soak: $(INSTALLED) ## twenty minutes with a fault a minute: does memory grow? SEED=7 SECONDS=600 RATE=300
+soak: $(INSTALLED) ## twenty minutes with a fault a minute: does memory grow? SEED=7 SECONDS=600 RATE=300 BATCH=100
 	@$(BIN)/python -m tests.chaos soak $(CHAOS_OPTIONS)
 
-CHAOS_OPTIONS = $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE))
+CHAOS_OPTIONS = $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE)) $(if $(BATCH),--batch-size $(BATCH))
 
 bench: $(INSTALLED) ## all measurements against peers, an hour or two; one of them: NAME=dispatch OUTPUT=folder
 	@$(BIN)/python -m bench $(if $(NAME),$(NAME),all) --output $(if $(OUTPUT),$(OUTPUT),.ferry/bench)

@@ -1,4 +1,7 @@
-"""What a second consumer and a second worker process bring, as far as this machine's processors show it."""
+"""What a second consumer and a second worker process bring, as far as this machine's processors show it.
+
+And what a message costs each part, from which follows what the machine can't show.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaException
 
 from bench import ferry
+from bench.costs import costs
 from bench.failures import MeasurementFailed
 from bench.figures import rate_of
 from bench.line import NOTHING, Backlog, ferry_rate
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 
 NAME = "scaling"
 JOIN_SECONDS = 60.0
+#: Single tasks take that many times as long.
+SINGLE_SHARE = 10
 NOTES = (
     "consumers share the partitions of a group; they join while the topic is paused, and are measured from its resume",
     "Kafka, Valkey and what is measured share the processors of this machine: what they can't show is not shown",
@@ -54,7 +60,12 @@ def run(options: Options) -> Report:
         workers = [
             Subject(f"{number} worker process(es)", partial(_workers, servers, backlog, number)) for number in (1, 2)
         ]
-        measured = alternate([*consumers, *workers], options.rounds, options.tell)
+        fewer = Backlog(NAME, options.messages // SINGLE_SHARE, options.seconds)
+        parts = [
+            Subject("costs, single tasks", partial(costs, servers, fewer, "single")),
+            Subject("costs, batches of 100", partial(costs, servers, backlog, "batch")),
+        ]
+        measured = alternate([*consumers, *workers, *parts], options.rounds, options.tell)
     facts = {"messages": options.messages, "rounds": options.rounds, "processors": os.cpu_count() or 0}
     return Report(NAME, measured.series, measured.missing, NOTES, facts)
 

@@ -1,6 +1,7 @@
 """Fixtures of all tests: a real Kafka and a real Valkey for the session, fresh names and processes for each test."""
 
 import itertools
+import logging
 import os
 import secrets
 import signal
@@ -11,6 +12,7 @@ from typing import TypeVar
 
 import hypothesis
 import pytest
+from celery.signals import task_postrun, task_prerun, task_success
 
 from ferry_console.local.errors import LocalSystemError
 from ferry_console.local.kafka import LocalKafka
@@ -54,6 +56,12 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalValkey]:
     """A real Valkey, started once for all tests."""
     yield from _started(LocalValkey(tmp_path_factory.mktemp("valkey"), databases=_DATABASES))
+
+
+@pytest.fixture
+def own_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalValkey]:
+    """A Valkey of this test's own, which it may stop, fill or configure."""
+    yield from _started(LocalValkey(tmp_path_factory.mktemp("valkey")))
 
 
 @pytest.fixture
@@ -104,6 +112,18 @@ def ferry(
         yield processes
     finally:
         processes.stop_all()
+
+
+@pytest.fixture
+def nobody_observes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Celery as it is in a new process: whatever ran here before may have connected to signals, or have it log more."""
+    for told in (task_prerun, task_postrun, task_success):
+        monkeypatch.setattr(told, "receivers", [])
+    trace_log = logging.getLogger("celery.app.trace")
+    level = trace_log.level
+    trace_log.setLevel(logging.WARNING)
+    yield
+    trace_log.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferry_shared.ledger.consumer_ledger import Queued
+from ferry_shared.ledger.dispatches import Queued
 from ferry_shared.ledger.keys import batch_member
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferry_shared.ledger.consumer_ledger import Dispatch
+    from ferry_shared.ledger.dispatches import Dispatch
     from ferry_shared.record import TopicPartition
 
 #: A window is kept as about so many counts, however long it is.

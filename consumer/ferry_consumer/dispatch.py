@@ -13,7 +13,7 @@ from ferry_consumer.plain_run import MAX_RUN_MESSAGES, plain_run
 from ferry_shared.countdown import due_ms_of
 from ferry_shared.decode import checked
 from ferry_shared.errors import InvalidRecord
-from ferry_shared.ledger.consumer_ledger import Delayed, Dispatch, Invalid
+from ferry_shared.ledger.dispatches import Delayed, Dispatch, Invalid
 from ferry_shared.ledger.keys import Token
 from ferry_shared.record import group_suffix, next_offset
 from ferry_shared.replay import replay_of

@@ -13,10 +13,12 @@ from redis.exceptions import RedisError
 
 from ferry_consumer.dispatch import DispatchLimits, dispatches_of, still_unanswered
 from ferry_consumer.intake import raise_if_serious
+from ferry_consumer.linger import Linger
 from ferry_shared.errors import ConfigurationError, RedisUnavailable
-from ferry_shared.ledger import consumer_ledger
+from ferry_shared.ledger import dispatches
 from ferry_shared.ledger.client import is_passing
-from ferry_shared.ledger.consumer_ledger import Dispatched, Refused
+from ferry_shared.ledger.consumer_ledger import Refused
+from ferry_shared.ledger.dispatches import Dispatched
 from ferry_shared.record import TaskId, TopicPartition
 
 if TYPE_CHECKING:
@@ -30,17 +32,11 @@ if TYPE_CHECKING:
     from ferry_consumer.server_clock import ServerClock
     from ferry_consumer.standing_pauses import StandingPauses
     from ferry_shared.ledger.client import LedgerClient
-    from ferry_shared.ledger.consumer_ledger import Dispatch, SentDispatches
+    from ferry_shared.ledger.dispatches import Dispatch, SentDispatches
     from ferry_shared.settings import ConsumerSettings
     from ferry_shared.task_message import TaskTemplate
 
 log = logging.getLogger("ferry.consumer")
-
-#: While workers are behind, so long is waited for more records to go out together: a batch costs them little more than
-#: a single message, and one that goes out alone waits behind the others all the same.
-LINGER_SECONDS = 0.005
-#: What was known of the workers is no longer true.
-BEHIND_FOR_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ class Dispatcher:
         self._limit = limit
         self._sent: _Sent | None = None
         self._batch_messages = self._limits.batch_messages
-        self._behind_until = 0.0
+        self._linger = Linger()
 
     def accept(
         self, messages: Sequence[Message], partitions: Mapping[TopicPartition, Partition], *, blocked: bool
@@ -127,7 +123,7 @@ class Dispatcher:
     @property
     def linger_seconds(self) -> float:
         """How long to wait for more records to go with the first one."""
-        return LINGER_SECONDS if time.monotonic() < self._behind_until else 0.0
+        return self._linger.seconds
 
     def send(self, partitions: Iterable[Partition]) -> None:
         """Send what is prepared, all partitions in one go, behind what is in doubt; `settle` reads the replies.
@@ -145,7 +141,7 @@ class Dispatcher:
             partition.note_sent()
             calls += [(partition, call) for call in partition.unanswered]
         if calls:
-            sent = consumer_ledger.send_dispatches(self._client, [call for _, call in calls])
+            sent = dispatches.send_dispatches(self._client, [call for _, call in calls])
             self._sent = _Sent(sent, calls, time.perf_counter())
 
     def settle(self) -> None:
@@ -159,13 +155,15 @@ class Dispatcher:
             return
         replies = sent.dispatches.replies()
         settled: list[tuple[TaskTemplate, Dispatch]] = []
+        waiting: dict[TopicPartition, int] = {}
         for (partition, call), reply in zip(sent.calls, replies, strict=True):
             tenure = partition.tenure
             if tenure and _settle(partition, call, reply):
                 settled.append((tenure.template, call))
-            if isinstance(reply, Dispatched) and self._has_batches(partition) and reply.entries > call.entries:
-                # Something that was dispatched before is not done yet.
-                self._behind_until = time.monotonic() + BEHIND_FOR_SECONDS
+            if isinstance(reply, Dispatched) and self._has_batches(partition):
+                waiting.setdefault(call.place, reply.entries - call.entries)
+        if waiting:
+            self._linger.note(sum(waiting.values()))
         self._tell(settled, time.perf_counter() - sent.at)
         if passing := [reply for reply in replies if isinstance(reply, RedisError) and is_passing(reply)]:
             raise RedisUnavailable(f"Redis: {passing[0]}")

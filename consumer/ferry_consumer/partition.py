@@ -10,7 +10,8 @@ from ferry_shared.ledger.consumer_ledger import Counted
 from ferry_shared.ledger.keys import LedgerKeys, queue_key
 
 if TYPE_CHECKING:
-    from ferry_shared.ledger.consumer_ledger import Acquired, Dispatch, Ownership, Snapshot
+    from ferry_shared.ledger.consumer_ledger import Acquired, Ownership, Snapshot
+    from ferry_shared.ledger.dispatches import Dispatch
     from ferry_shared.ledger.pauses import PauseCause
     from ferry_shared.ledger.redelivery import Transport
     from ferry_shared.record import Record, TopicPartition

@@ -19,12 +19,15 @@ from tests.chaos.soak import SOAK_RATE, SOAK_SECONDS, soak
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+#: What the setting takes.
+MOST_BATCHED = 1_000
 EXIT_PASSED, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 _EXAMPLES = """\
 examples:
   python -m tests.chaos mixture                          10 minutes, 300,000 messages, 55 faults
   python -m tests.chaos mixture --seconds 120 --seed 7   2 minutes; the same seed gives the same faults and messages
+  python -m tests.chaos mixture --batch-size 100         up to 100 messages in one Celery message
   python -m tests.chaos soak --out soak                  20 minutes, a fault a minute; does memory grow?
 
 exit codes: 0 nothing lost and everything explained, 1 not so, 2 wrong usage
@@ -39,6 +42,7 @@ class Arguments(argparse.Namespace):
     rate: int
     seed: int | None
     out: Path | None
+    batch_size: int
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.seconds,
         arguments.rate,
         (arguments.out or Path(tempfile.mkdtemp(prefix="ferry-chaos-"))).absolute(),
+        arguments.batch_size,
     )
     if task.directory.exists() and any(task.directory.iterdir()):
         print(f"--out: {task.directory} is not empty; expected an empty folder or a new one", file=sys.stderr)
@@ -83,5 +88,15 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seconds", type=float, default=seconds, help=f"how long ({seconds:g})")
         command.add_argument("--rate", type=int, default=rate, help=f"messages a second ({rate})")
         command.add_argument("--seed", type=int, help="a number; without it a fresh one, which is printed")
+        command.add_argument(
+            "--batch-size", type=_batch_size, default=1, metavar="N",
+            help="the consumers' CONSUMER_BATCH_SIZE: messages in one Celery message, at most (1: no batches)",
+        )  # fmt: skip
         command.add_argument("--out", type=Path, help="folder for record, logs and data (a temporary one)")
     return parser
+
+
+def _batch_size(text: str) -> int:
+    if text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST_BATCHED:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a number from 1 to {MOST_BATCHED}, not {text!r}")

@@ -1,7 +1,8 @@
 """What happened to a copy of a message in Redis, step by step: queued, taken, acknowledged, handed back, gone. Pure.
 
 The order is the server's own. A hand-back removes the copy from `unacked` and pushes it in one script, and a redelivery
-does so with the copy before: nothing else comes between, so their two notes follow each other.
+does so with the copy before (a division with the batch): nothing else comes between, so their two notes follow each
+other.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from tests.chaos.monitor_lines import Cause
 from tests.chaos.observer import (
     ATTACHED,
     DETACHED,
@@ -22,6 +24,7 @@ from tests.chaos.observer import (
     REMOVED,
     TAKEN,
 )
+from tests.chaos.tags import Tag, task_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -95,8 +98,8 @@ def until(steps: Sequence[Step], moment: float, last: Happened | None = None) ->
     return before
 
 
-def read_copies(lines: Iterable[str], task_ids: Collection[str]) -> dict[str, list[Step]]:
-    """Read the observer's notes; the steps of the copies of these tasks, by delivery tag."""
+def read_copies(lines: Iterable[str], tasks: Collection[str]) -> dict[str, list[Step]]:
+    """Read the observer's notes; the steps of the copies of these tasks (as tags name them), by delivery tag."""
     found: dict[str, list[Step]] = defaultdict(list)
     removed = ""
     for line in lines:
@@ -105,10 +108,10 @@ def read_copies(lines: Iterable[str], task_ids: Collection[str]) -> dict[str, li
         if what in {ATTACHED, EMPTIED}:
             for steps in found.values():
                 steps.append(Step(float(at), Happened.FORGOTTEN))
-        elif what != DETACHED and _task_id(tag := _tag(what, fields)) in task_ids:
+        elif what != DETACHED and task_in(tag := _tag(what, fields)) in tasks:
             if what == PUSHED and just_removed:
                 found[just_removed].pop()
-                found[just_removed].append(Step(float(at), _taken_away(just_removed, tag)))
+                found[just_removed].append(Step(float(at), _taken_away(just_removed, tag, fields[0])))
             if not (what == PUSHED and just_removed == tag):
                 found[tag].append(Step(float(at), _STEPS[what, fields[-1] if what == FOUND else ""]))
             removed = tag if what == REMOVED else ""
@@ -119,12 +122,8 @@ def _tag(what: str, fields: Sequence[str]) -> str:
     return fields[{PUSHED: 2, FOUND: 1}.get(what, 0)]
 
 
-def _task_id(tag: str) -> str:
-    """Empty for what isn't Ferry's, as the status that beat publishes."""
-    return tag.partition("/")[2].rpartition("/")[0]
-
-
-def _taken_away(removed: str, pushed: str) -> Happened:
+def _taken_away(removed: str, pushed: str, cause: str) -> Happened:
     if removed == pushed:
         return Happened.HANDED_BACK
-    return Happened.REPLACED if _task_id(removed) == _task_id(pushed) else Happened.ACKNOWLEDGED
+    divided = cause == Cause.DIVISION and task_in(pushed) in Tag.of(removed).task_ids
+    return Happened.REPLACED if divided or task_in(removed) == task_in(pushed) else Happened.ACKNOWLEDGED

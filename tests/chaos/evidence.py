@@ -130,6 +130,14 @@ class Evidence:
         return _by_id(self.executions, lambda execution: execution.started)
 
     @cached_property
+    def executions_with(self) -> Mapping[str, Sequence[Execution]]:
+        """The runs of each copy by its delivery tag, oldest first: of a batch those of all its messages."""
+        found: dict[str, list[Execution]] = defaultdict(list)
+        for run in sorted(self.executions, key=lambda execution: execution.started):
+            found[run.tag].append(run)
+        return found
+
+    @cached_property
     def dead_letters_of(self) -> Mapping[str, Sequence[DeadLetter]]:
         """The dead letters of each id, oldest first."""
         return _by_id(self.dead_letters, lambda letter: letter.at)

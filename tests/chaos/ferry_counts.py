@@ -9,12 +9,12 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from tests.chaos.effects import Part
+from tests.chaos.log_lines import json_lines, seconds_of
 from tests.support.http_get import http_get
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ SENTENCES = {
     "retried": "its retry is due: queued again",
     "redelivered": "its message had vanished from the queue: queued again",
 }
+#: The line about a batch, with the number of its messages that it queues again.
+DIVIDED = re.compile(r"its message had vanished from the queue: (\d+) of its messages are queued one by one")
 STATUS_FILE = "ferry-status.json"
 _STATUS_SECONDS = 60.0
 #: Somebody is at work on every partition, or not.
@@ -36,12 +38,16 @@ _ANSWERED = (0, 1)
 
 @dataclass(frozen=True, slots=True)
 class CountedLine:
-    """A consumer's line about one id: it was `retried` or `redelivered`; `log` is the file of its process."""
+    """A consumer's line about one id: it was `retried` or `redelivered`; `log` is the file of its process.
+
+    Of a batch, so many of its `messages` were.
+    """
 
     at: float
     counter: str
     task_id: str
     log: str
+    messages: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ class Takeover:
 
 @dataclass(frozen=True, slots=True)
 class ProcessCount:
-    """A consumer that lived until the end: a counter of its `/metrics`, and the lines of its log that go with it."""
+    """A consumer that lived until the end: a counter of its `/metrics`, and what the lines of its log add up to."""
 
     log: str
     counter: str
@@ -93,7 +99,7 @@ def ferry_counts(system: System) -> FerryCounts:
             service.logs[-1].name,
             counter,
             shown_in(http_get(system.consumer_ports[service.name], "/metrics")[1], counter),
-            sum(line.log == service.logs[-1].name and line.counter == counter for line in lines),
+            sum(line.messages for line in lines if line.log == service.logs[-1].name and line.counter == counter),
         )
         for service in system.keeper.services.values()
         if service.part is Part.CONSUMER and service.running
@@ -115,14 +121,16 @@ def read_counted_lines(log: str, lines: Iterable[Mapping[str, Any]]) -> Iterator
     for line in lines:
         for counter, sentence in SENTENCES.items():
             if line.get("message") == sentence:
-                yield CountedLine(_time(line), counter, line["task_id"], log)
+                yield CountedLine(seconds_of(line), counter, line["task_id"], log)
+        if divided := DIVIDED.match(line.get("message", "")):
+            yield CountedLine(seconds_of(line), "redelivered", line["task_id"], log, int(divided[1]))
 
 
 def read_takeovers(log: str, lines: Iterable[Mapping[str, Any]]) -> Iterator[Takeover]:
     """Read, from a consumer's JSON log, where it took partitions up, and how many offsets it dispatches again."""
     for line in lines:
         if "rewound" in line and "offset" in line:
-            yield Takeover(_time(line), line["partition"], line["offset"], line["rewound"], log)
+            yield Takeover(seconds_of(line), line["partition"], line["offset"], line["rewound"], log)
 
 
 def read_status(text: str) -> dict[int, LedgerCount]:
@@ -147,16 +155,6 @@ def _ledgers(system: System) -> dict[int, LedgerCount]:
     return read_status(done.stdout) if done.returncode in _ANSWERED else {}
 
 
-def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    """What isn't whole JSON was cut by a kill, or comes from Python itself."""
-    with path.open(errors="replace") as file:
-        for line in file:
-            if line.startswith("{"):
-                try:
-                    yield orjson.loads(line)
-                except orjson.JSONDecodeError:
-                    continue
-
-
-def _time(line: Mapping[str, Any]) -> float:
-    return datetime.fromisoformat(line["time"]).timestamp()
+def _json_lines(log: Path) -> Iterator[Mapping[str, Any]]:
+    with log.open(errors="replace") as file:
+        yield from json_lines(file)

@@ -22,7 +22,7 @@ from tests.chaos.evidence_files import (
     read_losses,
     read_pushes,
     read_redeliveries,
-    repeated_ids,
+    repeated_tasks,
 )
 from tests.chaos.observation import PUSHES_FILE
 from tests.chaos.tasks import EXECUTIONS_FILE
@@ -91,7 +91,7 @@ def read_evidence(directory: Path) -> Evidence:
     return Evidence(
         values=read_values(directory),
         pushes=pushes,
-        copies=read_copies(_text(notes), repeated_ids(pushes, executions)),
+        copies=read_copies(_text(notes), repeated_tasks(pushes, executions)),
         executions=executions,
         dead_letters=read_letters(directory),
         acquisitions=[line for path, _ in logs for line in read_acquisitions(_text(path))],

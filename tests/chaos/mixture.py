@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def mixture(task: Task, display: Display) -> Verdict:
     """Run, judge, write the record."""
-    limits, faults = Limits(), plan(task.seed, task.seconds)
+    limits, faults = Limits(batch_size=task.batch_size), plan(task.seed, task.seconds)
     run, evidence = carry_out(task, limits, faults, payloads(task.seed), display, lambda _: nullcontext())
     verdict = judge(evidence, run, limits, FULL if task.seconds >= FULL_RUN_SECONDS else SHORT)
     record.write(task, run, evidence, verdict)

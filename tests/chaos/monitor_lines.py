@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from ferry_shared.ledger.scripts import script
+from ferry_shared.ledger.worker_ledger import HEADER
 from ferry_worker.transport import HAND_BACK
+from tests.support.queued_ids import batched_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,13 +31,22 @@ class Cause(StrEnum):
     DISPATCH = "dispatch"
     RETRY = "retry"
     REDELIVERY = "redelivery"
+    #: A worker let go of a batch: what it had not run goes on one by one.
+    SPLIT = "split"
+    #: A batch's message had vanished: its messages go on one by one.
+    DIVISION = "division"
+    #: Nobody saw it, and its tag tells only that it left its batch: split off, divided or retried.
+    LEFT_BATCH = "left its batch"
     TRANSPORT = "transport"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """One copy entering the queue, at the server's time. `tag` is its delivery tag: ledger/task id/token.copy."""
+    """One copy entering the queue, at the server's time. `tag` is its delivery tag: ledger/task id/token.copy.
+
+    A batch is one of these for each of its messages, all with the batch's tag.
+    """
 
     at: float
     cause: Cause
@@ -48,7 +59,13 @@ _UNACKED_CHANGE = re.compile(rb'\+(\d+\.\d+) \[\d+ [^\]]*\] "(HSET|HDEL)" "unack
 _WORD = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _ESCAPE = re.compile(rb"\\(x[0-9a-f]{2}|.)", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b", b"\\": b"\\", b'"': b'"'}
-_CAUSES = {"dispatch": Cause.DISPATCH, "enqueue": Cause.RETRY, "redeliver": Cause.REDELIVERY}
+_CAUSES = {
+    "dispatch": Cause.DISPATCH,
+    "enqueue": Cause.RETRY,
+    "redeliver": Cause.REDELIVERY,
+    "split": Cause.SPLIT,
+    "divide": Cause.DIVISION,
+}
 _PUSHES = (b'] "LPUSH" ', b'] "RPUSH" ')
 _UNACKED = (b'] "HSET" "unacked" ', b'] "HDEL" "unacked" ')
 _FLUSHALL = b'] "FLUSHALL"'
@@ -143,57 +160,20 @@ class PushReader:
             self._to_put_back, self._lifted = self._lifted, 0
         cause = self._running if by_script else Cause.TRANSPORT
         for message in words[2:]:
-            yield Push(float(prefix[1]), cause, *identity_of(orjson.loads(message)))
+            task_ids, tag = identity_of(orjson.loads(message))
+            yield from (Push(float(prefix[1]), cause, task_id, tag) for task_id in task_ids)
 
 
 def _digest(text: bytes) -> bytes:
     return hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
 
 
-def identity_of(message: Mapping[str, Any]) -> tuple[str, str]:
-    """The task id and the delivery tag of a Celery message."""
+def identity_of(message: Mapping[str, Any]) -> tuple[list[str], str]:
+    """The task id of each message that a Celery message carries, and its delivery tag."""
     properties = message["properties"]
-    return properties["correlation_id"], properties["delivery_tag"]
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """A delivery tag taken apart: ledger/task id/epoch.attempt.copy."""
-
-    ledger: str
-    task_id: str
-    epoch: int
-    attempt: int
-    copy: int
-
-    @classmethod
-    def of(cls, tag: str) -> Tag:
-        """Raises ValueError where it isn't one of Ferry's."""
-        ledger, task_id, numbers = tag.rsplit("/", 2)
-        epoch, attempt, copy = map(int, numbers.split("."))
-        return cls(ledger, task_id, epoch, attempt, copy)
-
-    def is_attempt_after(self, asked: Tag) -> bool:
-        """Whether its copy is of the attempt for which one with that tag has asked."""
-        same = (self.ledger, self.task_id, self.epoch) == (asked.ledger, asked.task_id, asked.epoch)
-        return same and self.attempt == asked.attempt + 1
-
-    def __str__(self) -> str:
-        return f"{self.ledger}/{self.task_id}/{self.epoch}.{self.attempt}.{self.copy}"
-
-
-def copy_before(tag: str) -> str | None:
-    """The tag of the copy that this one replaces; None for the first of a token."""
-    parts = Tag.of(tag)
-    return str(replace(parts, copy=parts.copy - 1)) if parts.copy > 1 else None
-
-
-def first_cause(tag: str) -> Cause:
-    """Who queued a copy for the first time, as its tag (ledger/task id/epoch.attempt.copy) tells."""
-    parts = Tag.of(tag)
-    if parts.copy != 1:
-        return Cause.REDELIVERY
-    return Cause.DISPATCH if parts.attempt == 1 else Cause.RETRY
+    task_id, header = properties["correlation_id"], message.get("headers", {}).get(HEADER, {})
+    task_ids = list(batched_ids(task_id, header["offsets"])) if "offsets" in header else [task_id]
+    return task_ids, properties["delivery_tag"]
 
 
 def after_another(pushes: Sequence[Push]) -> Iterator[tuple[Push, Push]]:

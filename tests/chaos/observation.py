@@ -87,9 +87,9 @@ class Progress:
             fields = line.split("\t")
             if fields[0] == PUSHED:
                 self.copies += 1
-                self._queued.add(fields[3])
-                if fields[3] not in self._ended:
-                    self._open.add(fields[3])
+                task_ids = set(fields[3].split(","))
+                self._queued |= task_ids
+                self._open |= task_ids - self._ended
         for line in self._executions.new_lines():
             what, _, task_id, *_ = line.split("\t")
             self.executions += what == "started"

@@ -2,9 +2,10 @@
 
 `python -m tests.chaos.observer SOCKET QUEUE FILE`: attaches MONITOR to the unix socket, again after every restart of
 the server, until its standard input ends; prints the server's run id each time. Lines of the file, separated by tabs:
-`attached`, time, run id; `found`, time, task id, delivery tag, `queue` or `unacked`: what these hold before the port
-opens; `pushed`, time, cause, task id, delivery tag; `taken`, time, delivery tag: noted in `unacked`, a worker has it;
-`removed`, time, delivery tag: no longer in `unacked`; `emptied`, time: FLUSHALL; `detached`, time.
+`attached`, time, run id; `found`, time, task ids, delivery tag, `queue` or `unacked`: what these hold before the port
+opens; `pushed`, time, cause, task ids, delivery tag (ids are one, or those of a batch with commas between); `taken`,
+time, delivery tag: noted in `unacked`, a worker has it; `removed`, time, delivery tag: no longer in `unacked`;
+`emptied`, time: FLUSHALL; `detached`, time.
 
 `found` is for what a killed server has taken and on disk, and had not yet sent here: a few milliseconds' worth.
 """
@@ -16,6 +17,8 @@ import select
 import socket
 import sys
 import time
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -55,7 +58,7 @@ def _observe(socket_path: Path, queue: str, notes: TextIO) -> None:
             raise OSError(f"MONITOR was answered by {answer!r}")
         now = f"{time.time():.6f}"
         notes.write(f"{ATTACHED}\t{now}\t{run_id}\n")
-        notes.writelines(f"{FOUND}\t{now}\t{task_id}\t{tag}\t{where}\n" for (task_id, tag), where in copies)
+        notes.writelines(f"{FOUND}\t{now}\t{','.join(ids)}\t{tag}\t{where}\n" for (ids, tag), where in copies)
         notes.flush()
         print(run_id, flush=True)
         reader = PushReader(queue)
@@ -68,15 +71,17 @@ def _observe(socket_path: Path, queue: str, notes: TextIO) -> None:
 
 
 def _noted(reader: PushReader, line: bytes) -> Iterator[str]:
-    for push in reader.read(line):
-        yield f"{PUSHED}\t{push.at:.6f}\t{push.cause}\t{push.task_id}\t{push.tag}\n"
+    for tag, carried in groupby(reader.read(line), key=attrgetter("tag")):
+        first, *more = carried
+        ids = ",".join(push.task_id for push in (first, *more))
+        yield f"{PUSHED}\t{first.at:.6f}\t{first.cause}\t{ids}\t{tag}\n"
     if change := unacked_change_of(line):
         yield f"{TAKEN if change.taken else REMOVED}\t{change.at:.6f}\t{change.tag}\n"
     elif (emptied := emptied_at(line)) is not None:
         yield f"{EMPTIED}\t{emptied:.6f}\n"
 
 
-def _present(socket_path: Path, queue: str) -> tuple[str, list[tuple[tuple[str, str], str]]]:
+def _present(socket_path: Path, queue: str) -> tuple[str, list[tuple[tuple[list[str], str], str]]]:
     """The server's run id, and the copies that wait or are taken; nothing changes them before the port opens."""
     with redis.Redis(unix_socket_path=str(socket_path)) as client:
         try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tests.chaos.evidence import place_of
 from tests.chaos.messages import Behaviour
 from tests.chaos.monitor_lines import Cause
+from tests.chaos.tags import Tag, is_batch
 from tests.chaos.ticks import RAN, SENDING
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def as_json(task: Task, run: Run, evidence: Evidence, verdict: Verdict, growths:
         "seed": task.seed,
         "seconds": task.seconds,
         "rate": task.rate,
+        "batch size": task.batch_size,
         "passed": verdict.passed,
         "problems": verdict.problems,
         "messages": {
@@ -39,6 +41,7 @@ def as_json(task: Task, run: Run, evidence: Evidence, verdict: Verdict, growths:
         },
         "partitions": [asdict(account) for account in verdict.accounts],
         "queued": {"ids": len(evidence.pushes_of), "copies": len(evidence.pushes), "inferred": verdict.inferred,
+                   "batches": batch_sizes(evidence),
                    "again": [_repeat(repeat) for repeat in verdict.repeats.queueings]},
         "executed": {"ids": len(evidence.executions_of), "times": len(evidence.executions),
                      "again": [_repeat(repeat) for repeat in verdict.repeats.executions]},
@@ -88,6 +91,10 @@ def _lines(task: Task, run: Run, evidence: Evidence, verdict: Verdict, growths: 
         f"Copies that are only inferred: {verdict.inferred}. Exits excused by a Kafka that had been away: "
         f"{len(verdict.fenced)}."
     )
+    if task.batch_size > 1:
+        sizes = batch_sizes(evidence)
+        batches, messages = sum(sizes.values()), sum(size * count for size, count in sizes.items())
+        yield f"In batches of up to {task.batch_size}: {batches} batches with {messages} messages."
     yield ""
     yield from (f"- **{problem}**" for problem in verdict.problems)
     yield from _accounts(evidence, verdict)
@@ -110,6 +117,11 @@ def _lines(task: Task, run: Run, evidence: Evidence, verdict: Verdict, growths: 
     yield from _memory(growths)
     yield ""
     yield "Keys left in Redis: " + ", ".join(f"`{key}`" for key in run.keys_left) + "."
+
+
+def batch_sizes(evidence: Evidence) -> Counter[int]:
+    """How many batches were queued, by the number of their messages."""
+    return Counter(len(Tag.of(tag).task_ids) for tag in {push.tag for push in evidence.pushes} if is_batch(tag))
 
 
 def _accounts(evidence: Evidence, verdict: Verdict) -> Iterator[str]:

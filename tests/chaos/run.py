@@ -33,18 +33,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to do: `seed` determines the faults and the messages."""
+    """What to do: `seed` determines the faults and the messages; a Celery message carries `batch_size` at most."""
 
     command: str
     seed: int
     seconds: float
     rate: int
     directory: Path
+    batch_size: int = 1
 
     @property
     def command_line(self) -> str:
         """What repeats it."""
-        return f"python -m tests.chaos {self.command} --seconds {self.seconds:g} --rate {self.rate} --seed {self.seed}"
+        batches = f" --batch-size {self.batch_size}" if self.batch_size > 1 else ""
+        return (
+            f"python -m tests.chaos {self.command} --seconds {self.seconds:g} --rate {self.rate} --seed {self.seed}"
+            f"{batches}"
+        )
 
 
 def carry_out(

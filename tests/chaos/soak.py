@@ -60,7 +60,7 @@ def _sparing(kind: Kind) -> list[tuple[Resource, ...]]:
 
 def soak(task: Task, display: Display) -> Verdict:
     """Run, judge, write the record."""
-    limits, faults = Limits(), soak_plan(task.seed, task.seconds)
+    limits, faults = Limits(batch_size=task.batch_size), soak_plan(task.seed, task.seconds)
     samplers: list[Sampler] = []
 
     def watched(system: System) -> AbstractContextManager[None]:

@@ -30,7 +30,9 @@ def chaos(self: Any, message: ChaosMessage) -> None:
     """Behave as the message says."""
     request = self.request
     ferry = request.get("ferry")
-    tag = f"{ferry['ledger']}/{request.id}/{ferry['token']}.{ferry['copy']}"
+    # Of a batch each message has its own id, and all have the header and the tag of the batch.
+    task = f"{ferry['topic']}-{ferry['partition']}-{ferry['member']}"
+    tag = f"{ferry['ledger']}/{task}/{ferry['token']}.{ferry['copy']}"
     copy = f"{request.id}\t{tag}\t{message.serial}"
     _tell("started", copy)
     match message.behaviour:

@@ -13,7 +13,10 @@ from ferry_worker.unobserved import is_unobserved
 from tests.support.batch_bench import BatchBench
 
 #: Celery's own call in its Redis backend.
-pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning"),
+    pytest.mark.usefixtures("nobody_observes"),
+]
 
 #: A request's fields that differ from receipt to receipt, or tell of the ledger's entry.
 OF_THE_RECEIPT = {"ferry", "ferry_owner", "ferry_batched", "ferry_attempt", "headers", "properties", "ignore_result"}

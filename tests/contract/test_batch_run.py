@@ -16,7 +16,10 @@ from ferry_worker.unobserved import is_unobserved
 from tests.support.batch_bench import BatchBench
 
 #: Celery's own call in its Redis backend.
-pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning"),
+    pytest.mark.usefixtures("nobody_observes"),
+]
 
 
 class Order(BaseModel):
@@ -349,6 +352,33 @@ def test_nothing_is_run_after_somebody_else_has_taken_it_over(
     assert bench.run(*orders(*["return"] * 5)) == "SUCCESS"
     assert told == [0, 1, 2]
     assert [bench.client.hgetall(bench.partition.keys.state)] == taken
+
+
+@pytest.mark.parametrize("deeds", [["raise", "return", "return"], ["retry", "return", "return", "return"]])
+def test_a_redis_that_goes_back_in_time_forgets_no_failure(
+    bench: BatchBench, told: list[int], monkeypatch: pytest.MonkeyPatch, deeds: list[str]
+) -> None:
+    """What it knew of the first message is told again with the others."""
+    monkeypatch.setattr("ferry_worker.batch_run.PROGRESS_EVERY_SECONDS", 0.0)
+    saved: dict[str, Any] = {}
+
+    def go_back(task: Any, order: Order) -> int:
+        keys = bench.partition.keys.all
+        if order.number == 0:
+            saved.update({key: bench.client.dump(key) for key in keys if bench.client.exists(key)})
+        if order.number == 1:
+            assert "0" in bench.partition.entries
+            bench.client.delete(*keys)
+            for key, content in saved.items():
+                bench.client.restore(key, 0, content)
+            assert "0" not in bench.partition.entries
+        return act_as_asked(task, order)
+
+    act_as_asked = act
+    monkeypatch.setattr("tests.contract.test_batch_run.act", go_back)
+    assert bench.run(*orders(*deeds)) == "SUCCESS"
+    assert told == list(range(len(deeds)))
+    assert bench.ends == {"0": "LookupError: no such order" if deeds[0] == "raise" else "retry"}
 
 
 @pytest.mark.parametrize("lost", ["progress", "progress all", "split"])

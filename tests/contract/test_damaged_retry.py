@@ -11,19 +11,18 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from ferry_consumer.attention import Attention
-from ferry_consumer.dead_letters import DeadLetter
 from ferry_consumer.metrics import Metrics
-from ferry_consumer.partition import Partition, Place, Tenure
+from ferry_consumer.partition import Partition
 from ferry_consumer.redelivery import SECOND_LOOK_AFTER_SECONDS, Redelivery
 from ferry_consumer.server_clock import ServerClock
 from ferry_shared.ledger.keys import Token
-from ferry_shared.ledger.redelivery import Transport
 from ferry_shared.ledger.skipping import skip
 from ferry_shared.message import Message
 from ferry_shared.record import Record
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
-from ferry_shared.task_message import TaskTemplate
+from tests.support.held_partition import partition_of
+from tests.support.kept_letters import KeptLetters
 from tests.support.ledger_probe import MINUTE_MS, OWNER, LedgerProbe
 
 DAMAGED = pytest.mark.parametrize("stored", [b"", b"{", b'{"retries": 1}', b"[1]"])
@@ -42,11 +41,7 @@ def partition(ledger: LedgerProbe) -> Partition:
     ledger.own()
     ledger.dispatch(["0", "1"])
     route = Route(ledger.place.topic, Message, "task", ledger.queue)
-    template = TaskTemplate(route, ledger.group, ledger.place, ledger.ownership.ledger)
-    transport = Transport(ledger.queue, "unacked", template.stem, template.suffix)
-    held = Partition(Place(ledger.place, route, route.adapter, ledger.keys, ledger.queue))
-    held.start(Tenure(ledger.ownership, "topic-id", template, transport), 2, 0, 2)
-    return held
+    return partition_of(ledger, route, in_flight=2)
 
 
 def retry_with(ledger: LedgerProbe, member: str, stored: bytes) -> None:
@@ -182,22 +177,6 @@ def test_a_vanished_message_is_made_again_only_of_a_record_that_is_still_valid(
         assert (ledger.due("0").error or "").startswith(ending)
 
 
-class Letters:
-    """Takes dead letters."""
-
-    def __init__(self) -> None:
-        self.written: list[DeadLetter] = []
-
-    def is_under_way(self, _key: object) -> bool:
-        """None is."""
-        return False
-
-    def write(self, letter: DeadLetter) -> bool:
-        """Take one."""
-        self.written.append(letter)
-        return True
-
-
 LOOKS_LIKE_A_RETRY = orjson.dumps({"body": '[["other"], {}, {}]', "retries": 0, "timestamp_ms": 1})
 
 
@@ -229,7 +208,7 @@ def test_a_dead_letter_without_its_record_has_what_was_the_records_value(
     else:
         ledger.claim("0", str(token))
         ledger.worker.fail(ledger.task("0", str(token)), OWNER, "ValueError: no", value)
-    letters, nothing = Letters(), cast("Any", Reads(None))
+    letters, nothing = KeptLetters(), cast("Any", Reads(None))
     attention = Attention(ledger.client, nothing, cast("Any", letters), Metrics(), ServerClock(), nothing)
 
     ledger.snapshot()

@@ -7,22 +7,24 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
+from confluent_kafka import TIMESTAMP_CREATE_TIME
 from pydantic import BaseModel
 
 from ferry_consumer.attention import Attention
-from ferry_consumer.dead_letters import DeadLetter
 from ferry_consumer.dispatch import DispatchLimits, dispatches_of
 from ferry_consumer.metrics import Metrics
-from ferry_consumer.partition import Partition, Place, Tenure
+from ferry_consumer.partition import Partition, Tenure
 from ferry_consumer.server_clock import ServerClock
 from ferry_shared.ledger.consumer_ledger import Acquired
 from ferry_shared.ledger.entry_view import view
-from ferry_shared.ledger.redelivery import Transport, stranded
+from ferry_shared.ledger.redelivery import stranded
 from ferry_shared.ledger.skipping import skip
 from ferry_shared.record import Record, TaskId
 from ferry_shared.routes import Route
-from ferry_shared.task_message import TaskTemplate
 from tests.support.eventually import eventually
+from tests.support.fetched_message import fetched
+from tests.support.held_partition import partition_of
+from tests.support.kept_letters import KeptLetters
 from tests.support.ledger_probe import MINUTE_MS, LedgerProbe, payload_of
 
 LIMITS = DispatchLimits(1_000, 3_600)
@@ -35,65 +37,12 @@ class Order(BaseModel):
     after: float | None = None
 
 
-class Sent:
-    """As much of a Kafka record as the consumer's dispatch reads."""
-
-    def __init__(self, offset: int, value: bytes) -> None:
-        self._offset, self._value = offset, value
-
-    def offset(self) -> int:
-        """Its place."""
-        return self._offset
-
-    def value(self) -> bytes:
-        """Its value."""
-        return self._value
-
-    def error(self) -> None:
-        """None."""
-
-    def timestamp(self) -> tuple[int, int]:
-        """Now."""
-        return 1, int(time.time() * 1000)
-
-    def topic(self) -> str:
-        """Any."""
-        return "orders"
-
-    def partition(self) -> int:
-        """The first."""
-        return 0
-
-    def key(self) -> None:
-        """None."""
-
-    def headers(self) -> list[tuple[str, bytes]]:
-        """None."""
-        return []
-
-
 class Gone:
     """Kafka no longer has any record."""
 
     def read(self, _place: object, offsets: list[int], _seconds: float) -> dict[int, Record | None]:
         """None of them."""
         return dict.fromkeys(offsets)
-
-
-class Letters:
-    """Keeps dead letters instead of writing them."""
-
-    def __init__(self) -> None:
-        self.written: list[DeadLetter] = []
-
-    def is_under_way(self, _entry: object) -> bool:
-        """Never."""
-        return False
-
-    def write(self, letter: DeadLetter) -> bool:
-        """Keep it."""
-        self.written.append(letter)
-        return True
 
 
 @dataclass
@@ -103,14 +52,15 @@ class Consumer:
     ledger: LedgerProbe
     partition: Partition
     metrics: Metrics
-    letters: Letters
+    letters: KeptLetters
     clock: ServerClock
 
     def take(self, *values: bytes) -> None:
         """Dispatch records."""
         self.clock.set(self.ledger.now_ms())
-        records = [Sent(self.ledger.position + number, value) for number, value in enumerate(values)]
-        (call,) = dispatches_of(self.partition, cast("Any", records), self.clock.now_ms(), LIMITS)
+        sent = (TIMESTAMP_CREATE_TIME, int(time.time() * 1000))
+        records = [fetched(offset, value, timestamp=sent) for offset, value in enumerate(values, self.ledger.position)]
+        (call,) = dispatches_of(self.partition, records, self.clock.now_ms(), LIMITS)
         self.ledger.send(call)
         self.partition.note_dispatched(call)
 
@@ -149,11 +99,7 @@ def consumer(ledger: LedgerProbe) -> Consumer:
     """It has just taken the partition up, whose route has a field that delays."""
     ledger.own()
     route = Route(ledger.place.topic, Order, "task", ledger.queue, countdown_field="after")
-    template = TaskTemplate(route, ledger.group, ledger.place, ledger.ownership.ledger)
-    transport = Transport(ledger.queue, "unacked", template.stem, template.suffix)
-    partition = Partition(Place(ledger.place, route, route.adapter, ledger.keys, ledger.queue))
-    partition.start(Tenure(ledger.ownership, "topic-id", template, transport), 0, 0, 0)
-    return Consumer(ledger, partition, Metrics(), Letters(), ServerClock())
+    return Consumer(ledger, partition_of(ledger, route), Metrics(), KeptLetters(), ServerClock())
 
 
 def test_it_is_in_flight_and_nowhere_in_the_queue(ledger: LedgerProbe) -> None:

@@ -11,21 +11,21 @@ import pytest
 from pydantic import BaseModel
 
 from ferry_consumer.attention import Attention
-from ferry_consumer.dead_letters import DeadLetter
 from ferry_consumer.division import GONE, Division
 from ferry_consumer.metrics import Metrics
-from ferry_consumer.partition import Partition, Place, Tenure
+from ferry_consumer.partition import Partition, Tenure
 from ferry_consumer.redelivery import SECOND_LOOK_AFTER_SECONDS, Redelivery
 from ferry_consumer.server_clock import ServerClock
 from ferry_shared.errors import KafkaUnavailable
-from ferry_shared.ledger.redelivery import Stranded, Transport
+from ferry_shared.ledger.redelivery import Stranded
 from ferry_shared.ledger.singles import FailedSingle
 from ferry_shared.ledger.skipping import skip
 from ferry_shared.ledger.untracked import Obstacle
 from ferry_shared.record import Record, TopicPartition
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
-from ferry_shared.task_message import TaskTemplate
+from tests.support.held_partition import partition_of
+from tests.support.kept_letters import KeptLetters
 from tests.support.ledger_probe import FIRST_TOKEN, MINUTE_MS, OWNER, LedgerProbe
 
 #: Offsets 12 and 16 to 18 are gaps.
@@ -64,22 +64,6 @@ class Kafka:
         }
 
 
-class Letters:
-    """Takes dead letters."""
-
-    def __init__(self) -> None:
-        self.written: list[DeadLetter] = []
-
-    def is_under_way(self, key: object) -> bool:
-        """Whether it was written before."""
-        return key in {letter.key for letter in self.written}
-
-    def write(self, letter: DeadLetter) -> bool:
-        """Take one."""
-        self.written.append(letter)
-        return True
-
-
 @dataclass
 class Consumer:
     """What of the consumer has a part in it."""
@@ -88,7 +72,7 @@ class Consumer:
     partition: Partition
     kafka: Kafka
     metrics: Metrics = field(default_factory=Metrics)
-    letters: Letters = field(default_factory=Letters)
+    letters: KeptLetters = field(default_factory=KeptLetters)
     server: ServerClock = field(default_factory=lambda: ServerClock(lambda: 0.0))
     now: list[float] = field(default_factory=lambda: [0.0])
 
@@ -144,10 +128,7 @@ def consumer(ledger: LedgerProbe) -> Consumer:
     ledger.call("DEL", ledger.queue)
     _let_minutes_pass(ledger)
     route = Route(ledger.place.topic, Order, "task", ledger.queue)
-    template = TaskTemplate(route, ledger.group, ledger.place, ledger.ownership.ledger)
-    transport = Transport(ledger.queue, "unacked", template.stem, template.suffix)
-    held = Partition(Place(ledger.place, route, route.adapter, ledger.keys, ledger.queue))
-    held.start(Tenure(ledger.ownership, "topic-id", template, transport), ledger.position, 10, 11)
+    held = partition_of(ledger, route, committed=10, in_flight=11)
     log = {offset: b'{"number": %d}' % offset for offset in (*OFFSETS, 20, *FULL_OFFSETS)}
     return Consumer(ledger, held, Kafka(dict[int, bytes | None](log)))
 

@@ -3,7 +3,9 @@
 import pytest
 
 from ferry_shared.ledger.consumer_ledger import Acquired, Condition, Counted, Ownership, Refused
-from tests.support.ledger_probe import LEDGER, OTHER_LEDGER, LedgerProbe
+from ferry_shared.ledger.singles import QueuedSingle
+from ferry_shared.ledger.worker_ledger import Recorded
+from tests.support.ledger_probe import LEDGER, OTHER_LEDGER, OWNER, LedgerProbe
 
 
 def test_a_ledger_that_nobody_made_is_absent(ledger: LedgerProbe) -> None:
@@ -225,6 +227,27 @@ def test_entries_from_an_offset_on_are_dropped(ledger: LedgerProbe) -> None:
     assert (acquired.entries, acquired.dropped) == (2, 3)
     assert ledger.members() == ["1", "4"]
     assert (ledger.members_with_state(), ledger.attention()) == (set(), {})
+    ledger.assert_counts_match()
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+def test_a_batch_that_an_offset_cuts_ends_before_it(ledger: LedgerProbe, claimed: bool) -> None:
+    """What its worker says of the messages behind it no longer counts, whether or not their offsets are others' yet."""
+    ledger.own()
+    ledger.dispatch(["1", "4-7-4"])
+    if claimed:
+        ledger.claim("4-7-4")
+
+    for number, (position, drop_from) in enumerate([(6, 6), (7, 7)]):
+        acquired = ledger.own(position, committed=0, drop_from=drop_from)
+        assert (acquired.entries, acquired.dropped) == (2, 0), number
+    assert ledger.members() == ["1", "4-7-4"]
+    assert ledger.attention().keys() == ({"4-7-4"} if claimed else set())
+
+    ledger.claim("4-7-4")
+    singles = [QueuedSingle(offset, b"message of %d" % offset) for offset in (4, 5, 6, 7)]
+    assert ledger.worker.split(ledger.task("4-7-4"), OWNER, ledger.queue, 0, singles) is Recorded.RECORDED
+    assert ledger.members() == ["1", "4", "5"]
     ledger.assert_counts_match()
 
 

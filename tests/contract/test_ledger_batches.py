@@ -232,9 +232,9 @@ def test_a_token_beyond_nine(ledger: LedgerProbe) -> None:
 
 
 @EACH_CALL
-def test_an_entry_that_is_there_is_another_records(ledger: LedgerProbe, call: Callable[..., Recorded]) -> None:
-    """The log was truncated inside the batch and has grown again: offset 11 is in flight as what it is now."""
-    ledger.own(11, committed=10, drop_from=11)
+def test_an_entry_that_is_there_stays_as_it_is(ledger: LedgerProbe, call: Callable[..., Recorded]) -> None:
+    """However it came there: offset 11 is in flight as another record."""
+    ledger.own(11, committed=10)
     ledger.dispatch(["11", "12"], messages=[b"new 11", b"new 12"])
     messages = [message for message in ledger.queued() if message.startswith(b"new")]
 
@@ -316,6 +316,16 @@ def test_a_progress_that_is_no_number(ledger: LedgerProbe) -> None:
     ledger.call("HSET", ledger.keys.state, BATCH, stored.replace('"12"', '"twelve"'))
 
     assert progress(ledger, 13) is Recorded.GONE
+    assert (ledger.due(BATCH).error or "").startswith("damaged-state: ")
+
+
+def test_an_end_of_a_truncated_batch_that_is_no_number(ledger: LedgerProbe) -> None:
+    """So is this."""
+    ledger.own(15, committed=10, drop_from=15)
+    stored = ledger.call("HGET", ledger.keys.state, BATCH).decode()
+    ledger.call("HSET", ledger.keys.state, BATCH, stored.replace('"15"', '"fifteen"'))
+
+    assert progress(ledger, 13, failed(11)) is Recorded.GONE
     assert (ledger.due(BATCH).error or "").startswith("damaged-state: ")
 
 

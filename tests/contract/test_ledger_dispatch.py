@@ -2,8 +2,9 @@
 
 import pytest
 
-from ferry_shared.ledger import consumer_ledger
-from ferry_shared.ledger.consumer_ledger import Dispatched, Refused
+from ferry_shared.ledger import dispatches
+from ferry_shared.ledger.consumer_ledger import Refused
+from ferry_shared.ledger.dispatches import Dispatched
 from tests.support.ledger_probe import LedgerProbe, payload_of
 
 KINDS = {"inflight": "zset", "state": "hash", "times": "zset", "attention": "zset"}
@@ -184,7 +185,7 @@ def test_several_partitions_are_dispatched_in_one_round_trip(ledger: LedgerProbe
         other.own(8, drop=True)
         calls = [ledger.dispatch_call(["0"]), absent.dispatch_call(["0"]), other.dispatch_call(["8"])]
 
-        replies = consumer_ledger.send_dispatches(ledger.client, calls).replies()
+        replies = dispatches.send_dispatches(ledger.client, calls).replies()
 
         assert replies == [Dispatched(1, 1), Refused(None, None, None), Dispatched(9, 1)]
         assert (ledger.members(), other.members(), absent.members()) == (["0"], ["8"], [])
@@ -201,4 +202,4 @@ def test_scripts_that_the_server_has_forgotten_are_sent_again(
         ledger.call("SCRIPT", "FLUSH")
         calls = [ledger.dispatch_call(["0"]), other.dispatch_call(["0"])][:partitions]
 
-        assert consumer_ledger.send_dispatches(ledger.client, calls).replies() == [Dispatched(1, 1)] * partitions
+        assert dispatches.send_dispatches(ledger.client, calls).replies() == [Dispatched(1, 1)] * partitions

@@ -259,9 +259,22 @@ def test_a_state_that_can_not_be_read_is_a_failure(ledger: LedgerProbe, stored: 
     ledger.assert_counts_match()
 
 
-def test_an_entry_that_is_there_is_another_records(ledger: LedgerProbe) -> None:
-    """The log was truncated inside the batch, and has grown again."""
+def test_what_a_truncation_took_is_passed_over(ledger: LedgerProbe) -> None:
+    """The log was truncated inside the batch, and has grown again: what stands there now isn't the batch's."""
     ledger.own(12, committed=10, drop_from=12)
+    ledger.call("DEL", ledger.queue)
+    age(ledger)
+
+    assert vanished(ledger) == DividedBatch(Divided.DIVIDED, queued=2, failed=0)
+    assert ledger.members()[:2] == ["10", "11"]
+    assert "12" not in ledger.members()
+    ledger.assert_counts_match()
+
+
+def test_an_entry_that_is_there_stays_as_it_is(ledger: LedgerProbe) -> None:
+    """However it came there."""
+    ledger.claim_with_a_lease_that_is_over(BATCH)
+    ledger.own(12, committed=10)
     ledger.dispatch(["12", "13"])
     ledger.call("DEL", ledger.queue)
     age(ledger)

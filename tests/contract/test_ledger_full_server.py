@@ -1,7 +1,6 @@
 """The ledger on a server that is full: nothing comes in, everything in flight can end, and so the queue drains."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,24 +13,18 @@ from tests.support.ledger_probe import FIRST_TOKEN, OWNER, LedgerProbe
 
 
 @pytest.fixture
-def full(tmp_path: Path, group: str, topic: str) -> Iterator[LedgerProbe]:
+def full(own_valkey: LocalValkey, group: str, topic: str) -> Iterator[LedgerProbe]:
     """A ledger with tasks and batches in flight, some claimed, on a server of its own whose memory is used up."""
-    server = LocalValkey(tmp_path / "valkey")
-    server.start()
-    server.wait_ready()
-    try:
-        with LedgerProbe(server.url, group, topic) as probe:
-            probe.own()
-            probe.dispatch([str(offset) for offset in range(8)])
-            for member in ("0", "1"):
-                probe.claim(member)
-            probe.dispatch(["10-15-6", "20-25-6", "30-35-6"])
-            for member in ("10-15-6", "20-25-6"):
-                probe.claim(member)
-            probe.call("CONFIG", "SET", "maxmemory", "1mb")
-            yield probe
-    finally:
-        server.stop()
+    with LedgerProbe(own_valkey.url, group, topic) as probe:
+        probe.own()
+        probe.dispatch([str(offset) for offset in range(8)])
+        for member in ("0", "1"):
+            probe.claim(member)
+        probe.dispatch(["10-15-6", "20-25-6", "30-35-6"])
+        for member in ("10-15-6", "20-25-6"):
+            probe.claim(member)
+        probe.call("CONFIG", "SET", "maxmemory", "1mb")
+        yield probe
 
 
 def test_dispatch_is_refused_and_writes_nothing(full: LedgerProbe) -> None:

@@ -107,33 +107,18 @@ def test_an_owner_whose_lease_is_over_can_still_record(ledger: LedgerProbe, name
 
 
 @pytest.mark.parametrize("name", OUTCOMES)
-def test_an_entry_that_is_gone(ledger: LedgerProbe, name: str) -> None:
-    """After done any outcome is told that the entry is gone, and writes nothing."""
-    ledger.outcome("done", "0")
-    before = ledger.dump()
+@pytest.mark.parametrize(
+    ("before", "told"), [("done", Recorded.GONE), ("fail", Recorded.GONE), ("retry", Recorded.STALE)]
+)
+def test_an_attempt_that_has_ended_records_nothing_more(
+    ledger: LedgerProbe, name: str, before: str, told: Recorded
+) -> None:
+    """After done or fail its entry is gone, after retry the attempt is an older one: so a call can be repeated."""
+    ledger.outcome(before, "0")
+    left = ledger.dump()
 
-    assert ledger.outcome(name, "0") is Recorded.GONE
-    assert ledger.dump() == before
-
-
-@pytest.mark.parametrize("name", OUTCOMES)
-def test_an_entry_that_failed_is_gone(ledger: LedgerProbe, name: str) -> None:
-    """After fail any outcome is told gone: a lost reply is answered by calling again."""
-    ledger.outcome("fail", "0")
-    before = ledger.dump()
-
-    assert ledger.outcome(name, "0") is Recorded.GONE
-    assert ledger.dump() == before
-
-
-@pytest.mark.parametrize("name", OUTCOMES)
-def test_an_older_attempt_is_stale(ledger: LedgerProbe, name: str) -> None:
-    """After retry the old attempt records nothing any more."""
-    ledger.outcome("retry", "0")
-    before = ledger.dump()
-
-    assert ledger.outcome(name, "0") is Recorded.STALE
-    assert ledger.dump() == before
+    assert ledger.outcome(name, "0") is told
+    assert ledger.dump() == left
 
 
 @pytest.mark.parametrize("name", OUTCOMES)

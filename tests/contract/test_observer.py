@@ -11,15 +11,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kombu import Connection
 
+from ferry_shared.ledger.redelivery import Stranded
+from ferry_shared.ledger.redelivery import Transport as Places
+from ferry_shared.ledger.singles import Divided, QueuedSingle, divide
+from ferry_shared.ledger.worker_ledger import Recorded
+from ferry_shared.record import DEFAULT_GROUP
+from ferry_shared.routes import Route
+from ferry_shared.task_message import TaskTemplate
 from ferry_worker.transport import Transport
 from tests.chaos.copies import Happened, read_copies
-from tests.chaos.evidence_files import read_attachments, read_pushes
+from tests.chaos.evidence_files import read_attachments, read_pushes, repeated_tasks
 from tests.chaos.monitor_lines import Cause, Push
 from tests.chaos.observation import PUSHES_FILE, Observer
 from tests.chaos.routes import QUEUE
 from tests.support.clean_environment import clean_environment
 from tests.support.eventually import eventually
-from tests.support.ledger_probe import LedgerProbe
+from tests.support.ledger_probe import FIRST_TOKEN, LEDGER, OWNER, LedgerProbe, wait_until
 from tests.support.valkey_server import ValkeyServer
 
 TRANSPORT = f"{Transport.__module__}:{Transport.__name__}"
@@ -152,17 +159,18 @@ def test_what_a_worker_does_with_a_copy_is_seen(observed: Observed) -> None:
         copies = read_copies(observed.notes.read_text().splitlines(), {"id"})
         return {tag: [step.what for step in steps] for tag, steps in copies.items()}
 
-    with observed.server.client() as client, Connection(observed.server.url, transport=TRANSPORT) as connection:
-        queue = connection.SimpleQueue(QUEUE)
-        client.lpush(QUEUE, kombu_message(first, 2))
-        taken = queue.get(timeout=10.0)
-        client.lpush(QUEUE, kombu_message(older, 1))
-        taken.requeue()
-        for tag in (older, first):
-            again = queue.get(timeout=10.0)
-            assert again.delivery_tag == tag
-            again.ack()
-        queue.close()
+    with observed.server.client() as client:
+        with Connection(observed.server.url, transport=TRANSPORT) as connection:
+            queue = connection.SimpleQueue(QUEUE)
+            client.lpush(QUEUE, kombu_message(first, 2))
+            taken = queue.get(timeout=10.0)
+            client.lpush(QUEUE, kombu_message(older, 1))
+            taken.requeue()
+            for tag in (older, first):
+                again = queue.get(timeout=10.0)
+                assert again.delivery_tag == tag
+                again.ack()
+            queue.close()
         client.flushall()
 
     h = Happened
@@ -176,6 +184,48 @@ def test_what_a_worker_does_with_a_copy_is_seen(observed: Observed) -> None:
     assert [(push.tag, push.cause) for push in observed.pushes()] == [
         (tag, Cause.TRANSPORT) for tag in (first, older, first)
     ]
+
+
+def test_a_batch_and_what_leaves_it_is_seen(observed: Observed) -> None:
+    """By the scripts of worker and consumer, with messages as Ferry makes them: each message by its own id."""
+    first, second, offsets = "0-2-3", "3-4-2", (0, 1, 2, 3, 4)
+    with LedgerProbe(observed.server.url, DEFAULT_GROUP, "topic") as probe:
+        probe.queue = QUEUE
+        probe.own()
+        template = TaskTemplate(Route("topic", None, "task", QUEUE), DEFAULT_GROUP, probe.place, LEDGER)
+        before, after = (template.first_copies(token, probe.now_ms()) for token in (FIRST_TOKEN, "1.2"))
+        singles = [QueuedSingle(offset, after.single(str(offset), None, b"{}")) for offset in offsets]
+        batches = [
+            before.batch(member, own, [None] * len(own), [b"{}"] * len(own))
+            for member, own in ((first, offsets[:3]), (second, offsets[3:]))
+        ]
+        probe.dispatch([first, second], messages=batches)
+        probe.claim(first)
+        assert probe.worker.split(probe.task(first), OWNER, QUEUE, 0, singles[1:3]) is Recorded.RECORDED
+        probe.client.delete(QUEUE)
+        wait_until(lambda: divide_all(probe, second, singles[3:]) is Divided.DIVIDED)
+
+    tags = {member: f"{LEDGER}/topic-0-{member}/{FIRST_TOKEN}.1" for member in (first, second)}
+    alone = {offset: f"{LEDGER}/topic-0-{offset}/1.2.1" for offset in offsets}
+    eventually(
+        lambda: [(push.cause, push.task_id, push.tag) for push in observed.pushes()],
+        [
+            *((Cause.DISPATCH, f"topic-0-{offset}", tags[first]) for offset in offsets[:3]),
+            *((Cause.DISPATCH, f"topic-0-{offset}", tags[second]) for offset in offsets[3:]),
+            *((Cause.SPLIT, f"topic-0-{offset}", alone[offset]) for offset in offsets[1:3]),
+            *((Cause.DIVISION, f"topic-0-{offset}", alone[offset]) for offset in offsets[3:]),
+        ],
+    )
+    copies = read_copies(observed.notes.read_text().splitlines(), repeated_tasks(observed.pushes(), []))
+    assert [step.what for step in copies[tags[second]]] == [Happened.QUEUED, Happened.REPLACED]
+
+
+def divide_all(probe: LedgerProbe, member: str, singles: list[QueuedSingle]) -> Divided:
+    """As a consumer does it whose batch has vanished since a moment."""
+    return divide(
+        probe.client, probe.keys, Places(QUEUE, "unacked", "topic-0-", ""), probe.ownership,
+        Stranded(member, FIRST_TOKEN, 1, b""), age_ms=5, failed=False, singles=singles,
+    ).outcome  # fmt: skip
 
 
 def test_the_time_is_the_servers(observed: Observed) -> None:

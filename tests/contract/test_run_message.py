@@ -4,31 +4,27 @@ import time
 from base64 import b64decode
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import orjson
 import pytest
 from celery import Celery
 from celery.app.trace import build_tracer
 from celery.exceptions import Ignore, Reject
+from confluent_kafka import TIMESTAMP_CREATE_TIME
 from kombu.utils.json import loads
 from pydantic import BaseModel, Field
 
 from ferry_consumer.dispatch import DispatchLimits, dispatches_of
-from ferry_consumer.partition import Partition, Place, Tenure
-from ferry_shared.ledger.keys import queue_key
-from ferry_shared.ledger.redelivery import Transport
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
-from ferry_shared.task_message import TaskTemplate
 from ferry_worker import track
 from ferry_worker.attempt import OWNER_FIELD
 from ferry_worker.configuration import worker_settings
 from ferry_worker.testing import Done, Failed, Invalid, Outcome, Requeued, Retried, run_message
+from tests.support.fetched_message import fetched
+from tests.support.held_partition import partition_of
 from tests.support.ledger_probe import OWNER, LedgerProbe
-
-if TYPE_CHECKING:
-    from confluent_kafka import Message as KafkaMessage
 
 TIMESTAMP_MS = 1_700_000_000_000
 LIMITS = DispatchLimits(ConsumerSettings().consumer_max_record_bytes, 3_600)
@@ -87,37 +83,6 @@ def book(payment: Payment) -> int:
     return payment.cents if isinstance(payment, Paid) else -payment.cents
 
 
-class Record:
-    """As much of a Kafka record as the consumer's dispatch reads."""
-
-    def __init__(self, offset: int, value: bytes | None) -> None:
-        self._offset, self._value = offset, value
-
-    def offset(self) -> int:
-        return self._offset
-
-    def value(self) -> bytes | None:
-        return self._value
-
-    def error(self) -> None:
-        return None
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, TIMESTAMP_MS
-
-    def topic(self) -> str:
-        return "deeds"
-
-    def partition(self) -> int:
-        return 0
-
-    def key(self) -> None:
-        return None
-
-    def headers(self) -> list[tuple[str, bytes]]:
-        return []
-
-
 @dataclass
 class Production:
     """The consumer's dispatch and the worker's task on a real ledger, one record after the other."""
@@ -131,15 +96,8 @@ class Production:
     def take(self, value: bytes | None) -> str:
         """Dispatch a record, and run its task if it has one; returns the entry's member."""
         member = str(self.offset)
-        template = TaskTemplate(self.route, self.ledger.group, self.ledger.place, self.ledger.ownership.ledger)
-        transport = Transport(self.ledger.queue, "unacked", template.stem, template.suffix)
-        partition = Partition(
-            Place(self.ledger.place, self.route, self.route.adapter, self.ledger.keys, queue_key("", self.route.queue))
-        )
-        partition.start(
-            Tenure(self.ledger.ownership, "topic-id", template, transport), self.ledger.position, 0, self.offset
-        )
-        record = cast("KafkaMessage", Record(self.offset, value))
+        partition = partition_of(self.ledger, self.route, in_flight=self.offset)
+        record = fetched(self.offset, value, timestamp=(TIMESTAMP_CREATE_TIME, TIMESTAMP_MS))
         (call,) = dispatches_of(partition, [record], int(time.time() * 1000), LIMITS)
         self.ledger.send(call)
         self.offset += 1

@@ -31,16 +31,18 @@ COPY = Copy("17", "4.1", 1, 1234, 5678)
 SENDERS_OWN = {"origin", "reply_to", "delivery_tag", "argsrepr"}
 
 
-def sent_by_celery(url: str, payload: bytes, route: Route = ROUTE) -> tuple[str, dict[str, Any]]:
-    """What `send_task` puts into Redis for the same task, and into which list."""
+def sent_by_celery(
+    url: str, ours: bytes, argument: str | list[str], task_id: str, route: Route, *, ignore_result: bool | None
+) -> tuple[str, dict[str, Any]]:
+    """What `send_task` puts into Redis for the same task, with the Ferry header of `ours`, and into which list."""
     app = Celery(broker=url, set_as_current=False)
     app.send_task(
         route.task,
-        args=[payload.decode()],
-        task_id="orders-3-17",
+        args=[argument],
+        task_id=task_id,
         queue=route.queue,
-        headers={"ferry": json.loads(sent_by_ferry(payload, route))["headers"]["ferry"]},
-        ignore_result=None,
+        headers={"ferry": json.loads(ours)["headers"]["ferry"]},
+        ignore_result=ignore_result,
         priority=route.priority,
         time_limit=route.time_limit_seconds,
         soft_time_limit=route.soft_time_limit_seconds,
@@ -53,8 +55,21 @@ def sent_by_celery(url: str, payload: bytes, route: Route = ROUTE) -> tuple[str,
     return name, dict(json.loads(raw))
 
 
+def assert_every_field_is_equal(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """But for what differs on purpose."""
+    assert ours.keys() == theirs.keys()
+    for part in ("headers", "properties"):
+        assert ours[part].keys() == theirs[part].keys()
+        for field in ours[part].keys() - SENDERS_OWN:
+            assert (field, ours[part][field]) == (field, theirs[part][field])
+    assert json.loads(b64decode(ours["body"])) == json.loads(b64decode(theirs["body"]))
+    for field in ("content-type", "content-encoding"):
+        assert ours[field] == theirs[field]
+    assert ours["headers"]["argsrepr"] == ARGUMENTS_SHOWN
+
+
 def sent_by_ferry(payload: bytes, route: Route = ROUTE) -> bytes:
-    """The same, rendered."""
+    """The message of one record, rendered."""
     return TaskTemplate(route, "ferry", PLACE, "abc").fill(COPY, body_of(payload))
 
 
@@ -83,47 +98,16 @@ def test_every_field_equals_what_send_task_sends(redis_url: str, changed: dict[s
     """Headers, properties and body, field by field, and the list that it lies in, whatever options a route has."""
     payload = '{"text": "é☃ \\" \\\\ %s %b {}", "n": 18446744073709551617}'.encode()
     route = replace(ROUTE, **changed)
-    name, theirs = sent_by_celery(redis_url, payload, route)
-    ours = json.loads(sent_by_ferry(payload, route))
+    ours = sent_by_ferry(payload, route)
+    name, theirs = sent_by_celery(redis_url, ours, payload.decode(), "orders-3-17", route, ignore_result=None)
     assert name == queue_key("", route.queue, route.priority)
-    assert ours.keys() == theirs.keys()
-    for part in ("headers", "properties"):
-        assert ours[part].keys() == theirs[part].keys()
-        for field in ours[part].keys() - SENDERS_OWN:
-            assert (field, ours[part][field]) == (field, theirs[part][field])
-    assert json.loads(b64decode(ours["body"])) == json.loads(b64decode(theirs["body"]))
-    for field in ("content-type", "content-encoding"):
-        assert ours[field] == theirs[field]
-    assert ours["headers"]["argsrepr"] == ARGUMENTS_SHOWN
+    assert_every_field_is_equal(json.loads(ours), theirs)
 
 
 def batch_sent_by_ferry(payloads: Sequence[bytes], route: Route = ROUTE, group: str = "ferry") -> bytes:
     """The message of a batch, rendered."""
     copies = TaskTemplate(route, group, PLACE, "abc").first_copies("4.1", 5678)
     return copies.batch("17-25-3", [17, 20, 25], [1234, None, -1], payloads)
-
-
-def batch_sent_by_celery(url: str, payloads: Sequence[bytes], route: Route, group: str) -> tuple[str, dict[str, Any]]:
-    """What `send_task` puts into Redis for the same batch, and into which list."""
-    app = Celery(broker=url, set_as_current=False)
-    ours = json.loads(batch_sent_by_ferry(payloads, route, group))
-    app.send_task(
-        route.task,
-        args=[[payload.decode() for payload in payloads]],
-        task_id=f"orders-3-17..25{group_suffix(group)}",
-        queue=route.queue,
-        headers={"ferry": ours["headers"]["ferry"]},
-        ignore_result=True,
-        priority=route.priority,
-        time_limit=route.time_limit_seconds,
-        soft_time_limit=route.soft_time_limit_seconds,
-    )
-    app.close()
-    with redis.Redis.from_url(url) as client:
-        (name,) = [key.decode() for key in client.scan_iter(_type="list")]
-        raw = client.rpop(name)
-    assert isinstance(raw, bytes)
-    return name, dict(json.loads(raw))
 
 
 @pytest.mark.parametrize(
@@ -141,19 +125,12 @@ def test_every_field_of_a_batch_equals_what_send_task_sends(
     """The same as for one message, with its texts in a list; whatever characters group and payloads have."""
     payloads = ['{"text": "é☃ \\" %s %b {}", "n": 18446744073709551617}'.encode(), b'"%"', b"[1]"]
     route = replace(ROUTE, **changed)
-    name, theirs = batch_sent_by_celery(redis_url, payloads, route, group)
-    ours = json.loads(batch_sent_by_ferry(payloads, route, group))
+    ours, task_id = batch_sent_by_ferry(payloads, route, group), f"orders-3-17..25{group_suffix(group)}"
+    texts = [payload.decode() for payload in payloads]
+    name, theirs = sent_by_celery(redis_url, ours, texts, task_id, route, ignore_result=True)
     assert name == queue_key("", route.queue, route.priority)
-    assert ours.keys() == theirs.keys()
-    for part in ("headers", "properties"):
-        assert ours[part].keys() == theirs[part].keys()
-        for field in ours[part].keys() - SENDERS_OWN:
-            assert (field, ours[part][field]) == (field, theirs[part][field])
-    assert json.loads(b64decode(ours["body"])) == json.loads(b64decode(theirs["body"]))
-    for field in ("content-type", "content-encoding"):
-        assert ours[field] == theirs[field]
-    assert ours["headers"]["argsrepr"] == ARGUMENTS_SHOWN
-    assert ours["properties"]["delivery_tag"] == f"abc/orders-3-17-25-3{group_suffix(group)}/4.1.1"
+    assert_every_field_is_equal(json.loads(ours), theirs)
+    assert json.loads(ours)["properties"]["delivery_tag"] == f"abc/orders-3-17-25-3{group_suffix(group)}/4.1.1"
 
 
 def test_the_header_of_a_batch() -> None:

@@ -36,6 +36,7 @@ def prefix(request: pytest.FixtureRequest) -> str:
 def channel(redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A channel of the worker's transport, with a queue."""
     monkeypatch.setattr(transport, "_left_behind", {})
+    monkeypatch.setattr(transport, "_acknowledged_late", [])
     name = transport.register_transport()
     options = {"global_keyprefix": prefix, "unacked_restore_throttle": 1}
     with Connection(redis_url, transport=name, transport_options=options) as connection:
@@ -288,6 +289,95 @@ def test_a_silent_network_is_given_up_within_a_minute(redis_url: str) -> None:
         client.connection_pool.release(taken)
     assert found == KEEPALIVE
     assert found["TCP_KEEPIDLE"] + found["TCP_KEEPINTVL"] * found["TCP_KEEPCNT"] <= 60
+
+
+def _held(client: redis.Redis, prefix: str) -> list[int]:
+    """What the broker believes to be taken, with one voice."""
+    content: Any = client.hkeys(f"{prefix}unacked")
+    index: Any = client.zrange(f"{prefix}unacked_index", 0, -1)
+    assert sorted(content) == sorted(index)
+    return sorted(map(int, content))
+
+
+def _deliver(channel: Any, client: redis.Redis, prefix: str, *numbers: int) -> None:
+    """Put messages into the queue, and take them."""
+    for number in numbers:
+        client.lpush(f"{prefix}orders", _deliverable(number))
+        assert channel.basic_get("orders").delivery_tag == str(number)
+
+
+def _deliverable(number: int) -> str:
+    delivery = {"exchange": "orders", "routing_key": "orders"}
+    return json.dumps(
+        {**MESSAGE, "properties": {"delivery_info": delivery, "priority": 0, "delivery_tag": str(number)}}
+    )
+
+
+def test_acknowledgements_go_with_the_note_of_the_next_message(channel: Any, redis_url: str, prefix: str) -> None:
+    """One script for both, where messages follow each other."""
+    client = redis.Redis.from_url(redis_url)
+    _deliver(channel, client, prefix, 1, 2)
+    channel.basic_ack("1")
+    channel.basic_ack("2")
+    assert _held(client, prefix) == [1, 2]
+    before: Any = client.info("commandstats")
+    _deliver(channel, client, prefix, 3)
+    after: Any = client.info("commandstats")
+    assert _held(client, prefix) == [3]
+    assert after["cmdstat_eval"]["calls"] - before["cmdstat_eval"]["calls"] == 1
+
+
+def test_where_none_follows_they_go_soon(channel: Any, redis_url: str, prefix: str) -> None:
+    """The event loop asks in each turn whether there is room for more."""
+    client = redis.Redis.from_url(redis_url)
+    _deliver(channel, client, prefix, 1)
+    channel.basic_ack("1")
+    assert channel.qos.can_consume()
+    wait_until_true(lambda: (channel.qos.can_consume(), _held(client, prefix))[1] == [])
+    evaluated: Any = client.info("commandstats")
+    assert channel.qos.can_consume()
+    again: Any = client.info("commandstats")
+    assert again["cmdstat_eval"] == evaluated["cmdstat_eval"], "nothing is left to be told"
+
+
+def test_many_do_not_wait(channel: Any, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool of threads may end many tasks between two turns."""
+    monkeypatch.setattr(transport, "MAX_ACKNOWLEDGED_LATER", 2)
+    client = redis.Redis.from_url(redis_url)
+    _deliver(channel, client, prefix, 1, 2, 3)
+    channel.basic_ack("1")
+    channel.basic_ack("2")
+    assert _held(client, prefix) == [3]
+
+
+def test_at_the_end_of_a_channel_they_go_first(channel: Any, redis_url: str, prefix: str) -> None:
+    """What has run isn't handed back."""
+    client = redis.Redis.from_url(redis_url)
+    _deliver(channel, client, prefix, 1, 2)
+    channel.basic_ack("1")
+    channel.close()
+    assert (_held(client, prefix), _numbers(client, f"{prefix}orders")) == ([], [2])
+
+
+def test_with_redis_away_at_the_end_of_a_channel_they_go_with_the_next_sweep(
+    channel: Any, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the channel that is there then."""
+    client = redis.Redis.from_url(redis_url)
+    _deliver(channel, client, prefix, 1)
+    channel.basic_ack("1")
+    with monkeypatch.context() as away:
+        away.setattr(channel.qos, "_run", _refuse)
+        channel.qos.restore_unacked_once()
+    assert _held(client, prefix) == [1]
+    with channel.connection.client.clone() as connection:
+        connection.channel().qos.restore_visible()
+    assert (_held(client, prefix), _numbers(client, f"{prefix}orders")) == ([], [])
+    assert transport._acknowledged_late == []
+
+
+def _refuse(*_: object) -> None:
+    raise redis.ConnectionError("away")
 
 
 def test_one_client_serves_all_that_is_waited_for(channel: Any) -> None:

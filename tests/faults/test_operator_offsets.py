@@ -15,6 +15,20 @@ from tests.support.kafka_records import committed_offsets, create_topic
 COMMITTED, RUNNING, POSITION, LOG_END = 3, (3, 4), 20, 30
 
 
+@pytest.fixture
+def acting(kafka: LocalKafka, ferry: FerryProcesses, topic: str) -> Acting:
+    """Some tasks are done, some run, some wait; their consumer has ended, and more messages came since."""
+    create_topic(kafka.bootstrap_servers, topic)
+    acting = Acting(ferry)
+    consumer = acting.consumer()
+    acting.worker()
+    some_done_some_running(acting)
+    consumer.send_signal(signal.SIGTERM)
+    assert consumer.wait() == 0
+    acting.produce(acts(LOG_END - POSITION, first=POSITION))
+    return acting
+
+
 def some_done_some_running(acting: Acting) -> None:
     """One portion after the other, so that those that run are alone also where the others go in batches."""
     acting.produce(acts(COMMITTED))
@@ -28,17 +42,9 @@ def some_done_some_running(acting: Acting) -> None:
 
 @pytest.mark.parametrize("offset", [1, 10, 25], ids=["below the committed", "between", "above the position"])
 def test_exactly_what_follows_an_operators_offset_runs(
-    kafka: LocalKafka, ferry: FerryProcesses, topic: str, offset: int
+    kafka: LocalKafka, acting: Acting, topic: str, offset: int
 ) -> None:
     """Tasks that wait from before are gone or stale, those that run come to their end and count for nothing."""
-    create_topic(kafka.bootstrap_servers, topic)
-    acting = Acting(ferry)
-    consumer = acting.consumer()
-    acting.worker()
-    some_done_some_running(acting)
-    consumer.send_signal(signal.SIGTERM)
-    assert consumer.wait() == 0
-    acting.produce(acts(LOG_END - POSITION, first=POSITION))
     assert acting.in_flight() == POSITION - COMMITTED
     set_group_offset(kafka.bootstrap_servers, acting.group, topic, offset)
     acting.consumer("next").wait_for_text(rf"{topic}-0: from offset {offset} \(an operator set")
@@ -49,18 +55,8 @@ def test_exactly_what_follows_an_operators_offset_runs(
     assert acting.dead_letters() == []
 
 
-def test_a_group_that_was_deleted_is_continued_from_the_ledger(
-    kafka: LocalKafka, ferry: FerryProcesses, topic: str
-) -> None:
+def test_a_group_that_was_deleted_is_continued_from_the_ledger(kafka: LocalKafka, acting: Acting, topic: str) -> None:
     """Kafka has no commit any more: what was dispatched is not dispatched again, and a commit is there at once."""
-    create_topic(kafka.bootstrap_servers, topic)
-    acting = Acting(ferry)
-    consumer = acting.consumer()
-    acting.worker()
-    some_done_some_running(acting)
-    consumer.send_signal(signal.SIGTERM)
-    assert consumer.wait() == 0
-    acting.produce(acts(LOG_END - POSITION, first=POSITION))
     delete_group(kafka.bootstrap_servers, acting.group)
     assert committed_offsets(kafka.bootstrap_servers, acting.group, topic) == {}
     assert acting.in_flight() > 0

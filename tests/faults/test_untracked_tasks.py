@@ -7,9 +7,9 @@ from typing import Any
 from ferry_console.local.kafka import LocalKafka
 from ferry_console.local.ports import free_port
 from tests.support.eventually import eventually
-from tests.support.ferry_processes import FerryProcesses
+from tests.support.ferry_processes import FerryProcess, FerryProcesses
 from tests.support.http_get import http_get
-from tests.support.kafka_records import committed_offsets, create_topic, produce, read_all
+from tests.support.kafka_records import RawRecord, committed_offsets, create_topic, produce, read_all
 
 SHOP = """
 import os
@@ -60,23 +60,36 @@ def status(ferry: FerryProcesses) -> Any:
     return json.loads(ferry.run("-m", "ferry_console", "status", "--json").stdout)
 
 
+def told_by_a_worker(
+    ferry: FerryProcesses, topic: str, port: int, *, sentence: str, warning: str, name: str
+) -> FerryProcess:
+    """A worker has got both messages: its log says so, the metric and the status of that name, and a warning."""
+    worker = ferry.start("shop", "-m", "celery", "-A", "shop", "worker", "-c", "1", "-Q", "orders", settings=STARTS)
+    worker.wait_for_text(sentence, 60.0)
+    counter = f'ferry_{name}_total{{partition="0",task="shop.plain",topic="{topic}"}} 2.0'
+    eventually(lambda: counter in http_get(port, "/metrics")[1], expected=True)
+    told = status(ferry)
+    assert told["partitions"][0][name.removesuffix("_task")] == {"shop.plain": 2}
+    assert any(warning in each for each in told["warnings"])
+    return worker
+
+
+def letters_of_both(kafka: LocalKafka, topic: str, group: str, error: str) -> list[RawRecord]:
+    """The committed offset has passed both messages, and each has a dead letter that says why."""
+    eventually(lambda: committed_offsets(kafka.bootstrap_servers, group, topic), {0: 2}, timeout_seconds=60)
+    letters = read_all(kafka.bootstrap_servers, f"{topic}.dlq")
+    assert [dict(letter.headers)["__dlq.errors.message"] for letter in letters] == [error.encode()] * 2
+    return letters
+
+
 def test_a_task_that_is_not_tracked_is_told_by_name_in_log_metric_and_status(
     kafka: LocalKafka, ferry: FerryProcesses, topic: str, group: str
 ) -> None:
     """Its messages aren't run; they become dead letters that say why, and the committed offset passes them."""
     port = dispatch_two(kafka, ferry, topic, SHOP + PLAIN)
-    worker = ferry.start("shop", "-m", "celery", "-A", "shop", "worker", "-c", "1", "-Q", "orders", settings=STARTS)
-
-    worker.wait_for_text("the task 'shop.plain' isn't tracked", 60.0)
-    counter = f'ferry_untracked_total{{partition="0",task="shop.plain",topic="{topic}"}} 2.0'
-    eventually(lambda: counter in http_get(port, "/metrics")[1], expected=True)
-    told = status(ferry)
-    assert told["partitions"][0]["untracked"] == {"shop.plain": 2}
-    assert any("the task 'shop.plain' isn't tracked" in warning for warning in told["warnings"])
-
-    eventually(lambda: committed_offsets(kafka.bootstrap_servers, group, topic), {0: 2}, timeout_seconds=60)
-    letters = read_all(kafka.bootstrap_servers, f"{topic}.dlq")
-    assert [dict(letter.headers)["__dlq.errors.message"] for letter in letters] == [ERROR.encode()] * 2
+    sentence = "the task 'shop.plain' isn't tracked"
+    worker = told_by_a_worker(ferry, topic, port, sentence=sentence, warning=sentence, name="untracked")
+    letters_of_both(kafka, topic, group, ERROR)
     assert 'ran {"' not in worker.output()
     assert worker.output().count("isn't tracked") == 1
 
@@ -86,18 +99,15 @@ def test_a_task_that_no_worker_knows_is_told_by_name_in_log_metric_and_status(
 ) -> None:
     """In one line instead of Celery's page a message, which would show its text; then they are dead letters."""
     port = dispatch_two(kafka, ferry, topic, SHOP)
-    worker = ferry.start("shop", "-m", "celery", "-A", "shop", "worker", "-c", "1", "-Q", "orders", settings=STARTS)
-
-    worker.wait_for_text(f"the task 'shop.plain' isn't known to this worker: messages of the topic {topic} are", 60.0)
-    counter = f'ferry_unknown_task_total{{partition="0",task="shop.plain",topic="{topic}"}} 2.0'
-    eventually(lambda: counter in http_get(port, "/metrics")[1], expected=True)
-    told = status(ferry)
-    assert told["partitions"][0]["unknown"] == {"shop.plain": 2}
-    assert any("the task 'shop.plain' isn't known to a worker" in warning for warning in told["warnings"])
-
-    eventually(lambda: committed_offsets(kafka.bootstrap_servers, group, topic), {0: 2}, timeout_seconds=60)
-    letters = read_all(kafka.bootstrap_servers, f"{topic}.dlq")
-    assert [dict(letter.headers)["__dlq.errors.message"] for letter in letters] == [UNKNOWN.encode()] * 2
+    worker = told_by_a_worker(
+        ferry,
+        topic,
+        port,
+        sentence=f"the task 'shop.plain' isn't known to this worker: messages of the topic {topic} are",
+        warning="the task 'shop.plain' isn't known to a worker",
+        name="unknown_task",
+    )
+    letters = letters_of_both(kafka, topic, group, UNKNOWN)
     assert [letter.value for letter in letters] == [b'{"number": 1}', b'{"number": 2}']
     assert worker.output().count("isn't known") == 1
     assert "unregistered" not in worker.output()

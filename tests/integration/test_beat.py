@@ -36,11 +36,8 @@ def bench(redis_url: str, tmp_path: Path) -> Iterator[WorkerBench]:
     """An empty bench whose directory holds a user's modules."""
     (tmp_path / "my_schedule.py").write_text(MY_SCHEDULE, encoding="utf-8")
     (tmp_path / "shop.py").write_text(SHOP.format(broker=redis_url), encoding="utf-8")
-    bench = WorkerBench(redis_url, tmp_path, FERRY_IMPORTS="my_schedule")
-    try:
+    with WorkerBench(redis_url, tmp_path, FERRY_IMPORTS="my_schedule") as bench:
         yield bench
-    finally:
-        bench.processes.stop_all()
 
 
 def test_what_fell_due_while_no_beat_ran_is_sent_once(redis_url: str, bench: WorkerBench) -> None:

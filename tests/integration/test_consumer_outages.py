@@ -67,53 +67,41 @@ def test_a_message_that_vanished_is_queued_again_and_no_other(
     assert consumer.output().count("had vanished") == 1
 
 
-def test_a_redis_that_may_evict_is_refused(ferry: FerryProcesses, tmp_path: Path) -> None:
+def test_a_redis_that_may_evict_is_refused(ferry: FerryProcesses, own_valkey: LocalValkey) -> None:
     """Exit code 2 and a sentence: evicted tasks or entries would break every promise."""
-    evicting = LocalValkey(tmp_path / "valkey")
-    evicting.start()
-    try:
-        evicting.wait_ready()
-        client = redis.Redis.from_url(evicting.url)
-        client.config_set("maxmemory", "100mb")
-        client.config_set("maxmemory-policy", "allkeys-lru")
-        consumer = ferry.consumer(CELERY_BROKER_URL=evicting.url)
-        assert consumer.wait() == 2
-        assert "expected noeviction" in consumer.output()
-    finally:
-        evicting.stop()
+    client = redis.Redis.from_url(own_valkey.url)
+    client.config_set("maxmemory", "100mb")
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    consumer = ferry.consumer(CELERY_BROKER_URL=own_valkey.url)
+    assert consumer.wait() == 2
+    assert "expected noeviction" in consumer.output()
 
 
 def test_redis_away_is_waited_for_and_nothing_is_repeated(
-    kafka: LocalKafka, ferry: FerryProcesses, tmp_path: Path, topic: str
+    kafka: LocalKafka, ferry: FerryProcesses, own_valkey: LocalValkey, topic: str
 ) -> None:
     """The consumer stays in its group, says so once, and goes on with the first record it could not dispatch."""
     create_topic(kafka.bootstrap_servers, topic)
-    server = LocalValkey(tmp_path / "valkey")
-    server.start()
-    try:
-        server.wait_ready()
-        port = free_port()
-        settings = {"CONSUMER_HTTP_PORT": str(port), "CONSUMER_STATUS_INTERVAL_SECONDS": "0.2"}
-        consumer = ferry.consumer(CELERY_BROKER_URL=server.url, **settings)
-        produce(kafka.bootstrap_servers, topic, texts(0, 1))
-        consumer.wait_for_text("dispatched 2")
-        server.stop()
-        produce(kafka.bootstrap_servers, topic, texts(2, 3))
-        consumer.wait_for_text("nothing is lost, trying again")
-        produce(kafka.bootstrap_servers, topic, texts(4))
-        time.sleep(3)
-        assert consumer.output().count("nothing is lost, trying again") == 1
-        assert http_get(port, "/readyz") == (503, "missing: redis\n")
-        assert http_get(port, "/livez") == (200, "ok\n")
-        server.start()
-        server.wait_ready()
-        consumer.wait_for_text("going on after", timeout_seconds=20)
-        eventually(lambda: http_get(port, "/readyz"), (200, "ok\n"))
-        queue = QueueReader(server.url)
-        eventually(lambda: len(queue.peek_ids()), 5)
-        assert [task.header.member for task in queue.take_all()] == ["0", "1", "2", "3", "4"]
-    finally:
-        server.stop()
+    port = free_port()
+    settings = {"CONSUMER_HTTP_PORT": str(port), "CONSUMER_STATUS_INTERVAL_SECONDS": "0.2"}
+    consumer = ferry.consumer(CELERY_BROKER_URL=own_valkey.url, **settings)
+    produce(kafka.bootstrap_servers, topic, texts(0, 1))
+    consumer.wait_for_text("dispatched 2")
+    own_valkey.stop()
+    produce(kafka.bootstrap_servers, topic, texts(2, 3))
+    consumer.wait_for_text("nothing is lost, trying again")
+    produce(kafka.bootstrap_servers, topic, texts(4))
+    time.sleep(3)
+    assert consumer.output().count("nothing is lost, trying again") == 1
+    assert http_get(port, "/readyz") == (503, "missing: redis\n")
+    assert http_get(port, "/livez") == (200, "ok\n")
+    own_valkey.start()
+    own_valkey.wait_ready()
+    consumer.wait_for_text("going on after", timeout_seconds=20)
+    eventually(lambda: http_get(port, "/readyz"), (200, "ok\n"))
+    queue = QueueReader(own_valkey.url)
+    eventually(lambda: len(queue.peek_ids()), 5)
+    assert [task.header.member for task in queue.take_all()] == ["0", "1", "2", "3", "4"]
 
 
 def test_kafka_away_is_waited_for(ferry: FerryProcesses, tmp_path: Path, topic: str, redis_url: str) -> None:

@@ -28,11 +28,8 @@ class Run(NamedTuple):
 @pytest.fixture
 def bench(redis_url: str, tmp_path: Path) -> Iterator[WorkerBench]:
     """An empty bench."""
-    bench = WorkerBench(redis_url, tmp_path, FERRY_IMPORTS="tests.integration.batch_tasks")
-    try:
+    with WorkerBench(redis_url, tmp_path, FERRY_IMPORTS="tests.integration.batch_tasks") as bench:
         yield bench
-    finally:
-        bench.processes.stop_all()
 
 
 def orders(count: int, deeds: Mapping[int, str] | None = None, *, seconds: float = 0.0) -> list[bytes]:

@@ -9,23 +9,21 @@ import pytest
 
 from ferry_console.local.valkey import LocalValkey
 from tests.integration.worker_harness import WorkerBench, wait_until
-
-#: Short enough to wait for: hard limit 5 s, claim 10 s, visibility timeout 15 s.
-SHORT_LIMITS = {
-    "WORKER_TASK_TIME_LIMIT_SECONDS": "5",
-    "WORKER_TASK_SOFT_TIME_LIMIT_SECONDS": "5",
-    "WORKER_LEASE_MARGIN_SECONDS": "5",
-}
+from tests.support.short_limits import SHORT_LIMITS
 
 
 @pytest.fixture
 def bench(redis_url: str, tmp_path: Path) -> Iterator[WorkerBench]:
     """An empty bench."""
-    bench = WorkerBench(redis_url, tmp_path)
-    try:
+    with WorkerBench(redis_url, tmp_path) as bench:
         yield bench
-    finally:
-        bench.processes.stop_all()
+
+
+@pytest.fixture
+def bench_alone(own_valkey: LocalValkey, tmp_path: Path) -> Iterator[WorkerBench]:
+    """An empty bench on a Valkey of its own."""
+    with WorkerBench(own_valkey.url, tmp_path) as bench:
+        yield bench
 
 
 def test_a_killed_child_is_released_and_runs_again_until_it_is_poison(bench: WorkerBench) -> None:
@@ -117,50 +115,34 @@ def test_sigquit_gives_running_tasks_back(bench: WorkerBench) -> None:
     wait_until(lambda: not orders.entries, 40.0)
 
 
-def test_a_redis_that_was_away_gets_the_outcome(tmp_path: Path) -> None:
+def test_a_redis_that_was_away_gets_the_outcome(own_valkey: LocalValkey, bench_alone: WorkerBench) -> None:
     """A task that ends while Redis is down waits for it: it is recorded once, and not run again."""
-    valkey = LocalValkey(tmp_path / "valkey")
-    valkey.start()
-    valkey.wait_ready()
-    bench = WorkerBench(valkey.url, tmp_path)
-    try:
-        orders = bench.partition("tests.waiting")
-        orders.dispatch(b'{"number": 4}')
-        worker = bench.worker()
-        bench.wait_for_event("waiting 4")
-        valkey.stop()
-        bench.release()
-        worker.wait_for_text("the ledger's Redis is away")
-        valkey.start()
-        valkey.wait_ready()
-        wait_until(lambda: not orders.entries)
-        assert bench.events == ["waiting 4", "waited 4"]
-        orders.dispatch(b'{"number": 5}')
-        wait_until(lambda: not orders.entries and orders.left_in_transport == (0, 0))
-        assert "PendingDeprecation" not in worker.output()
-    finally:
-        bench.processes.stop_all()
-        valkey.stop()
+    orders = bench_alone.partition("tests.waiting")
+    orders.dispatch(b'{"number": 4}')
+    worker = bench_alone.worker()
+    bench_alone.wait_for_event("waiting 4")
+    own_valkey.stop()
+    bench_alone.release()
+    worker.wait_for_text("the ledger's Redis is away")
+    own_valkey.start()
+    own_valkey.wait_ready()
+    wait_until(lambda: not orders.entries)
+    assert bench_alone.events == ["waiting 4", "waited 4"]
+    orders.dispatch(b'{"number": 5}')
+    wait_until(lambda: not orders.entries and orders.left_in_transport == (0, 0))
+    assert "PendingDeprecation" not in worker.output()
 
 
-def test_a_redis_that_stays_away_gives_the_message_back(tmp_path: Path) -> None:
+def test_a_redis_that_stays_away_gives_the_message_back(own_valkey: LocalValkey, bench_alone: WorkerBench) -> None:
     """When the outcome can't be recorded in time the message goes back; it runs again, once Redis is there."""
-    valkey = LocalValkey(tmp_path / "valkey")
-    valkey.start()
-    valkey.wait_ready()
-    bench = WorkerBench(valkey.url, tmp_path, WORKER_REDIS_WAIT_SECONDS="1", **SHORT_LIMITS)
-    try:
-        orders = bench.partition("tests.waiting")
-        orders.dispatch(b'{"number": 6}')
-        worker = bench.worker()
-        bench.wait_for_event("waiting 6")
-        valkey.stop()
-        bench.release()
-        worker.wait_for_text("the message goes back to the queue: no answer from the ledger to its end")
-        valkey.start()
-        valkey.wait_ready()
-        wait_until(lambda: not orders.entries, 60.0)
-        assert bench.events == ["waiting 6", "waited 6"] * 2
-    finally:
-        bench.processes.stop_all()
-        valkey.stop()
+    orders = bench_alone.partition("tests.waiting")
+    orders.dispatch(b'{"number": 6}')
+    worker = bench_alone.worker(WORKER_REDIS_WAIT_SECONDS="1", **SHORT_LIMITS)
+    bench_alone.wait_for_event("waiting 6")
+    own_valkey.stop()
+    bench_alone.release()
+    worker.wait_for_text("the message goes back to the queue: no answer from the ledger to its end")
+    own_valkey.start()
+    own_valkey.wait_ready()
+    wait_until(lambda: not orders.entries, 60.0)
+    assert bench_alone.events == ["waiting 6", "waited 6"] * 2

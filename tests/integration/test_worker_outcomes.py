@@ -19,12 +19,9 @@ NewPartition = Callable[[str], Partition]
 @pytest.fixture(scope="module")
 def bench(valkey: LocalValkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerBench]:
     """A bench with a running worker."""
-    bench = WorkerBench(valkey.database_url(DATABASE), tmp_path_factory.mktemp("outcomes"))
-    try:
+    with WorkerBench(valkey.database_url(DATABASE), tmp_path_factory.mktemp("outcomes")) as bench:
         bench.worker()
         yield bench
-    finally:
-        bench.processes.stop_all()
 
 
 @pytest.fixture(scope="module")

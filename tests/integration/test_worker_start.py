@@ -47,11 +47,8 @@ def bench(redis_url: str, tmp_path: Path) -> Iterator[WorkerBench]:
     modules = {"my_routes": ROUTES, "plain_tasks": PLAIN_TASKS, "bad_tasks": BAD_ANNOTATION, "long_tasks": LONG_LIMIT}
     for name, text in modules.items():
         (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
-    bench = WorkerBench(redis_url, tmp_path)
-    try:
+    with WorkerBench(redis_url, tmp_path) as bench:
         yield bench
-    finally:
-        bench.processes.stop_all()
 
 
 @pytest.mark.parametrize(

@@ -52,12 +52,9 @@ def handle_slowly(order: dict[str, int]) -> None:
 def bench(redis_url: str, tmp_path: Path) -> Iterator[WorkerBench]:
     """An empty bench whose directory holds a user's app; the broker's address is the app's own."""
     (tmp_path / "shop.py").write_text(APP, encoding="utf-8")
-    bench = WorkerBench(redis_url, tmp_path)
-    bench.processes.settings = {"SHOP_BROKER": redis_url, "PYTHONPATH": str(tmp_path)}
-    try:
+    with WorkerBench(redis_url, tmp_path) as bench:
+        bench.processes.settings = {"SHOP_BROKER": redis_url, "PYTHONPATH": str(tmp_path)}
         yield bench
-    finally:
-        bench.processes.stop_all()
 
 
 def test_its_tasks_complete_the_ledger(bench: WorkerBench) -> None:
@@ -111,15 +108,23 @@ def test_a_task_of_the_routes_that_is_not_tracked_is_refused(bench: WorkerBench)
     assert "Traceback" not in ended.stderr
 
 
-def test_its_worker_outlives_a_restart_of_redis(tmp_path: Path) -> None:
-    """kombu's own transport would end it with an AttributeError; Ferry's goes on, and what was reserved runs once."""
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ValkeyServer]:
+    """A Valkey that can be killed, and keeps its data."""
     server = ValkeyServer(tmp_path / "valkey", persistence="append-only")
-    (tmp_path / "shop.py").write_text(APP + SLOW, encoding="utf-8")
-    bench = WorkerBench(server.url, tmp_path)
-    bench.processes.settings = {"SHOP_BROKER": server.url, "PYTHONPATH": ":".join([str(tmp_path), *sys.path])}
     try:
         server.start()
         server.wait_ready()
+        yield server
+    finally:
+        server.stop()
+
+
+def test_its_worker_outlives_a_restart_of_redis(server: ValkeyServer, tmp_path: Path) -> None:
+    """kombu's own transport would end it with an AttributeError; Ferry's goes on, and what was reserved runs once."""
+    (tmp_path / "shop.py").write_text(APP + SLOW, encoding="utf-8")
+    with WorkerBench(server.url, tmp_path) as bench:
+        bench.processes.settings = {"SHOP_BROKER": server.url, "PYTHONPATH": ":".join([str(tmp_path), *sys.path])}
         orders = bench.partition("shop.slow")
         orders.dispatch(*(b'{"number": %d}' % number for number in range(6)))
         worker = bench.processes.start("shop", "-m", "celery", "-A", "shop", "worker", "-c", "1", *QUICK_START)
@@ -129,6 +134,3 @@ def test_its_worker_outlives_a_restart_of_redis(tmp_path: Path) -> None:
         wait_until(lambda: not orders.entries and orders.left_in_transport == (0, 0), 60.0)
         assert worker.running
         assert [worker.output().count(f"began {number}") for number in range(6)] == [1] * 6
-    finally:
-        bench.processes.stop_all()
-        server.stop()

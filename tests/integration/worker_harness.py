@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
-from ferry_shared.ledger import consumer_ledger
+from ferry_shared.ledger import consumer_ledger, dispatches
 from ferry_shared.ledger.client import LedgerClient, connect
-from ferry_shared.ledger.consumer_ledger import Acquired, Dispatch, Dispatched, Ownership, Queued
+from ferry_shared.ledger.consumer_ledger import Acquired, Ownership
+from ferry_shared.ledger.dispatches import Dispatch, Dispatched, Queued
 from ferry_shared.ledger.keys import LedgerKeys, batch_member
 from ferry_shared.ledger.worker_ledger import TaskHeader, WorkerLedger
 from ferry_shared.record import TopicPartition
@@ -81,7 +82,7 @@ class Partition:
 
     def _send(self, queue_key: str, queued: Sequence[Queued], end: int) -> None:
         dispatch = Dispatch(self.place, self.keys, queue_key, self.ownership, self.position, end, end - 1, queued, ())
-        (reply,) = consumer_ledger.send_dispatches(self.client, [dispatch]).replies()
+        (reply,) = dispatches.send_dispatches(self.client, [dispatch]).replies()
         assert isinstance(reply, Dispatched), reply
         self.position = end
 
@@ -133,7 +134,7 @@ class Partition:
 
 
 class WorkerBench:
-    """One empty database, the workers on it, and what their tasks told."""
+    """One empty database, the workers on it until the bench is left, and what their tasks told."""
 
     def __init__(self, url: str, directory: Path, **settings: str) -> None:
         self.url = url
@@ -150,6 +151,13 @@ class WorkerBench:
                 **settings,
             },
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.processes.stop_all()
+        self.client.close()
 
     def worker(self, *arguments: str, **settings: str) -> FerryProcess:
         """Start a worker and wait until it takes messages."""

@@ -19,17 +19,11 @@ from tests.support.ledger_entries import messages_in
 from tests.support.queue_monitor import QueueMonitor
 from tests.support.queued_ids import last_ids
 from tests.support.repeats import AtRisk, Counts, Origin, is_explained
+from tests.support.short_limits import SHORT_LIMITS
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.valkey_server import ValkeyServer
 
 ROOT = Path(__file__).parents[2]
-#: Hard limit 5 s, claim 10 s, visibility timeout 15 s: as short as a task may be that a busy machine holds up.
-SHORT_LIMITS = {
-    "WORKER_TASK_TIME_LIMIT_SECONDS": "5",
-    "WORKER_TASK_SOFT_TIME_LIMIT_SECONDS": "5",
-    "WORKER_LEASE_MARGIN_SECONDS": "5",
-}
-VISIBILITY_TIMEOUT_SECONDS = 15.0
 SOON_REDELIVERED = {"CONSUMER_REDELIVER_AFTER_SECONDS": "5"}
 _QUEUED_AGAIN = re.compile(
     r"\[(\S+)\] (?:its message had vanished from the queue: (?:queued again|(\d+) of its messages)"

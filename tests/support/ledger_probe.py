@@ -7,24 +7,20 @@ from typing import Any, NamedTuple, Self
 
 import orjson
 
-from ferry_shared.ledger import consumer_ledger
+from ferry_shared.ledger import consumer_ledger, dispatches
 from ferry_shared.ledger.client import connect
 from ferry_shared.ledger.consumer_ledger import (
     NOTHING_COUNTED,
     Acquired,
     Condition,
     Counted,
-    Delayed,
-    Dispatch,
-    Dispatched,
     Due,
     Inspection,
-    Invalid,
     Ownership,
-    Queued,
     Refused,
     Snapshot,
 )
+from ferry_shared.ledger.dispatches import Delayed, Dispatch, Dispatched, Invalid, Queued
 from ferry_shared.ledger.keys import LedgerKeys, Token, member_span
 from ferry_shared.ledger.worker_ledger import Claimed, Recorded, TaskHeader, WorkerLedger
 from ferry_shared.record import TopicPartition
@@ -155,7 +151,7 @@ class LedgerProbe:
 
     def send(self, call: Dispatch) -> Dispatched | Refused | Exception:
         """Send one dispatch."""
-        (reply,) = consumer_ledger.send_dispatches(self.client, [call]).replies()
+        (reply,) = dispatches.send_dispatches(self.client, [call]).replies()
         if isinstance(reply, Dispatched):
             self.position = reply.position
         return reply

@@ -1,6 +1,5 @@
 """A worker's pool process without its worker: it takes messages from Redis and runs them by Celery's own tracer."""
 
-from base64 import b64decode
 from typing import Any
 
 import orjson
@@ -8,7 +7,8 @@ import redis
 from celery import Celery
 from celery.app.trace import build_tracer
 from celery.utils.imports import symbol_by_name
-from kombu.message import Message
+
+from ferry_worker.testing.running import received
 
 
 def close_app(app: Celery) -> None:
@@ -40,14 +40,7 @@ class PoolProcess:
 
     def run(self, fields: dict[str, Any]) -> str:
         """Run a message that was taken; returns Celery's state of how that ended."""
-        message = Message(
-            body=b64decode(fields["body"]),
-            content_type=fields["content-type"],
-            content_encoding=fields["content-encoding"],
-            headers=fields["headers"],
-            properties=fields["properties"],
-            delivery_info=fields["properties"]["delivery_info"],
-        )
+        message = received(orjson.dumps(fields))
         task = self.app.tasks[fields["headers"]["task"]]
         request = symbol_by_name(task.Request)(message, app=self.app, task=task, hostname="test")
         _, _, embedded = message.payload

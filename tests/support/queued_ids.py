@@ -18,15 +18,22 @@ def queued_ids(text: bytes) -> Iterator[str]:
     for match, end in zip(found, ends, strict=False):
         task_id = match[1].decode()
         offsets = _OFFSETS.search(text, match.end(), end)
-        yield from [task_id] if offsets is None else _batched(task_id, map(int, offsets[1].split(b",")))
+        yield from [task_id] if offsets is None else batched_ids(task_id, map(int, offsets[1].split(b",")))
 
 
 def last_ids(task_id: str, count: int) -> list[str]:
     """The ids of the last so many messages of a batch; a topic of tests has no gaps."""
     task = TaskId.parse(task_id)
-    return list(_batched(task_id, range(task.last + 1 - count, task.last + 1)))
+    return list(batched_ids(task_id, range(task.last + 1 - count, task.last + 1)))
 
 
-def _batched(task_id: str, offsets: Iterable[int]) -> Iterator[str]:
+def all_ids(task_id: str) -> list[str]:
+    """The ids of all messages of a batch, or a single message's own; a topic of tests has no gaps."""
+    task = TaskId.parse(task_id)
+    return list(batched_ids(task_id, range(task.first, task.last + 1)))
+
+
+def batched_ids(task_id: str, offsets: Iterable[int]) -> Iterator[str]:
+    """The ids of a batch's messages with these offsets."""
     task = TaskId.parse(task_id)
     return (replace(task, first=offset, last=offset).text for offset in offsets)

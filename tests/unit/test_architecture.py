@@ -86,7 +86,6 @@ IMPORTED_ONLY_IN = {
         "ferry_consumer.ledger_reader",
         "ferry_worker.attempt",
         "ferry_worker.listening",
-        "ferry_worker.transport",
         "ferry_worker.unreached",
         "ferry_console.doctor.redis_side",
         "ferry_console.local.valkey",

@@ -139,7 +139,6 @@ class BatchRun:
     attempt: Attempt
     messages: list[BatchedMessage]
     begun: int = 0
-    told: int = 0
     told_at: float = field(init=False)
     _headers: dict[str, Any] = field(init=False)
     _is_unobserved: bool = field(init=False)
@@ -177,16 +176,14 @@ class BatchRun:
         Raises:
             HandedBack: the ledger gave no answer.
         """
-        left = self.messages[self.told :]
-        singles = [message.single for message in left if message.single]
-        waiting = [message for message in left if not message.recorded]
+        waiting = [message for message in self.messages if not message.recorded]
         if not waiting:
-            self.attempt.progress(None, singles)
+            self.attempt.progress(None, _singles(self.messages))
             return
         log.info("the batch ends: %d of its messages go on one by one", len(waiting))
         delivery = self.request.get("delivery_info") or {}
         queue, priority = delivery.get("routing_key") or "", delivery.get("priority") or 0
-        self.attempt.split(queue, priority, [*singles, *self._queued(waiting, queue, priority)])
+        self.attempt.split(queue, priority, [*_singles(self.messages), *self._queued(waiting, queue, priority)])
 
     def _run_list(self) -> None:
         """Once, with all of them; what that leaves undecided is run one by one."""
@@ -236,11 +233,10 @@ class BatchRun:
         now = time.monotonic()
         if now - self.told_at < PROGRESS_EVERY_SECONDS or self.begun == len(self.messages):
             return
-        ended = self.messages[self.told : self.begun]
-        singles = [message.single for message in ended if message.single]
-        if self.attempt.progress(ended[-1].offset, singles) is not Recorded.RECORDED:
+        ended = self.messages[: self.begun]
+        if self.attempt.progress(ended[-1].offset, _singles(ended)) is not Recorded.RECORDED:
             raise Ignore
-        self.told, self.told_at = self.begun, time.monotonic()
+        self.told_at = time.monotonic()
 
     def _queued(self, waiting: Sequence[BatchedMessage], queue: str, priority: int) -> list[Single]:
         """The Celery messages of those that go on by themselves, as the consumer would have made them."""
@@ -259,3 +255,8 @@ class BatchRun:
             )
             for message in waiting
         ]
+
+
+def _singles(messages: Sequence[BatchedMessage]) -> list[Single]:
+    """Those that failed or are to run again, also if that was told before: a Redis that went back in time forgot it."""
+    return [message.single for message in messages if message.single]

@@ -25,27 +25,41 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.worker import state
 from kombu.transport import TRANSPORT_ALIASES, redis, virtual
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps, loads
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 #: What `broker_transport` and the worker's banner say.
 TRANSPORT_NAME = "ferry-redis"
 
-#: KEYS: kombu's index of taken messages, the messages. ARGV: when it was taken, its delivery tag, the message.
+#: KEYS: kombu's index of taken messages, the messages. ARGV: when it was taken, its delivery tag, the message, then the
+#: delivery tags of others that are acknowledged.
 NOTE_TAKEN = """#!lua flags=allow-oom
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+for index = 4, #ARGV do
+  redis.call('ZREM', KEYS[1], ARGV[index])
+  redis.call('HDEL', KEYS[2], ARGV[index])
+end
 """
 
-#: KEYS: kombu's index of taken messages, the messages. ARGV: a delivery tag.
+#: KEYS: kombu's index of taken messages, the messages. ARGV: delivery tags.
 ACKNOWLEDGE = """#!lua flags=allow-oom
-redis.call('ZREM', KEYS[1], ARGV[1])
-redis.call('HDEL', KEYS[2], ARGV[1])
+for _, tag in ipairs(ARGV) do
+  redis.call('ZREM', KEYS[1], tag)
+  redis.call('HDEL', KEYS[2], tag)
+end
 """
+#: So long, or so many, acknowledgements wait to go with the note of the next message: the ledger knows already that
+#: their tasks are done, so a worker that dies meanwhile leaves nothing but messages that nobody will run.
+ACKNOWLEDGE_AFTER_SECONDS = 0.05
+MAX_ACKNOWLEDGED_LATER = 100
 
 #: KEYS: kombu's index of taken messages, the messages, then the queue of each copy. ARGV: the delivery tag, when it was
 #: taken as it was read ('' for never), then the copies. A message acknowledged or taken again since is left alone.
@@ -82,24 +96,65 @@ return 1
 #: Delivery tags of this process that could not be handed back, and when it took them (s since 1970, the clock of
 #: kombu's index); tags are unique, so it need not say of which broker.
 _left_behind: dict[str, float] = {}
+#: The same of those that could not be acknowledged at the end of their channel.
+_acknowledged_late: list[str] = []
 
 
 class QoS(redis.QoS):
-    """Notes and acknowledges what is taken in one step each; hands back later what it can't hand back now."""
+    """Notes and acknowledges what is taken in one step; hands back later what it can't hand back now."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]
+        # In their order; a pool of threads acknowledges from all of them.
+        self._to_acknowledge: dict[str, None] = {}
+        self._acknowledge_at = math.inf
 
     def append(self, message: Any, delivery_tag: str) -> None:
         """Note that a message was taken."""
         delivery = message.delivery_info
         content = dumps([message._raw, delivery["exchange"], delivery["routing_key"]])
-        self._run(NOTE_TAKEN, time.time(), delivery_tag, content)
+        acknowledged = tuple(self._to_acknowledge)
+        self._run(NOTE_TAKEN, time.time(), delivery_tag, content, *acknowledged)
+        self._forget(acknowledged)
         virtual.QoS.append(self, message, delivery_tag)
         # By kombu's clock, after it: what the index says later than that was taken by another worker.
         message.taken_at = time.time()
 
     def ack(self, delivery_tag: str) -> None:
-        """Forget a message that was taken."""
-        self._run(ACKNOWLEDGE, delivery_tag)
+        """Forget a message that was taken, with the next one or soon."""
         virtual.QoS.ack(self, delivery_tag)
+        if not self._to_acknowledge:
+            self._acknowledge_at = time.monotonic() + ACKNOWLEDGE_AFTER_SECONDS
+        self._to_acknowledge[delivery_tag] = None
+        if len(self._to_acknowledge) >= MAX_ACKNOWLEDGED_LATER:
+            self._acknowledge()
+
+    def can_consume(self) -> bool:
+        """Whether there is room for another one; the event loop asks in each of its turns."""
+        if time.monotonic() >= self._acknowledge_at:
+            self._acknowledge()
+        return bool(super().can_consume())  # type: ignore[no-untyped-call]
+
+    def _acknowledge(self) -> None:
+        acknowledged = tuple(self._to_acknowledge)
+        if acknowledged:
+            self._run(ACKNOWLEDGE, *acknowledged)
+        self._forget(acknowledged)
+
+    def _forget(self, acknowledged: Sequence[str]) -> None:
+        for tag in acknowledged:
+            self._to_acknowledge.pop(tag, None)
+        if not self._to_acknowledge:
+            self._acknowledge_at = math.inf
+
+    def restore_unacked_once(self, stderr: Any = None) -> None:
+        """The end of the channel: acknowledge what is to be, and hand back the rest."""
+        try:
+            self._acknowledge()
+        except self.channel.connection_errors:
+            _acknowledged_late.extend(self._to_acknowledge)
+            self._forget(tuple(self._to_acknowledge))
+        super().restore_unacked_once(stderr)  # type: ignore[no-untyped-call]
 
     def _run(self, script: str, *arguments: Any) -> None:
         # kombu's client puts the prefix before the keys of the commands that kombu uses, and EVAL isn't one of them.
@@ -126,6 +181,9 @@ class QoS(redis.QoS):
 
     def restore_visible(self, *arguments: Any, **options: Any) -> None:
         """Celery's regular sweep; what was left behind comes first."""
+        while _acknowledged_late:
+            self._run(ACKNOWLEDGE, _acknowledged_late[0])
+            _acknowledged_late.pop(0)
         while _left_behind:
             tag, own_taking = next(iter(_left_behind.items()))
             with self.channel.conn_or_acquire() as client:
@@ -156,6 +214,8 @@ class QoS(redis.QoS):
         keys = [self.unacked_index_key, self.unacked_key, *copies.queues]
         prefixed = [self.channel.global_keyprefix + key for key in keys]
         seen = "" if taken_at is None else repr(taken_at)
+        # What has ended meanwhile stays away.
+        self._acknowledge()
         client.execute_command("EVAL", HAND_BACK, len(prefixed), *prefixed, tag, seen, *copies.messages)
 
 

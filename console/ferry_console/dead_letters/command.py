@@ -50,7 +50,7 @@ def main(arguments: DeadLettersArguments) -> int:
 
 
 def _list(settings: ConsumerSettings, arguments: DeadLettersArguments) -> int:
-    wanted = LetterFilter(arguments.since, arguments.until, arguments.with_reason, arguments.text, arguments.group)
+    wanted = LetterFilter.of(arguments, arguments.group)
     log = TopicLog(settings, "ferry-dead-letters-list")
     try:
         answer = read_letters(log, topics_of(settings, arguments.topic), wanted, arguments.limit, arguments.timeout)

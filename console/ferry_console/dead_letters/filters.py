@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from ferry_console.dead_letters.letters import Letter
+
+
+class FilterArguments(Protocol):
+    """What the command line asks for, with times in milliseconds since 1970; None: nothing."""
+
+    topic: str | None
+    with_reason: str | None
+    since: int | None
+    until: int | None
+    text: str | None
+    group: str | None
+
+
+def is_filtered(arguments: FilterArguments) -> bool:
+    """Whether they ask for anything, leaving aside whose letters."""
+    given = (arguments.topic, arguments.with_reason, arguments.since, arguments.until, arguments.text)
+    return any(each is not None for each in given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +36,11 @@ class LetterFilter:
     reason: str | None = None
     text: str | None = None
     group: str | None = None
+
+    @classmethod
+    def of(cls, arguments: FilterArguments, group: str | None) -> Self:
+        """Take them from the command line, but for the topic and the group."""
+        return cls(arguments.since, arguments.until, arguments.with_reason, arguments.text, group)
 
     def takes(self, letter: Letter, value: bytes | None) -> bool:
         """Whether a letter with this value is asked for."""

@@ -6,7 +6,7 @@ import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
-from ferry_console.dead_letters.filters import LetterFilter
+from ferry_console.dead_letters.filters import FilterArguments, LetterFilter, is_filtered
 from ferry_console.dead_letters.purge_deleting import RecordDeleter
 from ferry_console.dead_letters.purge_report import plan_sentence, report
 from ferry_console.dead_letters.purging import Wanted
@@ -24,15 +24,9 @@ if TYPE_CHECKING:
     from ferry_shared.settings import ConsumerSettings
 
 
-class PurgeArguments(Protocol):
+class PurgeArguments(FilterArguments, Protocol):
     """What the command line gives; None: nothing is asked for."""
 
-    topic: str | None
-    with_reason: str | None
-    since: int | None
-    until: int | None
-    text: str | None
-    group: str | None
     all_groups: bool
     replayed: bool
     all: bool
@@ -68,8 +62,7 @@ def purge(settings: ConsumerSettings, arguments: PurgeArguments) -> int:
 
 def _problem(arguments: PurgeArguments) -> str | None:
     """What is wrong with what was typed."""
-    filters = (arguments.topic, arguments.with_reason, arguments.since, arguments.until, arguments.text)
-    if not (any(given is not None for given in filters) or arguments.replayed or arguments.all):
+    if not (is_filtered(arguments) or arguments.replayed or arguments.all):
         return "nothing is asked for: give options such as --until 30d and --replayed, or --all"
     if arguments.group is not None and arguments.all_groups:
         return "expected --group or --all-groups, not both"
@@ -80,5 +73,4 @@ def _problem(arguments: PurgeArguments) -> str | None:
 
 def _wanted(settings: ConsumerSettings, arguments: PurgeArguments) -> Wanted:
     group = None if arguments.all_groups else arguments.group or settings.consumer_group
-    letters = LetterFilter(arguments.since, arguments.until, arguments.with_reason, arguments.text, group)
-    return Wanted(letters, arguments.replayed, arguments.force)
+    return Wanted(LetterFilter.of(arguments, group), arguments.replayed, arguments.force)

@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from ferry_console.dead_letters.filters import LetterFilter
+from ferry_console.dead_letters.filters import FilterArguments, LetterFilter, is_filtered
 from ferry_console.dead_letters.letters import letter_of
 from ferry_console.dead_letters.reading import stretches_in_time
 from ferry_console.dead_letters.replay_checks import reasons_against
@@ -33,16 +33,10 @@ if TYPE_CHECKING:
     from ferry_shared.settings import ConsumerSettings
 
 
-class ReplayArguments(Protocol):
+class ReplayArguments(FilterArguments, Protocol):
     """What the command line gives; None: nothing is asked for."""
 
     task_ids: list[str]
-    topic: str | None
-    with_reason: str | None
-    since: int | None
-    until: int | None
-    text: str | None
-    group: str | None
     all: bool
     most: int | None
     timeout: float
@@ -78,11 +72,10 @@ def replay(settings: ConsumerSettings, arguments: ReplayArguments) -> int:
 
 def _problem(arguments: ReplayArguments) -> str | None:
     """What is wrong with what was typed."""
-    filters = (arguments.topic, arguments.with_reason, arguments.since, arguments.until, arguments.text)
-    is_filtered = any(given is not None for given in (*filters, arguments.group)) or arguments.all
-    if arguments.task_ids and is_filtered:
+    is_asked = is_filtered(arguments) or arguments.group is not None or arguments.all
+    if arguments.task_ids and is_asked:
         return "expected ids, or options that ask for dead letters, not both"
-    if not arguments.task_ids and not is_filtered:
+    if not arguments.task_ids and not is_asked:
         return "nothing is asked for: give ids or options such as --reason and --since, or --all"
     for text in arguments.task_ids:
         try:
@@ -141,7 +134,7 @@ def _by_filter(
 ) -> Reach:
     """All that is in the topics now, each partition from its beginning."""
     group = arguments.group or settings.consumer_group
-    wanted = LetterFilter(arguments.since, arguments.until, arguments.with_reason, arguments.text, group)
+    wanted = LetterFilter.of(arguments, group)
 
     def look(record: Record) -> None:
         if is_interrupted():

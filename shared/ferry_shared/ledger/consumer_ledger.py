@@ -1,25 +1,22 @@
-"""The consumer's side of the ledger: acquire, dispatch, snapshot, enqueue, clear, committed."""
+"""The consumer's side of the ledger: acquire, snapshot, enqueue, clear, committed; `dispatches` has the rest."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ferry_shared.ledger.client import translated
 from ferry_shared.ledger.pauses import NO_PAUSES, pauses_of
-from ferry_shared.ledger.scripts import Call, run, run_all, send_all
+from ferry_shared.ledger.scripts import Call, run, run_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import redis
 
-    from ferry_shared.ledger.client import LedgerClient
     from ferry_shared.ledger.keys import LedgerKeys
     from ferry_shared.ledger.pauses import Pauses
-    from ferry_shared.ledger.scripts import SentCalls
-    from ferry_shared.record import TopicPartition
 
 
 class Condition(StrEnum):
@@ -116,14 +113,6 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Dispatched:
-    """A dispatch is recorded and queued; `entries` are in flight now."""
-
-    position: int
-    entries: int
-
-
-@dataclass(frozen=True, slots=True)
 class Due:
     """An entry at which the consumer must act, with its state and, for what waited, what is to be queued now.
 
@@ -161,81 +150,6 @@ class Snapshot:
     now_ms: int
     due: tuple[Due, ...]
     pauses: Pauses = NO_PAUSES
-
-
-class Queued(NamedTuple):
-    """A message to queue: the entry's member, the finished Celery message, and how many records are in it."""
-
-    member: str
-    celery_message: bytes
-    messages: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Delayed:
-    """A message that waits in the ledger until `due_ms` (ms since 1970): `stored` is a StoredRetry of its body."""
-
-    member: str
-    due_ms: int
-    stored: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Invalid:
-    """A record that can't become a task: an entry with an error, and no message."""
-
-    member: str
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """One dispatch call: what was taken from a partition, in order. It may hold no entry and only move the position.
-
-    `passed_over` counts records that are replays for another group: they are no entries.
-    """
-
-    place: TopicPartition
-    keys: LedgerKeys
-    queue_key: str
-    ownership: Ownership
-    expected: int
-    next: int
-    last: int
-    queued: Sequence[Queued]
-    invalid: Sequence[Invalid]
-    passed_over: int = 0
-    delayed: Sequence[Delayed] = ()
-    #: How many of its records are queued.
-    messages: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        # Asked for several times on the hot path.
-        object.__setattr__(self, "messages", sum(entry.messages for entry in self.queued))
-
-    @property
-    def valid(self) -> int:
-        """How many of its records become tasks, now or later."""
-        return self.messages + len(self.delayed)
-
-    @property
-    def entries(self) -> int:
-        """How many entries it adds to the ledger."""
-        return len(self.queued) + len(self.delayed) + len(self.invalid)
-
-    def call(self) -> Call:
-        """The script call."""
-        arguments: list[str | bytes | int] = [
-            self.ownership.ledger, self.ownership.epoch, self.expected, self.next, self.last, len(self.queued),
-            len(self.delayed),
-        ]  # fmt: skip
-        for entry in self.queued:
-            arguments += (entry.member, entry.celery_message)
-        for waiting in self.delayed:
-            arguments += (waiting.member, waiting.due_ms, waiting.stored)
-        for record in self.invalid:
-            arguments += (record.member, record.error)
-        return Call("dispatch", (*self.keys.all, self.queue_key), arguments)
 
 
 def _number(text: str) -> int:
@@ -286,7 +200,7 @@ def acquire(
     )  # fmt: skip
     reply = run(client, Call("acquire", keys.all, arguments))
     if reply[0] != b"acquired":
-        return _refused(reply)
+        return refused(reply)
     return Acquired(Ownership(ledger, int(reply[1])), position, committed, reply[2], reply[3], reply[4])
 
 
@@ -304,36 +218,6 @@ def first_partition_counts(client: redis.Redis, ledgers: Sequence[LedgerKeys]) -
     return [_number(reply.decode("utf-8", "replace")) if isinstance(reply, bytes) else 0 for reply in replies]
 
 
-@dataclass(frozen=True, slots=True)
-class SentDispatches:
-    """Dispatches whose replies are still to be read, once."""
-
-    _sent: SentCalls
-
-    def replies(self) -> list[Dispatched | Refused | Exception]:
-        """Wait for the replies, in the order of the calls.
-
-        Raises:
-            RedisUnavailable: which of them happened is unknown.
-        """
-        return [_dispatched(reply) for reply in self._sent.replies()]
-
-
-def send_dispatches(client: LedgerClient, dispatches: Sequence[Dispatch]) -> SentDispatches:
-    """Record and queue, each in one atomic script, all in one go, in the order given; and don't wait for it.
-
-    Raises:
-        RedisUnavailable: which of them happen is unknown.
-    """
-    return SentDispatches(send_all(client, [dispatch.call() for dispatch in dispatches]))
-
-
-def _dispatched(reply: Any) -> Dispatched | Refused | Exception:
-    if isinstance(reply, Exception):
-        return reply
-    return Dispatched(int(reply[1]), int(reply[2])) if reply[0] == b"dispatched" else _refused(reply)
-
-
 def snapshot(
     client: redis.Redis, owned: Sequence[tuple[LedgerKeys, Ownership]], limit: int
 ) -> list[Snapshot | Refused | Exception]:
@@ -349,7 +233,7 @@ def _snapshot(reply: Any) -> Snapshot | Refused | Exception:
     if isinstance(reply, Exception):
         return reply
     if reply[0] != b"snapshot":
-        return _refused(reply)
+        return refused(reply)
     *numbers, cardinality, lowest, oldest_ms, now_ms, due, topic_pause, partition_pause = reply[1:]
     position, committed, entries, messages, dead_letters, restored, rewound = map(int, numbers)
     # The oldest entry is as old as the call that dispatched it; without one Redis has lost :times.
@@ -398,7 +282,8 @@ def committed(client: redis.Redis, keys: LedgerKeys, owner: Ownership, offset: i
     return bool(run(client, Call("committed", keys.all, (owner.ledger, owner.epoch, offset)))[0] == b"recorded")
 
 
-def _refused(reply: Sequence[bytes]) -> Refused:
+def refused(reply: Sequence[bytes]) -> Refused:
+    """Read a refusal of any of these scripts."""
     if len(reply) == 1:
         return Refused(None, None, None)
     return Refused(reply[1].decode(), int(reply[2] or 0), int(reply[3] or 0))

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tests.chaos.effects import Away, Forgot, Part
-from tests.chaos.monitor_lines import Push, first_cause
+from tests.chaos.monitor_lines import Push
+from tests.chaos.tags import Tag, first_cause, is_batch
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence, Execution
@@ -30,19 +31,24 @@ class Completed:
 
 def completed(evidence: Evidence) -> Completed:
     """Add a queueing for each executed copy that was taken from the queue right before Valkey was killed."""
-    seen = {push.tag for push in evidence.pushes}
-    inferred: dict[str, Push] = {}
+    seen = {(push.tag, push.task_id) for push in evidence.pushes}
+    batched = {push.task_id for push in evidence.pushes if is_batch(push.tag)}
+    inferred: list[Push] = []
     unseen: set[str] = set()
     for run in evidence.executions:
-        if run.tag in seen or run.tag in inferred:
+        if (run.tag, run.task_id) in seen:
             continue
         kill = _kill_around(evidence, run)
         if kill is None:
             unseen.add(run.tag)
-        else:
-            inferred[run.tag] = Push(min(run.started, kill.at), first_cause(run.tag), run.task_id, run.tag)
-    pushes = sorted([*evidence.pushes, *inferred.values()], key=lambda push: push.at)
-    return Completed(replace(evidence, pushes=pushes), tuple(inferred.values()), tuple(sorted(unseen)))
+            continue
+        cause = first_cause(run.tag, left_batch=run.task_id in batched)
+        # A batch was queued whole, however few of its messages ran before another one took over.
+        for task_id in {run.task_id, *Tag.of(run.tag).task_ids}:
+            inferred.append(Push(min(run.started, kill.at), cause, task_id, run.tag))
+            seen.add((run.tag, task_id))
+    pushes = sorted([*evidence.pushes, *inferred], key=lambda push: push.at)
+    return Completed(replace(evidence, pushes=pushes), tuple(inferred), tuple(sorted(unseen)))
 
 
 def _kill_around(evidence: Evidence, run: Execution) -> Forgot | None:

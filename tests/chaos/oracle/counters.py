@@ -1,9 +1,11 @@
 """Ferry's own counts, compared with what MONITOR saw: no second queueing may be missing from them. Pure.
 
 Each has a count of its own. `retried` and `redelivered`: a consumer's line for each id, one line for each queueing, and
-the consumers that lived until the end show as many in `/metrics` as their logs have lines. `rewound`: a consumer's line
-when it takes a partition up says from where on how many offsets come again; it must cover each second dispatch.
-`restored`: the ledger counts a copy that the transport handed back when it is claimed, so when it runs.
+the consumers that lived until the end show as many in `/metrics` as their logs have lines. A batch that is divided has
+one line, with the number of its messages. `rewound`: a consumer's line when it takes a partition up says from where on
+how many offsets come again; it must cover each second dispatch.
+`restored`: the ledger counts a copy that the transport handed back when it is claimed, so when it runs, or, being a
+batch, is split; a batch counts once.
 
 What Redis forgets, the consumer remembers that holds the partition; `ferry status` may miss what it counted before the
 last time that Redis forgot.
@@ -19,9 +21,11 @@ from tests.chaos.effects import Away, Effect, Forgot, Held, Killed, Part
 from tests.chaos.evidence import place_of
 from tests.chaos.monitor_lines import Cause, after_another
 from tests.chaos.oracle.sentences import some
+from tests.chaos.tags import Tag, is_batch
+from tests.support.queued_ids import all_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from tests.chaos.evidence import Evidence
     from tests.chaos.ferry_counts import FerryCounts, Takeover
@@ -34,7 +38,7 @@ CLAIMING_SECONDS = 2.0
 _LOG_TIME_SECONDS = 0.01
 #: How long ago Kafka may have kept an acquisition from being signed, or the network its reply.
 _SIGNING_SECONDS = 30.0
-_COUNTERS = {Cause.RETRY: "retried", Cause.REDELIVERY: "redelivered"}
+_COUNTERS = {"retried": {Cause.RETRY}, "redelivered": {Cause.REDELIVERY, Cause.DIVISION}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class CountRow:
 def count_rows(evidence: Evidence, counts: FerryCounts) -> tuple[CountRow, ...]:
     """Compare id by id."""
     return (
-        *(_told(evidence, counts, cause, counter) for cause, counter in _COUNTERS.items()),
+        *(_told(evidence, counts, counter, causes) for counter, causes in _COUNTERS.items()),
         _rewound(evidence, counts),
     )
 
@@ -74,38 +78,60 @@ def wrong_counts(evidence: Evidence, counts: FerryCounts, rows: Sequence[CountRo
 
 
 def restored_runs(evidence: Evidence) -> list[tuple[str, float]]:
-    """Each copy that the transport handed back and that then ran, with the time when it did."""
-    starts: dict[str, list[float]] = defaultdict(list)
-    for run in evidence.executions:
-        starts[run.tag].append(run.started)
+    """Each copy that the transport handed back and that then ran or was split, with the time when it did."""
+    starts = {tag: [run.started for run in runs] for tag, runs in evidence.executions_with.items()}
     pushes: dict[str, list[Push]] = defaultdict(list)
     for push in evidence.pushes:
         pushes[push.tag].append(push)
     found = []
     for tag, copies in pushes.items():
+        # Of a batch's messages, all pushed at the same moment, the last one stands for it: no time is left to others.
         ends = [push.at for push in copies[1:]] + [float("inf")]
+        claimed = [*starts.get(tag, ()), *_splits_of(evidence, tag)]
         for push, end in zip(copies, ends, strict=True):
-            started = [at for at in starts[tag] if push.at <= at < end]
+            started = [at for at in claimed if push.at <= at < end]
             if push.cause is Cause.TRANSPORT and started:
-                found.append((push.task_id, started[0]))
+                found.append((push.task_id, min(started)))
     return found
 
 
-def _told(evidence: Evidence, counts: FerryCounts, cause: Cause, counter: str) -> CountRow:
-    lines: dict[str, list[float]] = defaultdict(list)
+def _splits_of(evidence: Evidence, tag: str) -> list[float]:
+    if not is_batch(tag):
+        return []
+    return [
+        push.at
+        for task_id in Tag.of(tag).task_ids
+        for push in evidence.pushes_of.get(task_id, ())
+        if push.cause is Cause.SPLIT and Tag.of(push.tag).is_attempt_after(Tag.of(tag))
+    ]
+
+
+@dataclass(slots=True)
+class _Line:
+    """What is left of a line: it stands for so many queueings."""
+
+    at: float
+    left: int
+
+
+def _told(evidence: Evidence, counts: FerryCounts, counter: str, causes: Collection[Cause]) -> CountRow:
+    lines: dict[str, list[_Line]] = defaultdict(list)
     for line in sorted(counts.lines, key=lambda line: line.at):
         if line.counter == counter:
-            lines[line.task_id].append(line.at)
-    seen = [push for push in evidence.pushes if push.cause is cause]
+            left = _Line(line.at, line.messages)
+            for task_id in all_ids(line.task_id):
+                lines[task_id].append(left)
+    seen = [push for push in evidence.pushes if push.cause in causes]
     without = [push for push in seen if not _takes_line(lines[push.task_id], push.at)]
     missing = [push.task_id for push in without if not _lost_reply(evidence, push.at)]
     return CountRow(counter, len(seen), len(seen) - len(without), len(without) - len(missing), tuple(missing))
 
 
-def _takes_line(lines: list[float], at: float) -> bool:
-    """Each line stands for one queueing."""
+def _takes_line(lines: list[_Line], at: float) -> bool:
+    """Each line stands for one queueing of an id, and for no more of all ids than it says."""
     for index, line in enumerate(lines):
-        if at - EARLIER_SECONDS <= line <= at + LATER_SECONDS:
+        if line.left and at - EARLIER_SECONDS <= line.at <= at + LATER_SECONDS:
+            line.left -= 1
             del lines[index]
             return True
     return False

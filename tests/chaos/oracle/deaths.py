@@ -8,6 +8,7 @@ from tests.chaos.effects import Away, Held, Killed, Left, Part
 from tests.chaos.messages import Behaviour
 from tests.chaos.monitor_lines import Cause
 from tests.chaos.oracle.explanation import Explanation
+from tests.chaos.tags import is_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,11 +40,13 @@ def why_dead(evidence: Evidence, letter: DeadLetter) -> Explanation | None:
 
 
 def _by_a_fault(evidence: Evidence, letter: DeadLetter, runs: Sequence[Execution]) -> Explanation | None:
+    # A batch neither fails at its hard limit nor is poison: its messages go on one by one, each with all its starts.
+    alone = [run for run in runs if not is_batch(run.tag)]
     match letter.reason:
         case "TimeLimitExceeded":
-            return _over_its_limit(evidence, letter, runs)
+            return _over_its_limit(evidence, letter, alone)
         case "poison":
-            return _claimed_too_often(evidence, runs)
+            return _claimed_too_often(evidence, alone)
         case "never-acknowledged":
             return _vanished_too_often(evidence, letter)
     return None

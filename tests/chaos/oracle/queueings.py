@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 from tests.chaos.copies import Happened, Standing, standing_after, until
 from tests.chaos.effects import Away, Forgot, Held, Killed, Part
 from tests.chaos.evidence import place_of
-from tests.chaos.monitor_lines import Cause, Tag, after_another, copy_before
+from tests.chaos.monitor_lines import Cause, after_another
+from tests.chaos.oracle.batches import soft_limit_struck
 from tests.chaos.oracle.explanation import Explanation, Repeat
 from tests.chaos.oracle.losses import dispatched_after_loss, lost_with_redis
+from tests.chaos.oracle.splits import split_off
 from tests.chaos.oracle.vanishing import outlived_claim, trouble
+from tests.chaos.tags import Tag, copy_before, is_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.chaos.effects import Effect
-    from tests.chaos.evidence import Evidence
+    from tests.chaos.evidence import Evidence, Execution
     from tests.chaos.limits import Limits
     from tests.chaos.monitor_lines import Push
 
@@ -43,17 +46,25 @@ def repeated_queueings(evidence: Evidence, limits: Limits) -> Iterator[Repeat]:
 
 
 def _explained(evidence: Evidence, limits: Limits, before: Push, push: Push) -> Explanation | None:
+    found: Explanation | None = None
     match push.cause:
         case Cause.DISPATCH:
-            return _dispatched_again(evidence, before, push)
+            found = _dispatched_again(evidence, before, push)
         case Cause.RETRY:
-            return _retried(evidence, push)
-        case Cause.REDELIVERY:
-            return _redelivered(evidence, limits, before, push)
+            found = _retried(evidence, limits, push)
+        case Cause.REDELIVERY | Cause.DIVISION:
+            found = _redelivered(evidence, limits, before, push)
         case Cause.TRANSPORT:
-            return _handed_back(evidence, push)
-        case _:
-            return None
+            found = _handed_back(evidence, limits, push)
+        case Cause.SPLIT:
+            found = split_off(evidence, limits, push)
+        case Cause.LEFT_BATCH:
+            found = (
+                _retried(evidence, limits, push)
+                or split_off(evidence, limits, push)
+                or _redelivered(evidence, limits, before, push)
+            )
+    return found
 
 
 def _dispatched_again(evidence: Evidence, before: Push, push: Push) -> Explanation | None:
@@ -68,32 +79,48 @@ def _dispatched_again(evidence: Evidence, before: Push, push: Push) -> Explanati
     return None
 
 
-def _retried(evidence: Evidence, push: Push) -> Explanation | None:
-    """The task had asked for this attempt, and as often; or the record of an earlier queueing was lost with Redis."""
+def _retried(evidence: Evidence, limits: Limits, push: Push) -> Explanation | None:
+    """The task had asked for this attempt, and as often; or the record of an earlier queueing was lost with Redis.
+
+    Or its batch was out of time while it ran: then nobody had to ask.
+    """
     earlier = [
         other.at for other in evidence.pushes_of[push.task_id] if other.cause is Cause.RETRY and other.at < push.at
     ]
     asked = evidence.asked_before(push.task_id, push.at)
     if len(asked) > len(earlier) and any(Tag.of(push.tag).is_attempt_after(Tag.of(run.tag)) for run in asked):
         return Explanation("the task asked for a retry")
+    if any(soft_limit_struck(evidence, limits, run, push.tag, push.at) for run in _begun(evidence, push)):
+        return Explanation("put off: its batch's soft limit struck")
     for at in reversed(earlier):
         if forgot := lost_with_redis(evidence, push.task_id, at, push.at):
             return Explanation("retried again: Redis lost that it had been", forgot.fault)
     return None
 
 
+def _begun(evidence: Evidence, push: Push) -> list[Execution]:
+    return [run for run in evidence.executions_of.get(push.task_id, ()) if run.started < push.at]
+
+
 def _redelivered(evidence: Evidence, limits: Limits, before: Push, push: Push) -> Explanation | None:
-    """A consumer says so, or lost the reply; the copy before had vanished; and it never appears again."""
+    """A consumer says so, or lost the reply; the copy before, or its batch, had vanished; and never appears again."""
     said = any(
         push.at - _LOG_TIME_SECONDS <= at <= push.at + LINE_SECONDS
         for at in evidence.redelivered_at.get(push.task_id, ())
     )
     if not said and not _lost_reply(evidence, push):
         return None
-    older = copy_before(push.tag) or before.tag
+    older = _replaced(evidence, before, push)
     if _appears_again(evidence, older, push):
         return None
     return _vanished(evidence, limits, older, push)
+
+
+def _replaced(evidence: Evidence, before: Push, push: Push) -> str:
+    """The tag of the copy before: that of its batch, where the message leaves it or Redis lost that it had."""
+    older = copy_before(push.tag)
+    earlier = [other.tag for other in evidence.pushes_of[push.task_id] if other.at < push.at]
+    return older if older in earlier else next(filter(is_batch, reversed(earlier)), older or before.tag)
 
 
 def _vanished(evidence: Evidence, limits: Limits, older: str, push: Push) -> Explanation | None:
@@ -113,7 +140,7 @@ def _vanished(evidence: Evidence, limits: Limits, older: str, push: Push) -> Exp
         lease_began_until = push.at - limits.lease_seconds
         if claim := outlived_claim(evidence, "redelivered", older, steps[-1].at, lease_began_until):
             return claim
-    return trouble(evidence, "redelivered", older, since, push.at)
+    return trouble(evidence, limits, "redelivered", older, since, push.at)
 
 
 def _appears_again(evidence: Evidence, older: str, push: Push) -> bool:
@@ -139,7 +166,7 @@ def _lost_reply(evidence: Evidence, push: Push) -> Effect | None:
     )
 
 
-def _handed_back(evidence: Evidence, push: Push) -> Explanation | None:
+def _handed_back(evidence: Evidence, limits: Limits, push: Push) -> Explanation | None:
     """A worker had taken this copy and not acknowledged it, and had trouble since; so each taking is for one return."""
     standing = Standing()
     for step in evidence.copies.get(push.tag, ()):
@@ -151,7 +178,7 @@ def _handed_back(evidence: Evidence, push: Push) -> Explanation | None:
     if standing.taken_at is None:
         return None
     what = "handed back by the transport"
-    return trouble(evidence, what, push.tag, standing.taken_at, push.at) or _without_ledger(
+    return trouble(evidence, limits, what, push.tag, standing.taken_at, push.at) or _without_ledger(
         evidence, what, push, standing.taken_at
     )
 
@@ -163,5 +190,5 @@ def _without_ledger(evidence: Evidence, what: str, push: Push, taken_at: float) 
     lost = max(earlier, key=lambda loss: loss.at, default=None)
     if lost is None or evidence.acquired(partition, lost.at, taken_at):
         return None
-    ran = any(run.tag == push.tag and run.started >= taken_at for run in evidence.executions_of.get(push.task_id, ()))
+    ran = any(run.started >= taken_at for run in evidence.executions_with.get(push.tag, ()))
     return None if ran else Explanation(f"{what}: the partition had no ledger", lost.fault)

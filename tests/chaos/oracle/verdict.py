@@ -19,6 +19,7 @@ from tests.chaos.oracle.repeats import Repeats, find_repeats
 from tests.chaos.oracle.rewinds import unheeded_rewinds
 from tests.chaos.oracle.sending import wrong_load
 from tests.chaos.oracle.sentences import some
+from tests.chaos.oracle.splits import wrong_batches
 from tests.chaos.oracle.stopping import fenced_exits, wrong_exits
 from tests.chaos.oracle.watching import holes
 
@@ -93,6 +94,7 @@ def judge(evidence: Evidence, run: Run, limits: Limits, demands: Demands) -> Ver
     counts = count_rows(evidence, run.counts)
     problems = [
         *wrong_load(evidence, run, demands.messages),
+        *wrong_batches(evidence, limits),
         *_lost(evidence, account),
         *_missing_faults(lines, demands),
         *_unexplained(repeats),

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from tests.contract.model.actor import Fate
 from tests.contract.model.simulated_log import Kind
@@ -20,6 +20,7 @@ PARTITIONS = st.sampled_from([0, 0, 1, 2])
 #: Where a process is met: after some steps, or before a call of this kind if it comes to one soon.
 CALLS = ["OffsetFetch", "OffsetCommit", "inspect", "acquire", "dispatch", "snapshot", "Produce", "clear", "enqueue"]
 CALLS += ["redeliver", "committed", "BRPOP", "hold", "claim", "work", "done", "fail", "retry", "acknowledge"]
+CALLS += ["progress", "split", "divide"]
 MEETINGS = st.integers(0, 12) | st.sampled_from(CALLS)
 #: How often a consumer that was given up polls before it hears of it.
 POLLS = st.integers(0, 6)
@@ -29,10 +30,11 @@ class ProtocolMachine(RuleBasedStateMachine):
     """Drives one system."""
 
     server: Server
+    batch_size: int
 
     def __init__(self) -> None:
         super().__init__()
-        self.system = System(self.server)
+        self.system = System(self.server, self.batch_size)
         for kind in [Kind.OK, Kind.RETRIES, Kind.OK]:
             self.system.produce(0, kind, 0)
         for _ in range(3):
@@ -80,6 +82,23 @@ class ProtocolMachine(RuleBasedStateMachine):
         """A call fails in some way, or is the last one."""
         self.system.meet(name, meeting)
         self.system.go(name, times, fate)
+
+    @initialize(
+        name=st.sampled_from([*WORKERS]),
+        kinds=st.sampled_from([[Kind.OK, Kind.FAILS, Kind.OK], [Kind.LONG, Kind.OK], [Kind.RETRIES, Kind.CRASHES]]),
+        call=st.sampled_from(["hold", "hold", "work", "progress", "split"]),
+        fate=st.sampled_from([Fate.KILLED_BEFORE]) | FATES,
+        seconds=st.sampled_from([14, 14, 0]),
+    )
+    def one_is_hit_at_work(self, name: str, kinds: list[Kind], call: str, fate: Fate, seconds: int) -> None:
+        """There is something to do, and a worker fails in it; the others go on, long enough to find out or not."""
+        self.produce(0, [(kind, 0) for kind in kinds])
+        for consumer in CONSUMERS:
+            self.system.meet(consumer, "dispatch")
+            self.system.go(consumer, 1)
+        self.system.meet(name, call)
+        self.system.go(name, 1, fate)
+        self.system.stand_still(name, seconds, 80, 0)
 
     @rule(milliseconds=st.sampled_from([100, 300, 1_100, 5_100, 10_100, 16_000, 70_000]))
     def time_passes(self, milliseconds: int) -> None:
@@ -137,8 +156,13 @@ class ProtocolMachine(RuleBasedStateMachine):
         """kafka-consumer-groups --reset-offsets."""
         self.system.operator_sets(group, partition, offset, zombies=zombies)
 
+    @rule(group=st.sampled_from(GROUPS), partition=PARTITIONS, index=st.integers(0, 3))
+    def operator_skips(self, group: str, partition: int, index: int) -> None:
+        """`ferry skip`: a message, or a batch as a whole."""
+        self.system.operator_skips(group, partition, index)
 
-def run_model(server: Server, **options: Any) -> None:
+
+def run_model(server: Server, batch_size: int, **options: Any) -> None:
     """Let hypothesis look for an order of events that breaks a promise.
 
     Raises:
@@ -148,7 +172,7 @@ def run_model(server: Server, **options: Any) -> None:
     class MachineOnThisServer(ProtocolMachine):
         pass
 
-    MachineOnThisServer.server = server
+    MachineOnThisServer.server, MachineOnThisServer.batch_size = server, batch_size
     run_state_machine_as_test(
         MachineOnThisServer,
         settings=settings(

@@ -4,20 +4,19 @@ to whom; of Ferry's own account it knows only which scripts ran and what they an
 A broken promise is a `Broken`, whose text begins with the promise: DISPATCH, EXECUTION, LOSS, COMMIT, END.
 """
 
-from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
-import orjson
-
 from ferry_consumer.commit import Signature
 from ferry_consumer.resume import Committed
-from ferry_shared.ledger.keys import LedgerKeys
+from ferry_shared.ledger.keys import LedgerKeys, member_span, message_count
 from ferry_shared.record import TopicPartition
+from ferry_worker.batch_run import PROGRESS_EVERY_SECONDS
 from tests.contract.model.actor import Actor
-from tests.contract.model.simulated_log import TOPIC, Kind, SimulatedLogs, Stored
+from tests.contract.model.claims import OUTCOMES, Claim, Claims, Told, Where
+from tests.contract.model.simulated_log import OWN_REASONS, TOPIC, Kind, SimulatedLogs, Stored
 from tests.contract.model.simulated_transport import Copy, Transport
 from tests.contract.model.story import NEVER, Run, Story
 from tests.contract.model.virtual_time import VirtualTime
@@ -29,10 +28,9 @@ MAX_PARTITIONS = 3
 DROP_FROM = 13
 #: How often a task may be started without an outcome, and how often a message is queued that nobody claims.
 MAX_STARTS, MAX_DELIVERIES = 3, 3
-#: Why the records of a kind become dead letters where nothing else has happened to them.
-OWN_REASONS = {Kind.FAILS: "ValueError", Kind.INVALID: "not-json"}
 _READING_SCRIPTS = {"stranded", "inspect", "committed"}
-_OUTCOMES = {"done", "fail", "retry"}
+#: So long after a worker last heard that a batch is its own it may begin another message of it.
+UNHEARD_MS = int(PROGRESS_EVERY_SECONDS * 1000)
 
 
 class Broken(AssertionError):
@@ -62,9 +60,7 @@ class Oracle:
         self._acquired_by: dict[tuple[Actor, tuple[str, int]], tuple[int, str]] = {}
         self._owners: dict[tuple[str, int], Actor] = {}
         self._ledger_topic: dict[tuple[str, int], str] = {}
-        self._holders: dict[tuple[tuple[str, int], str], tuple[str, int]] = {}
-        self._claims: dict[tuple[str, str], int] = {}
-        self._starts: defaultdict[tuple[tuple[str, int], str], dict[str, int]] = defaultdict(dict)
+        self._claims = Claims(clock, self._moments)
         self._epochs: dict[tuple[str, int], int] = {}
         places = [(group, number) for group in groups for number in range(MAX_PARTITIONS)]
         self._heads = {LedgerKeys.of("", group, TopicPartition(TOPIC, n)).head: (group, n) for group, n in places}
@@ -109,12 +105,20 @@ class Oracle:
         """An operator has set the group's offset: everything from there on is asked for again, nothing below."""
         self._operator[group, place.partition] = offset
         moment = next(self._moments)
-        for stored in self._records(place):
+        for stored in self._logs.every_record(place):
             story = self._story(group, stored)
             if stored.offset >= offset:
                 story.wanted_since, story.skipped = moment, False
             elif not story.settled:
                 story.skipped = True
+
+    def entry_skipped(self, group: str, place: TopicPartition, member: str) -> None:
+        """An operator has given up an entry: what its worker has not told yet becomes dead letters."""
+        first, last = member_span(member)
+        for stored in self._logs.every_record(place, any_topic=True):
+            story = self._story(group, stored)
+            if first <= stored.offset <= last and member in {story.member, str(stored.offset)}:
+                story.given_up = next(self._moments)
 
     def handed_over(self, group: str) -> None:
         """A consumer was killed, or partitions have changed hands."""
@@ -135,13 +139,8 @@ class Oracle:
         if where is None or not isinstance(reply, list):
             return
         word = reply[0].decode() if isinstance(reply[0], bytes) else ""
-        if name == "claim" and word in {"run", "poison"}:
-            self._claims[actor.name, str(arguments[3])] = self._clock.now_ms + int(arguments[4])
-            self._holders[where, str(arguments[1])] = str(arguments[3]), next(self._moments)
-            if word == "run":
-                self._starts[where, str(arguments[1])].setdefault(str(arguments[3]), next(self._moments))
-        elif name in _OUTCOMES and word == "recorded":
-            self._recorded(where, str(arguments[1]), str(arguments[3]), name)
+        if actor.name.startswith("worker"):
+            self._worker_told(actor, where, name, arguments, word)
         elif name == "acquire" and word == "acquired":
             self._epochs[where] = int(reply[1])
             topics = [word for word in map(str, arguments) if word.startswith("topic-")]
@@ -150,9 +149,21 @@ class Oracle:
                 self._cut_back[where] = next(self._moments), int(end)
         elif name == "snapshot":
             self._looked[actor.name] = next(self._moments)
-        elif actor.name.startswith("consumer") and name not in _READING_SCRIPTS:
+        elif name not in _READING_SCRIPTS:
+            if name == "divide" and word == "divided":
+                self._divided(where, str(arguments[2]))
             for copy in self._transport.new_in_queue():
                 self._pushed(copy)
+
+    def _worker_told(self, actor: Actor, where: Where, name: str, arguments: tuple[Any, ...], word: str) -> None:
+        if name == "claim" and word in {"run", "poison"}:
+            self._claims.claimed(where, actor.name, arguments, runs=word == "run")
+        elif name in OUTCOMES and word == "recorded":
+            told = Told.of(name, arguments)
+            self._recorded(where, told)
+            if name == "split":
+                for copy in self._transport.new_in_queue():
+                    self._pushed(copy, told.owner)
 
     def _ledger_acquired(self, actor: Actor, where: tuple[str, int], topic_id: str, *, dropped: bool) -> None:
         if self._owners.get(where) is not actor:
@@ -171,37 +182,59 @@ class Oracle:
             raise self._broken(f"DISPATCH: the ledger of {where} was dropped, and nothing had happened to it")
         self._dropped[where] = next(self._moments)
 
-    def _pushed(self, copy: Copy) -> None:
+    def _pushed(self, copy: Copy, splitter: str = "") -> None:
+        """A message was queued by a consumer, or by a worker, the `splitter`, that lets go of its batch."""
         self.pushes += 1
         header = copy.header
-        group, serial = header["group"], _serial_in(copy)
-        stored, story = self._logs.produced[serial], self._stories[group, serial]
+        offsets = header.get("offsets") or [int(header["member"])]
+        for offset, serial in zip(offsets, copy.serials, strict=True):
+            stored = self._logs.produced[serial]
+            if stored.offset != offset:
+                raise self._broken(f"DISPATCH: {stored} was queued as the offset {offset}")
+            self._pushed_record(copy, header, stored, splitter)
+
+    def _pushed_record(self, copy: Copy, header: Mapping[str, Any], stored: Stored, splitter: str) -> None:
+        group = header["group"]
+        story = self._story(group, stored)
         if self._of_topic_before(group, stored):
             return
         another_log = self._reads_another_log(group, stored)
         if stored.kind is Kind.INVALID and not another_log:
             raise self._broken(f"DISPATCH: the invalid record {stored} was queued")
-        if not another_log and story.pushed != NEVER and not self._may_push_again(group, stored, story):
+        if not another_log and story.pushed != NEVER and not self._may_push_again(group, stored, story, splitter):
             raise self._broken(
                 f"DISPATCH: {group} {stored} was queued again as {copy.tag}; {story.tag} was still there"
             )
         if self._redis_lost < story.tags.get(copy.tag, NEVER):
             raise self._broken(f"DISPATCH: {group} {stored} was queued again with the same tag, {copy.tag}")
-        story.pushed, story.tag = next(self._moments), copy.tag
+        if message_count(header["member"]) < message_count(story.member):
+            story.alone = next(self._moments)
+        story.pushed, story.tag, story.member = next(self._moments), copy.tag, header["member"]
         story.tags[copy.tag] = story.pushed
         story.pushes.append(story.pushed)
         if story.first_pushed == NEVER:
             story.first_pushed = story.pushed
 
-    def _may_push_again(self, group: str, stored: Stored, story: Story) -> bool:
+    def _may_push_again(self, group: str, stored: Stored, story: Story, splitter: str) -> bool:
         if max(self._redis_lost, self._dropped[group, stored.partition], story.retried) > story.pushed:
             return True
-        running = any(
-            not run.recorded and not run.interrupted and run.lease_until_ms > self._clock.now_ms for run in story.runs
-        )
+        runs = [run for run in story.runs if run.heard > story.pushed]
+        if story.is_told or (splitter and any(run.owner == splitter for run in runs)):
+            return False
+        if any(not run.interrupted and run.lease_until_ms > self._clock.now_ms for run in runs):
+            return False
         taken_ms = self._transport.taken_ms.get(story.tag)
         in_hand = taken_ms is not None and self._clock.now_ms - taken_ms < GAP_MS
-        return not (running or in_hand or self._transport.has(story.tag) or (story.ended and story.runs[-1].recorded))
+        return bool(splitter) or not (in_hand or self._transport.has(story.tag))
+
+    def _divided(self, where: Where, member: str) -> None:
+        """A consumer has ended a batch. Where it had gaps, nobody can tell which of them were records that are gone."""
+        first, last = member_span(member)
+        if message_count(member) == last + 1 - first:
+            return
+        for stored in self._logs.every_record(TopicPartition(TOPIC, where[1]), any_topic=True):
+            story = self._story(where[0], stored)
+            story.skipped |= story.member == member and stored.serial in self._cut
 
     def _of_topic_before(self, group: str, stored: Stored) -> bool:
         """The ledger is still that of a topic which is gone: read again from Kafka, an offset is another record."""
@@ -221,28 +254,39 @@ class Oracle:
         stored, story = self._logs.produced[serial], self._stories[group, serial]
         if stored.kind is Kind.INVALID:
             raise self._broken(f"EXECUTION: the invalid record {stored} ran")
-        lease = self._claims.get((actor.name, owner))
-        if lease is None:
+        claim = self._claims.of(actor.name, owner)
+        if claim is None:
             raise self._broken(f"EXECUTION: {group} {stored} ran without a claim")
-        newest = story.tag.startswith(f"{header['ledger']}/") and f"/{header['token']}." in story.tag
-        noticed, end = self._cut_back.get((group, stored.partition), (NEVER, 0))
-        taken = stored.offset >= end and self._taken.get(serial, noticed) < noticed > self._redis_lost
-        moved_on = max(self._dropped[group, stored.partition], story.retried) > story.pushed or taken
-        if (moved_on or not newest) and self._redis_lost < story.pushed and not self._reads_another_log(group, stored):
+        if (unheard_ms := self._clock.now_ms - claim.heard_ms) > UNHEARD_MS:
+            raise self._broken(f"EXECUTION: {group} {stored} ran {unheard_ms} ms after its worker last heard")
+        if self._is_outdated(group, stored, story, claim, header) and not self._reads_another_log(group, stored):
             raise self._broken(
                 f"EXECUTION: {group} {stored} ran by a copy with token {header['token']} after {story.tag}"
             )
-        if story.runs and not self._may_run_again(group, stored, story):
+        if story.runs and not self._may_run_again(group, stored, story, claim):
             raise self._broken(f"EXECUTION: {group} {stored} ran again on {actor.name}; before: {story.runs[-1]}")
-        story.runs.append(Run(actor, owner, next(self._moments), lease))
+        story.runs.append(Run(actor, owner, claim.heard, claim.lease_until_ms))
         # Of those before a loss Redis may know or not.
         since = max(self._begun(group, stored, story), self._redis_lost)
-        if sum(run.started > since and not run.recorded for run in story.runs) > MAX_STARTS:
+        if sum(run.heard > since and not run.recorded for run in story.runs) > MAX_STARTS:
             raise self._broken(f"END: {group} {stored} was started more than {MAX_STARTS} times without an outcome")
 
-    def _may_run_again(self, group: str, stored: Stored, story: Story) -> bool:
-        last = story.runs[-1]
-        if max(self._redis_lost, self._dropped[group, stored.partition], story.retried) > last.started:
+    def _is_outdated(self, group: str, stored: Stored, story: Story, claim: Claim, header: Mapping[str, Any]) -> bool:
+        """Whether its worker must have heard that this copy no longer counts: a batch can be lost between two words."""
+        if self._redis_lost >= story.pushed:
+            return False
+        newest = story.tag.startswith(f"{header['ledger']}/") and f"/{header['token']}." in story.tag
+        noticed, end = self._cut_back.get((group, stored.partition), (NEVER, 0))
+        first, _ = member_span(header["member"])
+        taken = first >= end and self._taken.get(stored.serial, noticed) < noticed > self._redis_lost
+        ends = self._dropped[group, stored.partition], story.retried
+        moved_on = any(story.pushed < end < claim.heard for end in ends) or (taken and noticed < claim.heard)
+        return moved_on or (not newest and story.pushed < claim.heard)
+
+    def _may_run_again(self, group: str, stored: Stored, story: Story, claim: Claim) -> bool:
+        last = max(story.runs, key=lambda run: run.heard)
+        dropped = self._dropped[group, stored.partition]
+        if max(self._redis_lost, dropped, story.retried) > last.heard or max(self._redis_lost, dropped) > claim.heard:
             return True
         return not last.recorded and (last.interrupted or last.lease_until_ms <= self._clock.now_ms)
 
@@ -250,25 +294,28 @@ class Oracle:
         """A task has written down that it was done."""
         self._stories[group, serial].done = next(self._moments)
 
-    def _recorded(self, where: tuple[str, int], member: str, owner: str, name: str) -> None:
+    def _recorded(self, where: Where, told: Told) -> None:
         group, partition = where
-        holder, since = self._holders[where, member]
-        if holder != owner and self._redis_lost < since:
+        holder = self._claims.holder(where, told.member)
+        if holder.owner != told.owner and self._redis_lost < holder.heard:
             raise self._broken(
-                f"EXECUTION: {group} {partition}-{member}: {name} by {owner}, which had lost it to {holder}"
+                f"EXECUTION: {group} {partition}-{told.member}: {told.name} by {told.owner}, "
+                f"which had lost it to {holder.owner}"
             )
-        for stored in self._records(TopicPartition(TOPIC, partition), any_topic=True):
-            if str(stored.offset) == member:
-                story = self._story(group, stored)
-                for run in story.runs:
-                    run.recorded |= run.owner == owner
-                    if run.owner == owner and name == "retry":
+        if holder.owner == told.owner:
+            self._claims.confirmed(holder)
+        for stored in self._logs.every_record(TopicPartition(TOPIC, partition), any_topic=True):
+            story = self._story(group, stored)
+            for run in story.runs:
+                if stored.offset in told.covered and run.owner == told.owner and not run.recorded:
+                    run.recorded = True
+                    if stored.offset in told.retried:
                         story.retried = next(self._moments)
 
     def letter_written(self, value: bytes | None, headers: Mapping[str, bytes | None]) -> None:
         """A dead letter is in Kafka."""
         self.letters += 1
-        group, stored = self._origin(value, headers)
+        group, stored = self._logs.origin(value, headers)
         story = self._story(group, stored)
         reason = (headers["ferry.reason"] or b"").decode()
         if self._of_topic_before(group, stored):
@@ -286,32 +333,25 @@ class Oracle:
         since = self._begun(group, stored, story)
         match reason:
             case "poison":
-                starts = self._starts[(group, stored.partition), str(stored.offset)].values()
-                return sum(moment > since for moment in starts) >= MAX_STARTS
+                return self._claims.starts_since((group, stored.partition), str(stored.offset), since) >= MAX_STARTS
             case "never-acknowledged":
                 return sum(moment > since for moment in story.pushes) >= MAX_DELIVERIES
             case "record-gone":
                 return not self._logs.holds(stored)
+            case "skipped":
+                told = story.is_told and max(self._redis_lost, story.retried) < story.pushed
+                return story.given_up != NEVER and not told
         ran = stored.kind is Kind.INVALID or bool(story.runs)
         return ran and OWN_REASONS.get(stored.kind) == reason
 
     def _begun(self, group: str, stored: Stored, story: Story) -> int:
         """When starts and copies were last counted from 0, as far as Redis can't have forgotten that."""
-        begun = max(self._dropped[group, stored.partition], story.retried)
+        begun = max(self._dropped[group, stored.partition], story.retried, story.alone)
         return begun if begun > self._redis_lost else NEVER
 
     def letter_lost(self, value: bytes | None, headers: Mapping[str, bytes | None]) -> None:
         """Nobody knows whether a dead letter is in Kafka."""
-        self._story(*self._origin(value, headers)).letter_unconfirmed = next(self._moments)
-
-    def _origin(self, value: bytes | None, headers: Mapping[str, bytes | None]) -> tuple[str, Stored]:
-        group = (headers["__dlq.errors.group"] or b"").decode()
-        if value:
-            digits = value.split()[0] if value[:1].isdigit() else str(orjson.loads(value)["serial"]).encode()
-            return group, self._logs.produced[int(digits)]
-        place = [int(headers[f"x-original-{name}"] or 0) for name in ("partition", "offset")]
-        found = [stored for stored in self._logs.produced.values() if [stored.partition, stored.offset] == place]
-        return group, found[-1]
+        self._story(*self._logs.origin(value, headers)).letter_unconfirmed = next(self._moments)
 
     def committed(self, group: str, place: TopicPartition, before: Committed | None, new: Committed) -> None:
         """A member's commit was taken."""
@@ -330,7 +370,7 @@ class Oracle:
             return
         # What an earlier owner commits late is right for what it had queued itself.
         is_owner = ours is not None and ours.epoch == self._epochs.get((group, place.partition))
-        for stored in self._records(place):
+        for stored in self._logs.every_record(place):
             story = self._story(group, stored)
             ended = story.settled if is_owner else story.ended
             if stored.offset < new.offset and self._logs.holds(stored) and not (ended or story.skipped):
@@ -357,15 +397,3 @@ class Oracle:
 
     def _story(self, group: str, stored: Stored) -> Story:
         return self._stories[group, stored.serial]
-
-    def _records(self, place: TopicPartition, *, any_topic: bool = False) -> list[Stored]:
-        return [
-            stored
-            for stored in self._logs.produced.values()
-            if stored.place == place and (any_topic or stored.topic_id == self._logs.topic_id)
-        ]
-
-
-def _serial_in(copy: Copy) -> int:
-    payload = orjson.loads(b64decode(copy.fields["body"]))[0][0]
-    return int(orjson.loads(payload)["serial"])

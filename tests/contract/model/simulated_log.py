@@ -1,7 +1,10 @@
 """A Kafka cluster's memory: one topic with its partitions, the dead letters, and what each group has committed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+import orjson
 
 from ferry_shared.record import TopicPartition
 
@@ -17,7 +20,12 @@ class Kind(StrEnum):
     FAILS = "fails"
     RETRIES = "retries"
     CRASHES = "crashes"
+    LONG = "takes more than half of the soft time limit"
     INVALID = "invalid"
+
+
+#: Why the records of a kind become dead letters where nothing else has happened to them.
+OWN_REASONS = {Kind.FAILS: "ValueError", Kind.INVALID: "not-json"}
 
 
 @dataclass(frozen=True)
@@ -105,3 +113,21 @@ class SimulatedLogs:
         return (
             stored.topic_id == self.topic_id and self.partitions[stored.partition].records.get(stored.offset) is stored
         )
+
+    def origin(self, value: bytes | None, headers: Mapping[str, bytes | None]) -> tuple[str, Stored]:
+        """The group, and the record, of a dead letter."""
+        group = (headers["__dlq.errors.group"] or b"").decode()
+        if value:
+            digits = value.split()[0] if value[:1].isdigit() else str(orjson.loads(value)["serial"]).encode()
+            return group, self.produced[int(digits)]
+        place = [int(headers[f"x-original-{name}"] or 0) for name in ("partition", "offset")]
+        found = [stored for stored in self.produced.values() if [stored.partition, stored.offset] == place]
+        return group, found[-1]
+
+    def every_record(self, place: TopicPartition, *, any_topic: bool = False) -> list[Stored]:
+        """All that were ever produced there, to this topic or also to those that it has replaced."""
+        return [
+            stored
+            for stored in self.produced.values()
+            if stored.place == place and (any_topic or stored.topic_id == self.topic_id)
+        ]

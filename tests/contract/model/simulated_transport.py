@@ -3,6 +3,7 @@
 A worker's fetch is two steps, as kombu's: BRPOP, later HSET and ZADD. What is taken in between is in nobody's keys.
 """
 
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,6 +43,12 @@ class Copy:
         """The `ferry` header."""
         header: dict[str, Any] = self.fields["headers"][HEADER]
         return header
+
+    @property
+    def serials(self) -> list[int]:
+        """Of its records: one, or those of a batch."""
+        payload = loads(b64decode(self.fields["body"]).decode())[0][0]
+        return [loads(text)["serial"] for text in (payload if isinstance(payload, list) else [payload])]
 
 
 class Transport:

@@ -16,7 +16,8 @@ from kombu.utils.json import loads
 from ferry_shared.errors import RedisUnavailable
 from ferry_shared.ledger.worker_ledger import HEADER, TaskHeader, WorkerLedger
 from ferry_shared.settings import WorkerSettings
-from ferry_worker.attempt import OWNER_FIELD
+from ferry_worker.attempt import OWNER_FIELD, SENT_LIMITS_FIELD
+from ferry_worker.request import limits_of
 from tests.contract.model.actor import Actor, ChildLost
 from tests.contract.model.simulated_transport import Copy, Transport
 
@@ -50,7 +51,7 @@ class TaskBench:
             run(task, message["serial"])
 
         self.task = app._task_from_fun(handle, name=TASK, bind=True, max_retries=5)
-        self.trace = build_tracer(TASK, self.task, app=app)
+        self.task.__trace__ = build_tracer(TASK, self.task, app=app)
 
 
 class WorkerProcess:
@@ -123,12 +124,15 @@ class WorkerProcess:
         message = copy.fields
         args, kwargs, _ = loads(b64decode(message["body"]).decode())
         headers = {name: value for name, value in message["headers"].items() if value is not None}
+        task = self._bench.task
         request = {
             **headers,
             OWNER_FIELD: owner,
-            "delivery_info": {"redelivered": message["properties"]["delivery_info"].get("redelivered", False)},
+            SENT_LIMITS_FIELD: headers["timelimit"],
+            "timelimit": limits_of(headers["timelimit"], task, SETTINGS),
+            "delivery_info": {"redelivered": False} | message["properties"]["delivery_info"],
         }
-        ended = self._bench.trace(headers["id"], args, kwargs, request)
+        ended = task.__trace__(headers["id"], args, kwargs, request)
         outcome = ended.info.retval if ended.info else None
         return bool(getattr(outcome, "requeue", False))
 

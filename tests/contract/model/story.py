@@ -9,11 +9,11 @@ NEVER = -1
 
 @dataclass
 class Run:
-    """One execution of a task."""
+    """One execution of a task. `heard`: when its worker had last heard that the message is its own."""
 
     actor: Actor
     owner: str
-    started: int
+    heard: int
     lease_until_ms: int
     interrupted: bool = False
     recorded: bool = False
@@ -21,11 +21,18 @@ class Run:
 
 @dataclass
 class Story:
-    """What became of one record in one group. Moments are counted in events."""
+    """What became of one record in one group. Moments are counted in events.
+
+    `member` is the entry that it was last queued for, `alone` when it went on without its batch, and
+    `given_up` when an operator skipped that entry.
+    """
 
     first_pushed: int = NEVER
     pushed: int = NEVER
     tag: str = ""
+    member: str = "0"
+    alone: int = NEVER
+    given_up: int = NEVER
     retried: int = NEVER
     done: int = NEVER
     dead: int = NEVER
@@ -46,3 +53,8 @@ class Story:
     def settled(self) -> bool:
         """The same, and since it was last queued."""
         return max(self.done, self.dead) > max(self.wanted_since, self.pushed)
+
+    @property
+    def is_told(self) -> bool:
+        """The ledger knows what became of it since it was last queued."""
+        return any(run.recorded and run.heard > self.pushed for run in self.runs)

@@ -16,6 +16,7 @@ from ferry_consumer.resume import Committed
 from ferry_consumer.service import Consumer
 from ferry_shared.ledger import scripts
 from ferry_shared.ledger.keys import LedgerKeys
+from ferry_shared.ledger.skipping import Skipped, skip
 from ferry_shared.record import TaskId, TopicPartition
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
@@ -39,6 +40,10 @@ ROUTE = Route(TOPIC, dict[str, int], "handle")
 DRAIN_ROUNDS = 250
 STILL_TURN_SECONDS = 2
 MEETING_STEPS = 40
+#: A batch of several such tasks tells its progress before its last one.
+TASK_MS = 30
+#: Behind one of these nothing more of its batch is begun.
+LONG_TASK_MS = 3_000
 
 
 class Server:
@@ -70,10 +75,11 @@ class Server:
 
 
 class System:
-    """One example."""
+    """One example, in which up to `batch_size` records go out as one Celery message."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, batch_size: int = 1) -> None:
         server.system = self
+        self._batch_size = batch_size
         self._server, self.clock = server, server.clock
         server.workers.clear()
         server.client.flushdb()
@@ -105,6 +111,7 @@ class System:
             consumer_group=CONSUMERS[name], celery_broker_url=self._server.url, consumer_http_port=0,
             consumer_redeliver_after_seconds=5, consumer_status_interval_seconds=60, consumer_max_deliveries=3,
             consumer_intake_max_messages=4, consumer_max_in_flight_per_partition=6, consumer_max_backoff_seconds=1,
+            consumer_batch_size=self._batch_size,
         )  # fmt: skip
         self.consumers[name] = consumer = Consumer(settings, [ROUTE])
         consumer.run()
@@ -137,8 +144,10 @@ class System:
         actor = Actor.current()
         group = TaskId.parse(task.request.id).group
         self.oracle.run_started(group, serial, actor, task.request.get("ferry_owner"), task.request.get("ferry"))
-        actor.step("work", lambda: None, lambda: None)
-        match self.logs.produced[serial].kind:
+        kind = self.logs.produced[serial].kind
+        duration_ms = LONG_TASK_MS if kind is Kind.LONG else TASK_MS
+        actor.step("work", lambda: self.clock.advance(duration_ms), lambda: None)
+        match kind:
             case Kind.FAILS:
                 raise ValueError("it fails")
             case Kind.CRASHES:
@@ -264,6 +273,16 @@ class System:
         place = TopicPartition(TOPIC, partition % len(self.logs.partitions))
         self.coordinators[group].committed[place] = Committed(offset, "")
         self.oracle.operator_set(group, place, offset)
+
+    def operator_skips(self, group: str, partition: int, index: int) -> None:
+        """An operator gives up an entry in flight, whoever has it."""
+        place = TopicPartition(TOPIC, partition % len(self.logs.partitions))
+        keys = LedgerKeys.of("", group, place)
+        members: Any = self._server.client.zrange(keys.inflight, 0, -1)
+        if members:
+            member = members[index % len(members)].decode()
+            if skip(self._server.client, keys, member, "skipped: by an operator") is Skipped.SKIPPED:
+                self.oracle.entry_skipped(group, place, member)
 
     def flush(self) -> None:
         """FLUSHALL."""

@@ -21,9 +21,11 @@ History = Callable[[System], object]
 NEVER = "false"
 
 
-def breaks(history: History, promise: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def breaks(
+    history: History, promise: str, redis_url: str, monkeypatch: pytest.MonkeyPatch, batch_size: int = 1
+) -> None:
     """Assert that the oracle says of this history, which holds otherwise, that the promise is broken."""
-    system = System(Server(redis_url, monkeypatch))
+    system = System(Server(redis_url, monkeypatch), batch_size)
     try:
         with pytest.raises(Broken, match=f"^{promise}: "):
             history(system)

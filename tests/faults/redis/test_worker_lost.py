@@ -8,7 +8,8 @@ import redis
 
 from ferry_worker.configuration import RESTORE_LOCK_SECONDS
 from tests.support.eventually import eventually
-from tests.support.fault_system import SOON_REDELIVERED, VISIBILITY_TIMEOUT_SECONDS, FaultSystem
+from tests.support.fault_system import SOON_REDELIVERED, FaultSystem
+from tests.support.short_limits import VISIBILITY_TIMEOUT_SECONDS
 
 #: What the promise adds to the visibility timeout.
 MARGIN_SECONDS = 10.0

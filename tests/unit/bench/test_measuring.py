@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import dispatch, ferry, produce, sampling
+from bench.costs import LABELS, cost_readings
 from bench.failures import MeasurementFailed
 from bench.figures import Sample
 from bench.processes import check_running, cpu_seconds, environment, peak_memory_bytes, python
@@ -39,6 +40,16 @@ def test_rounds_alternate() -> None:
     assert order == ["a", "b", "a", "b"]
     assert [(series.key, series.values) for series in measured.series] == [("a", (1.0, 3.0)), ("b", (2.0, 4.0))]
     assert told == [f"round {number} of 2: {name}" for number in (1, 2) for name in "ab"]
+
+
+def test_what_a_message_costs() -> None:
+    """Microseconds of each part between two looks; nothing between them is no measurement."""
+    before = dict.fromkeys(LABELS, 1.0) | {"valkey": 2.0}
+    after = dict.fromkeys(LABELS, 1.5) | {"valkey": 2.001}
+    found = {reading.key: reading.value for reading in cost_readings("batch", before, after, 1_000)}
+    assert found == pytest.approx({f"cost_batch_{part}": 500.0 for part in LABELS} | {"cost_batch_valkey": 1.0})
+    with pytest.raises(MeasurementFailed, match="more --messages"):
+        cost_readings("single", before, after, 0)
 
 
 def test_who_fails_does_not_stop_the_others() -> None:

@@ -8,9 +8,13 @@ from tests.chaos.copies import Happened, Step
 from tests.chaos.effects import Effect, History
 from tests.chaos.evidence import Acquisition, DeadLetter, Evidence, Execution, LetterLine, RedeliveryLine, place_of
 from tests.chaos.messages import Behaviour, payload
-from tests.chaos.monitor_lines import Cause, Push, copy_before
+from tests.chaos.monitor_lines import Cause, Push
+from tests.chaos.tags import copy_before
 
 TASK = "chaos-0-5"
+#: A batch that it is the first of, as its tag names it, and the ids in it.
+BATCH = "chaos-0-5-9-5"
+BATCHED = tuple(f"chaos-0-{offset}" for offset in range(5, 10))
 WORKER_PID = 99
 
 
@@ -41,20 +45,28 @@ class Story:
         self.steps.append((tag, Step(at, Happened.HANDED_BACK if cause is Cause.TRANSPORT else Happened.QUEUED)))
         return self
 
-    def taken(self, at: float, *, copy: str = "1.1.1") -> "Story":
+    def push_batch(self, at: float, cause: Cause = Cause.DISPATCH, *, copy: str = "1.1.1") -> "Story":
+        """A copy of the batch enters the queue, with its five messages."""
+        tag = f"ledger/{BATCH}/{copy}"
+        self.pushes.extend(Push(at, cause, task_id, tag) for task_id in BATCHED)
+        self.log = dict.fromkeys(BATCHED, Behaviour.ORDINARY) | self.log
+        self.steps.append((tag, Step(at, Happened.HANDED_BACK if cause is Cause.TRANSPORT else Happened.QUEUED)))
+        return self
+
+    def taken(self, at: float, *, copy: str = "1.1.1", task: str = TASK) -> "Story":
         """A worker takes a copy."""
-        return self._step(at, Happened.TAKEN, copy)
+        return self._step(at, Happened.TAKEN, copy, task)
 
-    def acknowledged(self, at: float, *, copy: str = "1.1.1") -> "Story":
+    def acknowledged(self, at: float, *, copy: str = "1.1.1", task: str = TASK) -> "Story":
         """A worker acknowledges it."""
-        return self._step(at, Happened.ACKNOWLEDGED, copy)
+        return self._step(at, Happened.ACKNOWLEDGED, copy, task)
 
-    def forgotten(self, at: float, *, copy: str = "1.1.1") -> "Story":
+    def forgotten(self, at: float, *, copy: str = "1.1.1", task: str = TASK) -> "Story":
         """Redis doesn't have it any more."""
-        return self._step(at, Happened.FORGOTTEN, copy)
+        return self._step(at, Happened.FORGOTTEN, copy, task)
 
-    def _step(self, at: float, what: Happened, copy: str) -> "Story":
-        self.steps.append((f"ledger/{TASK}/{copy}", Step(at, what)))
+    def _step(self, at: float, what: Happened, copy: str, task: str) -> "Story":
+        self.steps.append((f"ledger/{task}/{copy}", Step(at, what)))
         return self
 
     def run(
@@ -66,9 +78,10 @@ class Story:
         pid: int = 100,
         copy: str = "1.1.1",
         task_id: str = TASK,
+        batch: bool = False,
     ) -> "Story":
-        """The task runs; without `ended` its process ends first."""
-        tag = f"ledger/{task_id}/{copy}"
+        """The task runs, by itself or in the batch; without `ended` its process ends first."""
+        tag = f"ledger/{BATCH if batch else task_id}/{copy}"
         serial = place_of(task_id).offset
         how = None if ended is None else how
         self.executions.append(Execution(task_id, tag, serial, pid, WORKER_PID, started, ended, how))
@@ -96,14 +109,20 @@ class Story:
         self.redeliveries.append(RedeliveryLine(at, TASK))
         return self
 
+    def runs_in_batch(self, *times: tuple[float, float | None], pid: int = 100, first: int = 0) -> "Story":
+        """So many of the batch's messages run one after the other, from the one with that index on."""
+        for task_id, (started, ended) in zip(BATCHED[first:], times, strict=False):
+            self.run(started, ended, pid=pid, task_id=task_id, batch=True)
+        return self
+
     def when(self, *effects: Effect) -> "Story":
         """What faults did."""
         self.effects.extend(effects)
         return self
 
-    def of(self, behaviour: Behaviour) -> "Story":
+    def of(self, behaviour: Behaviour, task_id: str = TASK) -> "Story":
         """What the message asks for."""
-        self.log[TASK] = behaviour
+        self.log[task_id] = behaviour
         return self
 
     @property

@@ -47,6 +47,21 @@ def test_a_redelivery_replaces_the_copy_before() -> None:
     assert others == {A: [H.ACKNOWLEDGED], OTHER: [H.QUEUED]}
 
 
+def test_a_division_replaces_the_batch() -> None:
+    """Its script removes that and pushes what was in it; what another script pushes says nothing of it."""
+    batch, one, beyond = "l/t-0-1-3-3/1.1.1", "l/t-0-1/1.2.1", "l/t-0-4/1.2.1"
+    ids = {"t-0-1-3-3", "t-0-1", "t-0-4"}
+    pushed, removed = f"pushed\t1.0\tdispatch\tt-0-1,t-0-2,t-0-3\t{batch}\n", f"removed\t2.0\t{batch}\n"
+
+    def second(cause: str, tag: str) -> dict[str, list[Happened]]:
+        return happened(pushed, removed, f"pushed\t2.0\t{cause}\tt-0-1\t{tag}\n", ids=ids)
+
+    assert second("division", one) == {batch: [H.QUEUED, H.REPLACED], one: [H.QUEUED]}
+    assert second("retry", one) == {batch: [H.QUEUED, H.ACKNOWLEDGED], one: [H.QUEUED]}
+    assert second("division", beyond) == {batch: [H.QUEUED, H.ACKNOWLEDGED], beyond: [H.QUEUED]}
+    assert second("transport", batch) == {batch: [H.QUEUED, H.HANDED_BACK]}
+
+
 def test_a_start_shows_what_is_left() -> None:
     """Whatever was there before is forgotten, unless it is found."""
     before = (f"pushed\t1.0\tdispatch\tt-0-1\t{A}\n", f"pushed\t1.1\tredelivery\tt-0-1\t{B}\n", f"taken\t2\t{B}\n")

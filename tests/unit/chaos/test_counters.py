@@ -9,7 +9,7 @@ from tests.chaos.ferry_counts import CountedLine, FerryCounts, LedgerCount, Proc
 from tests.chaos.monitor_lines import Cause
 from tests.chaos.oracle.counters import CountRow, count_rows, wrong_counts
 from tests.unit.chaos.harness import NO_COUNTS
-from tests.unit.chaos.story import TASK, Story
+from tests.unit.chaos.story import BATCHED, TASK, Story
 
 RETRY = Story().push(1.0).push(30.0, Cause.RETRY, copy="1.2.1")
 
@@ -64,6 +64,23 @@ def test_who_never_learned_of_it_cannot_count_it() -> None:
         Killed(1, Part.WORKER, 30.0, 30.1, 7),
     ):
         assert row(replace(RETRY, effects=[other]), NO_COUNTS, "retried").missing == (TASK,)
+
+
+def test_one_line_counts_as_many_messages_of_a_divided_batch_as_it_says() -> None:
+    """Each of them once, and only those of that batch."""
+    story = Story().push_batch(1.0)
+    for task_id in BATCHED[2:]:
+        story.push(30.0, Cause.DIVISION, copy="1.2.1", task_id=task_id)
+
+    def line(messages: int, task_id: str = "chaos-0-5..9") -> FerryCounts:
+        said = CountedLine(30.1, "redelivered", task_id, "consumer-a.1.log", messages)
+        return replace(NO_COUNTS, lines=(said,))
+
+    assert row(story, line(3), "redelivered") == CountRow("redelivered", 3, 3, 0, ())
+    assert row(story, line(2), "redelivered").missing == BATCHED[4:]
+    assert row(story, line(3, "chaos-0-5..8"), "redelivered").missing == BATCHED[4:]
+    story.push(30.0, Cause.DIVISION, copy="1.2.1", task_id=BATCHED[2])
+    assert row(story, line(5), "redelivered").missing == BATCHED[2:3]
 
 
 def test_metrics_show_what_the_log_has() -> None:
@@ -161,6 +178,20 @@ def test_a_copy_that_runs_twice_was_restored_once() -> None:
 
     assert wrong(story, ledger(2)) == []
     assert "says 1 restored, and 2 copies" in wrong(story, ledger(1))[0]
+
+
+def test_a_batch_that_was_handed_back_counts_once() -> None:
+    """When it ran, or when it was split because it had been begun before."""
+    story = Story().push_batch(1.0).push_batch(30.0, Cause.TRANSPORT)
+    assert wrong(story, ledger(0)) == []
+    ran = replace(story, executions=[]).runs_in_batch((31.0, 31.1), (31.2, 31.3))
+    assert wrong(ran, ledger(1)) == []
+    assert "says 0 restored, and 1 copies" in wrong(ran, ledger(0))[0]
+
+    for task_id in BATCHED[3:]:
+        story.push(31.0, Cause.SPLIT, copy="1.2.1", task_id=task_id)
+    assert "says 0 restored, and 1 copies" in wrong(story, ledger(0))[0]
+    assert wrong(story, replace(ledger(1), lines=())) == []
 
 
 def test_the_status_has_what_the_consumers_told() -> None:

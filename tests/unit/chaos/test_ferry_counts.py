@@ -31,6 +31,16 @@ def test_the_two_sentences_are_told_apart() -> None:
     ]
 
 
+def test_a_divided_batch_counts_its_messages() -> None:
+    """Those that are queued, in one line; one that failed as a whole queues none."""
+    line = {"time": TIME, "task_id": "chaos-0-1..9"}
+    vanished = "its message had vanished from the queue: 7 of its messages are queued one by one, 0 become dead letters"
+    failed = "a batch has failed: 9 of its messages become dead letters: x"
+    lines = [line | {"message": text} for text in (vanished, failed)]
+
+    assert list(read_counted_lines("log", lines)) == [CountedLine(2.5, "redelivered", "chaos-0-1..9", "log", 7)]
+
+
 def test_acquisitions_say_what_comes_again() -> None:
     """Other lines with an offset are none."""
     lines = [

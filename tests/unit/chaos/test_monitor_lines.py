@@ -5,35 +5,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ferry_shared.ledger.keys import batch_member
 from ferry_shared.ledger.scripts import script
+from ferry_shared.record import DEFAULT_GROUP, TopicPartition
+from ferry_shared.routes import Route
+from ferry_shared.task_message import TaskTemplate
 from ferry_worker.transport import HAND_BACK
 from tests.chaos.monitor_lines import (
     Cause,
     Push,
     PushReader,
-    Tag,
     UnackedChange,
-    copy_before,
     emptied_at,
-    first_cause,
     unacked_change_of,
     words_of,
 )
+from tests.support.monitor_line import monitor_line as line
 
-_NAMED = {0x5C: b"\\\\", 0x22: b'\\"', 0x0A: b"\\n", 0x0D: b"\\r", 0x09: b"\\t", 0x07: b"\\a", 0x08: b"\\b"}
 QUEUE = "celery"
-CLIENT = b"127.0.0.1:40000"
-
-
-def escaped(word: bytes) -> bytes:
-    """What the server's `sdscatrepr` makes of a word."""
-    shown = (_NAMED.get(byte) or (bytes([byte]) if 0x20 <= byte < 0x7F else b"\\x%02x" % byte) for byte in word)
-    return b'"' + b"".join(shown) + b'"'
-
-
-def line(*words: bytes, client: bytes = CLIENT, at: float = 1.5) -> bytes:
-    """A line of MONITOR."""
-    return b"+%.6f [0 %s] " % (at, client) + b" ".join(map(escaped, words))
 
 
 def message(task_id: str, tag: str, body: str = "") -> bytes:
@@ -62,6 +51,8 @@ def test_a_message_is_read_back(task_id: str, body: str) -> None:
         ("dispatch", Cause.DISPATCH),
         ("enqueue", Cause.RETRY),
         ("redeliver", Cause.REDELIVERY),
+        ("split", Cause.SPLIT),
+        ("divide", Cause.DIVISION),
         ("claim", Cause.UNKNOWN),
     ],
 )
@@ -78,6 +69,23 @@ def test_a_scripts_pushes_have_its_cause(name: str, cause: Cause, whole: bool) -
     assert [(push.task_id, push.tag, push.cause) for push in reader.read(pushed)] == [
         ("a", "t", cause),
         ("b", "u", cause),
+    ]
+
+
+@given(st.lists(st.integers(0, 2**40), min_size=2, unique=True).map(sorted))
+def test_a_batch_is_a_push_of_each_of_its_messages(offsets: list[int]) -> None:
+    """By its own header, gaps and all; as the consumer makes it."""
+    place = TopicPartition("t", 0)
+    template = TaskTemplate(Route("t", None, "task", QUEUE), DEFAULT_GROUP, place, "l")
+    member, values = batch_member(offsets), [b"{}"] * len(offsets)
+    batch = template.first_copies("4.1", 0).batch(member, offsets, [None] * len(offsets), values)
+    reader = PushReader(QUEUE)
+    list(reader.read(line(b"EVALSHA", script("dispatch").digest.encode(), b"0")))
+
+    pushed = line(b"LPUSH", b"celery", batch, message("t-0-1", "l/t-0-1/4.1.1"), client=b"lua", at=2.5)
+    assert list(reader.read(pushed)) == [
+        *(Push(2.5, Cause.DISPATCH, f"t-0-{offset}", f"l/t-0-{member}/4.1.1") for offset in offsets),
+        Push(2.5, Cause.DISPATCH, "t-0-1", "l/t-0-1/4.1.1"),
     ]
 
 
@@ -144,30 +152,9 @@ def test_a_server_that_is_emptied_is_seen() -> None:
     assert emptied_at(line(b"LPUSH", b"celery", b'] "FLUSHALL"')) is None
 
 
-def test_a_tag_is_taken_apart_and_put_together() -> None:
-    """And names the copy that it replaces."""
-    assert Tag.of("l/t-0-1/4.2.3") == Tag("l", "t-0-1", epoch=4, attempt=2, copy=3)
-    assert copy_before("l/t-0-1/4.2.3") == "l/t-0-1/4.2.2"
-    assert copy_before("l/t-0-1/4.2.1") is None
-
-
 @given(st.binary())
 def test_what_is_no_line_is_passed_over(junk: bytes) -> None:
     """MONITOR's own greeting, an error, half a line."""
     assert list(PushReader(QUEUE).read(junk)) == []
     assert unacked_change_of(junk) is None
     assert emptied_at(junk) is None
-
-
-@pytest.mark.parametrize(
-    ("tag", "cause"),
-    [
-        ("l/t-0-1/4.1.1", Cause.DISPATCH),
-        ("l/t-0-1/4.2.1", Cause.RETRY),
-        ("l/t-0-1/4.1.2", Cause.REDELIVERY),
-        ("l/t-0-1/4.2.3", Cause.REDELIVERY),
-    ],
-)
-def test_a_tag_tells_who_queued_the_copy(tag: str, cause: Cause) -> None:
-    """First attempt, later attempt, later copy."""
-    assert first_cause(tag) is cause

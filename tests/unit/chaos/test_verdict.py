@@ -16,7 +16,7 @@ from tests.chaos.oracle.verdict import FULL, Demands, Verdict, judge
 from tests.chaos.outcome import Run
 from tests.chaos.services import Stop, UnexpectedExit
 from tests.unit.chaos.harness import GOOD_RUN, NO_COUNTS, fault, sent
-from tests.unit.chaos.story import TASK, Story
+from tests.unit.chaos.story import BATCHED, TASK, Story
 
 DEMANDS = Demands(faults=2, kinds=2, with_enough_in_flight=1, kills_of_each=0)
 
@@ -144,6 +144,7 @@ def test_each_rule_has_its_place_in_the_verdict() -> None:
     assert "no task was done for 49.1 s" in problem(good_story(), slow)
     assert "beat never sent anything" in problem(good_story(), replace(GOOD_RUN, ticks=()))
     assert "/metrics says 1 retried" in problem(good_story(), counts)
+    assert "5 messages, expected 1" in verdict(good_story().push_batch(0.5)).problems[0]
     rewound = Rewound(2, Part.KAFKA, 40.0, 41.0, offsets={0: 190})
     assert "10 messages were not dispatched again" in problem(good_story().when(rewound))
 
@@ -230,6 +231,26 @@ def test_what_a_killed_valkey_could_not_tell_is_inferred() -> None:
     assert len(whole.unseen) == 1
     assert far in whole.unseen[0]
     assert len(whole.evidence.pushes) == 2
+
+
+def test_a_batch_that_a_killed_valkey_could_not_tell_of_is_inferred_whole() -> None:
+    """From the one message that ran; what leaves it later leaves a batch."""
+    story = Story().push(5.0, task_id="chaos-0-0").when(*BLIND).runs_in_batch((19.5, 19.6))
+    whole = completed(story.push(25.0, Cause.SPLIT, copy="1.2.1", task_id=BATCHED[1]).evidence)
+
+    assert {push.task_id for push in whole.inferred} == set(BATCHED)
+    assert {(push.at, push.cause) for push in whole.inferred} == {(19.5, Cause.DISPATCH)}
+    assert [push.cause for push in whole.evidence.pushes_of[BATCHED[1]]] == [Cause.DISPATCH, Cause.SPLIT]
+    alone = story.run(19.7, 19.8, copy="1.2.1", task_id=BATCHED[2]).push_batch(4.0)
+    assert [push.cause for push in completed(alone.evidence).inferred] == [Cause.LEFT_BATCH]
+
+
+def test_a_message_that_was_not_in_its_copy_was_never_queued() -> None:
+    """The copy was seen, with other messages."""
+    story = Story().push_batch(5.0)
+    story.executions.append(replace(story.run(6.0, 6.1, batch=True).executions.pop(), task_id="chaos-0-77"))
+
+    assert len(completed(story.evidence).unseen) == 1
 
 
 def test_a_server_that_only_forgot_was_seen_all_the_time() -> None:

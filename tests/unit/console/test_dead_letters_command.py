@@ -1,11 +1,13 @@
 """The command line of `ferry dead-letters`, as far as it needs no Kafka."""
 
 import io
+from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import KafkaError
 
 from ferry_console.cli import main
+from ferry_console.dead_letters.filters import LetterFilter
 from ferry_console.dead_letters.purge_deleting import refusal
 from ferry_console.dead_letters.search import topics_of
 from ferry_console.operating.confirmation import confirmed
@@ -74,6 +76,23 @@ def test_a_purge_must_be_asked_for(words: list[str], told: str, capsys: pytest.C
     """Exit code 2, before any server is asked: nobody removes anything by leaving something out."""
     assert main(["dead-letters", "purge", *words]) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [["replay"], ["purge", "--yes"]], ids=["replay", "purge"])
+@pytest.mark.parametrize(
+    "option", [["--topic", "orders"], ["--reason", "invalid"], ["--since", "2h"], ["--until", "2h"], ["--text", "no"]]
+)
+def test_each_filter_asks_for_something(monkeypatch: pytest.MonkeyPatch, verb: list[str], option: list[str]) -> None:
+    """By itself: it is Redis that is missing then."""
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")
+    assert main(["dead-letters", *verb, *option]) == 3
+
+
+def test_options_become_a_filter() -> None:
+    """Each what it says; the group is the command's."""
+    options = SimpleNamespace(topic="orders", with_reason="invalid", since=1, until=2, text="no", group=None)
+    expected = LetterFilter(since_ms=1, until_ms=2, reason="invalid", text="no", group="blue")
+    assert LetterFilter.of(options, "blue") == expected
 
 
 def test_a_purge_without_redis(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

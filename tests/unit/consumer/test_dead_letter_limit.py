@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ferry_consumer.dead_letter_limit import DeadLetterLimit, InvalidWindow
-from ferry_shared.ledger.consumer_ledger import Dispatch, Invalid, Ownership, Queued
+from ferry_shared.ledger.consumer_ledger import Ownership
+from ferry_shared.ledger.dispatches import Dispatch, Invalid, Queued
 from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.record import TopicPartition
 

@@ -3,66 +3,34 @@
 from typing import Any, cast
 
 import pytest
+from confluent_kafka import Message
 
 from ferry_consumer.dead_letter_limit import DeadLetterLimit
-from ferry_consumer.dispatcher import BEHIND_FOR_SECONDS, Dispatcher
+from ferry_consumer.dispatcher import Dispatcher
+from ferry_consumer.linger import KNOWN_FOR_SECONDS, MAX_SECONDS, SECONDS_AN_ENTRY
 from ferry_consumer.metrics import Metrics
-from ferry_consumer.partition import Partition, Place, Tenure
+from ferry_consumer.partition import Partition
 from ferry_consumer.server_clock import ServerClock
 from ferry_consumer.standing_pauses import StandingPauses
 from ferry_shared.errors import RedisUnavailable
-from ferry_shared.ledger import consumer_ledger
-from ferry_shared.ledger.consumer_ledger import Dispatch, Dispatched, Ownership, Refused
-from ferry_shared.ledger.keys import LedgerKeys
+from ferry_shared.ledger import dispatches
+from ferry_shared.ledger.consumer_ledger import Refused
+from ferry_shared.ledger.dispatches import Dispatch, Dispatched
 from ferry_shared.ledger.pauses import PauseCause
-from ferry_shared.ledger.redelivery import Transport
 from ferry_shared.message import Message as Text
 from ferry_shared.record import TopicPartition
 from ferry_shared.replay import REPLAY_HEADER
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
-from ferry_shared.task_message import TaskTemplate
+from tests.support.fetched_message import fetched
+from tests.support.held_partition import held_partition
 
 VALID, INVALID = b'{"text": "x"}', b"{}"
 
 
-class FakeRecord:
-    """As much of a record as the dispatcher reads."""
-
-    def __init__(
-        self, partition: int, offset: int, value: bytes, topic: str = "orders", *, mark: bytes | None = None
-    ) -> None:
-        self._place, self._offset, self._value, self._mark = (topic, partition), offset, value, mark
-
-    def topic(self) -> str:
-        """Its topic."""
-        return self._place[0]
-
-    def partition(self) -> int:
-        """Its partition."""
-        return self._place[1]
-
-    def offset(self) -> int:
-        """Its offset."""
-        return self._offset
-
-    def value(self) -> bytes:
-        """Its value."""
-        return self._value
-
-    def key(self) -> None:
-        """None."""
-
-    def error(self) -> None:
-        """None."""
-
-    def headers(self) -> list[tuple[str, bytes]]:
-        """None, or the mark of a replay."""
-        return [] if self._mark is None else [(REPLAY_HEADER, self._mark)]
-
-    def timestamp(self) -> tuple[int, int]:
-        """When it was made."""
-        return 1, 1
+def record(partition: int, offset: int, value: bytes, topic: str = "orders", *, mark: bytes | None = None) -> Message:
+    """One that was fetched; with the mark of a replay."""
+    return fetched(offset, value, topic, partition, headers=None if mark is None else [(REPLAY_HEADER, mark)])
 
 
 class FakeServer:
@@ -113,9 +81,9 @@ class World:
         places = [TopicPartition("orders", 0), TopicPartition("orders", 1), TopicPartition("invoices", 0)]
         self.partitions = {place: owned(place) for place in places}
 
-    def take(self, *records: FakeRecord) -> None:
+    def take(self, *records: Message) -> None:
         """A drain."""
-        self.dispatcher.accept(cast("Any", list(records)), self.partitions, blocked=False)
+        self.dispatcher.accept(list(records), self.partitions, blocked=False)
 
     def send(self) -> None:
         """Send what is prepared."""
@@ -128,10 +96,7 @@ class World:
 
 def owned(place: TopicPartition) -> Partition:
     """A partition that is acquired, and fetched."""
-    route = Route(place.topic, Text, "task")
-    held = Partition(Place(place, route, route.adapter, LedgerKeys.of("", "ferry", place), "celery"))
-    template = TaskTemplate(route, "ferry", place, "ledger")
-    held.start(Tenure(Ownership("ledger", 1), "id", template, Transport("celery", "unacked", "", "")), 0, 0, 0)
+    held = held_partition(Route(place.topic, Text, "task"), place=place)
     held.fetching = True
     return held
 
@@ -139,7 +104,7 @@ def owned(place: TopicPartition) -> Partition:
 def world_of(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> World:
     """Nothing taken yet, under changed settings."""
     server = FakeServer()
-    monkeypatch.setattr(consumer_ledger, "send_dispatches", server.send_dispatches)
+    monkeypatch.setattr(dispatches, "send_dispatches", server.send_dispatches)
     return World(server, **changed)
 
 
@@ -154,8 +119,8 @@ def test_past_the_limit_the_whole_drain_of_the_topic_is_held_back(
 ) -> None:
     """The position stays, nothing is remembered for a dead letter, the topic pauses; other topics go on."""
     world.take(
-        FakeRecord(0, 0, INVALID), FakeRecord(0, 1, INVALID), FakeRecord(1, 0, INVALID), FakeRecord(1, 1, INVALID),
-        FakeRecord(1, 2, VALID), FakeRecord(0, 0, VALID, "invoices"),
+        record(0, 0, INVALID), record(0, 1, INVALID), record(1, 0, INVALID), record(1, 1, INVALID),
+        record(1, 2, VALID), record(0, 0, VALID, "invoices"),
     )  # fmt: skip
     for number in range(2):
         held = world.of("orders", number)
@@ -176,7 +141,7 @@ def test_past_the_limit_the_whole_drain_of_the_topic_is_held_back(
 
 def test_below_the_limit_everything_is_admitted(world: World) -> None:
     """Valid and invalid, as always."""
-    world.take(*(FakeRecord(0, offset, INVALID if offset else VALID) for offset in range(4)))
+    world.take(*(record(0, offset, INVALID if offset else VALID) for offset in range(4)))
     (call,) = world.of("orders").prepared
     assert (len(call.queued), len(call.invalid), sorted(world.of("orders").invalid)) == (1, 3, [1, 2, 3])
     world.send()
@@ -185,13 +150,13 @@ def test_below_the_limit_everything_is_admitted(world: World) -> None:
 
 def test_what_was_dispatched_before_is_not_held_back(world: World) -> None:
     """A dispatch whose reply was lost is sent again: it may have happened."""
-    world.take(*(FakeRecord(0, offset, INVALID) for offset in range(3)))
+    world.take(*(record(0, offset, INVALID) for offset in range(3)))
     world.server.lost = True
     world.send()
     with pytest.raises(RedisUnavailable):
         world.dispatcher.settle()
     waiting = list(world.of("orders").unanswered)
-    world.take(*(FakeRecord(1, offset, INVALID) for offset in range(3)), FakeRecord(0, 3, VALID))
+    world.take(*(record(1, offset, INVALID) for offset in range(3)), record(0, 3, VALID))
     assert (world.of("orders").unanswered, world.of("orders").prepared) == (waiting, [])
     assert (world.of("orders", 1).unanswered, world.of("orders", 1).prepared) == ([], [])
 
@@ -199,7 +164,7 @@ def test_what_was_dispatched_before_is_not_held_back(world: World) -> None:
 def test_what_arrives_while_it_is_held_is_read_again_later(world: World) -> None:
     """Kafka's client may have had it already."""
     world.of("orders").fetching = False
-    world.take(FakeRecord(0, 0, VALID))
+    world.take(record(0, 0, VALID))
     assert (world.of("orders").prepared, world.of("orders").expected) == ([], 0)
 
 
@@ -208,8 +173,8 @@ def test_replays_for_other_groups_are_counted_once_they_are_passed(
 ) -> None:
     """When the ledger has taken note of the position behind them, by topic; they are no records of this group."""
     caplog.set_level("INFO", logger="ferry.consumer")
-    marked = [FakeRecord(0, offset, VALID, mark=b"orders-0-0@other") for offset in (1, 2)]
-    world.take(FakeRecord(0, 0, VALID), *marked)
+    marked = [record(0, offset, VALID, mark=b"orders-0-0@other") for offset in (1, 2)]
+    world.take(record(0, 0, VALID), *marked)
     assert "ferry_others_replays_total{" not in world.metrics.text().decode()
 
     world.send()
@@ -225,10 +190,10 @@ def test_replays_for_other_groups_are_counted_once_they_are_passed(
 
 def test_the_next_drain_is_prepared_while_redis_works(world: World) -> None:
     """It begins where the one under way will end, and is sent once the reply to that is read."""
-    world.take(FakeRecord(0, 0, VALID))
+    world.take(record(0, 0, VALID))
     world.send()
     assert (world.of("orders").expected, world.of("orders").following) == (0, 1)
-    world.take(FakeRecord(0, 1, VALID), FakeRecord(0, 2, VALID))
+    world.take(record(0, 1, VALID), record(0, 2, VALID))
     assert [(call.expected, call.next) for call in world.of("orders").prepared] == [(1, 3)]
     assert world.server.sent == [(0, 1)]
     world.send()
@@ -239,10 +204,10 @@ def test_the_next_drain_is_prepared_while_redis_works(world: World) -> None:
 
 def test_a_refused_dispatch_takes_what_follows_with_it(world: World) -> None:
     """It would be refused as well: recovery reads all of it again."""
-    world.take(FakeRecord(0, 0, VALID))
+    world.take(record(0, 0, VALID))
     world.send()
     world.server.refusing = True
-    world.take(FakeRecord(0, 1, VALID))
+    world.take(record(0, 1, VALID))
     world.send()
     held = world.of("orders")
     assert (world.server.sent, held.tenure, held.prepared, held.unanswered) == ([(0, 1)], None, [], [])
@@ -250,10 +215,10 @@ def test_a_refused_dispatch_takes_what_follows_with_it(world: World) -> None:
 
 def test_after_a_lost_reply_the_same_dispatch_goes_first(world: World) -> None:
     """What followed it was held back; a refusal that shows the end of the lost one means that it happened."""
-    world.take(FakeRecord(0, 0, VALID))
+    world.take(record(0, 0, VALID))
     world.send()
     world.server.lost = True
-    world.take(FakeRecord(0, 1, VALID))
+    world.take(record(0, 1, VALID))
     with pytest.raises(RedisUnavailable):
         world.send()
     held = world.of("orders")
@@ -272,7 +237,7 @@ def test_batches_are_counted_by_their_messages(
     caplog.set_level("DEBUG", logger="ferry.consumer")
     world = world_of(monkeypatch, consumer_batch_size=4)
     values = [*[VALID] * 6, INVALID, VALID]
-    world.take(*(FakeRecord(0, offset, value) for offset, value in enumerate(values)), FakeRecord(1, 9, VALID))
+    world.take(*(record(0, offset, value) for offset, value in enumerate(values)), record(1, 9, VALID))
     assert [entry.member for entry in world.of("orders").prepared[0].queued] == ["0-3-4", "4-5-2", "7"]
     world.send()
     world.dispatcher.settle()
@@ -291,7 +256,7 @@ def test_a_single_batch_is_named_once(monkeypatch: pytest.MonkeyPatch, caplog: p
     """Its id is its first and its last."""
     caplog.set_level("INFO", logger="ferry.consumer")
     world = world_of(monkeypatch, consumer_batch_size=4)
-    world.take(*(FakeRecord(0, offset, VALID) for offset in range(3)))
+    world.take(*(record(0, offset, VALID) for offset in range(3)))
     world.send()
     world.dispatcher.settle()
     (line,) = caplog.messages
@@ -299,19 +264,21 @@ def test_a_single_batch_is_named_once(monkeypatch: pytest.MonkeyPatch, caplog: p
     assert line.endswith(" ms: orders-0-0..2")
 
 
-@pytest.mark.parametrize(("batch", "others", "lingers"), [(4, 0, False), (4, 1, True), (1, 1, False)])
+@pytest.mark.parametrize(
+    ("batch", "others", "seconds"), [(4, 0, 0.0), (4, 1, SECONDS_AN_ENTRY), (4, 100, MAX_SECONDS), (1, 1, 0.0)]
+)
 def test_it_lingers_while_workers_are_behind(
-    monkeypatch: pytest.MonkeyPatch, batch: int, others: int, lingers: bool
+    monkeypatch: pytest.MonkeyPatch, batch: int, others: int, seconds: float
 ) -> None:
-    """That is where something is in flight besides what was just dispatched; and only where there are batches."""
+    """As long as there is in flight besides what was just dispatched; and only where there are batches."""
     now = [100.0]
-    monkeypatch.setattr("ferry_consumer.dispatcher.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("ferry_consumer.linger.time.monotonic", lambda: now[0])
     world = world_of(monkeypatch, consumer_batch_size=batch)
     world.server.others = others
-    world.take(FakeRecord(0, 0, VALID), FakeRecord(0, 1, INVALID))
+    world.take(record(0, 0, VALID), record(0, 1, INVALID))
     world.send()
     assert world.dispatcher.linger_seconds == 0
     world.dispatcher.settle()
-    assert (world.dispatcher.linger_seconds > 0) == lingers
-    now[0] += BEHIND_FOR_SECONDS
+    assert world.dispatcher.linger_seconds == seconds
+    now[0] += KNOWN_FOR_SECONDS
     assert world.dispatcher.linger_seconds == 0

@@ -6,18 +6,18 @@ import pytest
 
 from ferry_consumer.commit import Signature
 from ferry_consumer.ledger_reader import LedgerReader
-from ferry_consumer.partition import Partition, Place, Tenure
+from ferry_consumer.partition import Partition
 from ferry_consumer.resume import Committed
 from ferry_consumer.server_clock import ServerClock
 from ferry_consumer.standing_pauses import StandingPauses
 from ferry_shared.errors import RedisUnavailable
 from ferry_shared.ledger import consumer_ledger
 from ferry_shared.ledger.consumer_ledger import Ownership, Snapshot
-from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.message import Message
 from ferry_shared.record import TopicPartition
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
+from tests.support.held_partition import held_partition
 
 ROUTE = Route("orders", Message, "task")
 AT = TopicPartition("orders", 0)
@@ -62,10 +62,7 @@ class AttentionWithoutRoom:
 
 def owned(place: TopicPartition) -> Partition:
     """A partition that is acquired."""
-    held = Partition(Place(place, ROUTE, ROUTE.adapter, LedgerKeys.of("", "ferry", place), "celery"))
-    nothing = cast("Any", None)
-    held.start(Tenure(Ownership("ledger", 7), "topic-id", nothing, nothing), 0, 0, 0)
-    return held
+    return held_partition(ROUTE, place=place, ownership=Ownership("ledger", 7))
 
 
 @pytest.fixture

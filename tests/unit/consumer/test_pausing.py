@@ -5,22 +5,18 @@ from typing import Any, cast
 
 import pytest
 
-from ferry_consumer.partition import Partition, Place, Tenure
+from ferry_consumer.partition import Partition
 from ferry_consumer.pausing import Pausing
 from ferry_shared.errors import KafkaUnavailable
-from ferry_shared.ledger.consumer_ledger import Ownership
 from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.ledger.pauses import Pause, PauseCause
-from ferry_shared.ledger.redelivery import Transport
 from ferry_shared.message import Message
 from ferry_shared.record import TopicPartition
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
-from ferry_shared.task_message import TaskTemplate
+from tests.support.held_partition import held_partition
 
 ROUTE = Route("orders", Message, "task")
-TEMPLATE = TaskTemplate(ROUTE, "ferry", TopicPartition("orders", 0), "ledger")
-TRANSPORT = Transport("celery", "unacked", "orders-0-", "")
 
 
 class World:
@@ -64,13 +60,7 @@ def pausing(world: World) -> Pausing:
 @pytest.fixture
 def partitions() -> list[Partition]:
     """Two that were just acquired."""
-    places = [TopicPartition("orders", number) for number in range(2)]
-    found = [
-        Partition(Place(place, ROUTE, ROUTE.adapter, LedgerKeys.of("", "ferry", place), "celery")) for place in places
-    ]
-    for partition in found:
-        partition.start(Tenure(Ownership("ledger", 1), "topic-id", TEMPLATE, TRANSPORT), 0, 0, 0)
-    return found
+    return [held_partition(ROUTE, place=TopicPartition("orders", number)) for number in range(2)]
 
 
 def test_what_nothing_pauses_is_fetched(world: World, pausing: Pausing, partitions: list[Partition]) -> None:

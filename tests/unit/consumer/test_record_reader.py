@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, Message
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,46 +13,9 @@ from ferry_consumer.record_reader import RecordReader
 from ferry_shared.errors import KafkaUnavailable
 from ferry_shared.record import TopicPartition
 from ferry_shared.settings import KafkaSettings
+from tests.support.fetched_message import fetched
 
 PLACE = TopicPartition("t", 0)
-
-
-class Fetched:
-    """As much of a confluent_kafka.Message as the reader looks at."""
-
-    def __init__(self, offset: int, error: int | None = None) -> None:
-        self._offset, self._error = offset, error
-
-    def topic(self) -> str:
-        """Its topic."""
-        return PLACE.topic
-
-    def partition(self) -> int:
-        """Its partition."""
-        return PLACE.partition
-
-    def offset(self) -> int:
-        """Its offset."""
-        return self._offset
-
-    def error(self) -> KafkaError | None:
-        """What came in a record's place."""
-        return None if self._error is None else KafkaError(self._error)
-
-    def value(self) -> bytes:
-        """Ten bytes."""
-        return b"0123456789"
-
-    def key(self) -> None:
-        """None."""
-
-    def headers(self) -> list[tuple[str, bytes]]:
-        """None."""
-        return []
-
-    def timestamp(self) -> tuple[int, int]:
-        """When it was made."""
-        return 1, 1
 
 
 class Client:
@@ -73,15 +36,15 @@ class Client:
     def unassign(self) -> None:
         """Stop."""
 
-    def poll(self, _seconds: float) -> Fetched:
+    def poll(self, _seconds: float) -> Message:
         """The next record, or the log's end."""
         if self._broken is not None and self._next >= self._broken:
-            return Fetched(self._next, KafkaError.LEADER_NOT_AVAILABLE)
+            return fetched(self._next, error=KafkaError.LEADER_NOT_AVAILABLE)
         offset = next((offset for offset in self._held if offset >= self._next), None)
         if offset is None:
-            return Fetched(self._span[1], KafkaError._PARTITION_EOF)
+            return fetched(self._span[1], error=KafkaError._PARTITION_EOF)
         self._next = offset + 1
-        return Fetched(offset)
+        return fetched(offset, b"0123456789")
 
 
 def reader(client: Client) -> RecordReader:

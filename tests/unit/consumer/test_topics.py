@@ -8,17 +8,15 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
 from ferry_consumer import topics as topics_module
-from ferry_consumer.partition import Partition, Place, Tenure
+from ferry_consumer.partition import Partition
 from ferry_consumer.recreated_topics import RecreatedTopics
 from ferry_consumer.topics import Identity, TopicNotYetKnown, Topics
 from ferry_shared.errors import KafkaUnavailable
-from ferry_shared.ledger.consumer_ledger import Ownership
-from ferry_shared.ledger.keys import LedgerKeys
 from ferry_shared.message import Message
-from ferry_shared.record import TopicPartition
 from ferry_shared.routes import Route
 from ferry_shared.settings import ConsumerSettings
 from tests.support.fake_kafka import FakeKafka
+from tests.support.held_partition import held_partition
 
 
 class Admin:
@@ -67,10 +65,7 @@ def topics(admin: Admin) -> Topics:
 
 def owned(topic: str, topic_id: str) -> Partition:
     """A partition whose ledger is for this id."""
-    at, route, nothing = TopicPartition(topic, 0), Route(topic, Message, "task"), Any
-    partition = Partition(Place(at, route, route.adapter, LedgerKeys.of("", "ferry", at), "celery"))
-    partition.start(Tenure(Ownership("ledger", 1), topic_id, nothing, nothing), 0, 0, 0)  # type: ignore[arg-type]
-    return partition
+    return held_partition(Route(topic, Message, "task"), topic_id=topic_id)
 
 
 def test_all_identities_are_asked_for_in_one_request(admin: Admin, topics: Topics) -> None:

@@ -16,18 +16,13 @@ from ferry_shared.ledger.worker_ledger import Recorded
 from ferry_shared.routes import Route
 from ferry_shared.settings import WorkerSettings
 from ferry_worker import TrackedTask, track
-from ferry_worker.configuration import tracked_configuration, worker_settings
+from ferry_worker.configuration import tracked_configuration
 from ferry_worker.start_checks import check
 from ferry_worker.transport import TRANSPORT_NAME
 from tests.unit.worker.fake_ledger import Bench
 
 SETTINGS = WorkerSettings()
 PAYLOAD = '{"number": 5}'
-
-
-@pytest.fixture(autouse=True)
-def _settings_are_read_again() -> None:
-    worker_settings.cache_clear()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,7 +12,6 @@ from uuid import UUID
 
 import pydantic.dataclasses
 import pytest
-from celery import Celery
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, RootModel, Tag, computed_field
 from typing_extensions import TypeAliasType, TypedDict
 
@@ -21,10 +19,8 @@ from ferry_producer.messages import InvalidText, value_of_route
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.message import Message
 from ferry_shared.routes import Route
-from ferry_worker import track
-from ferry_worker.configuration import worker_settings
 from ferry_worker.testing import Done, Invalid, Retried, run_message
-from ferry_worker.tracking import tracking_of
+from tests.support.shop_app import TASK, app_with
 
 ItemT = TypeVar("ItemT")
 
@@ -241,33 +237,21 @@ KINDS = {
 each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
 
-@pytest.fixture(autouse=True)
-def _settings_are_read_again() -> Iterator[None]:
-    worker_settings.cache_clear()
-    tracking_of.cache_clear()
-    yield
-    worker_settings.cache_clear()
-    tracking_of.cache_clear()
-
-
 def app_for(kind: Kind, replacement: Any = None) -> Any:
     """An app whose task gets the route's type; with a `replacement` it first asks for a retry with that."""
-    app = Celery("kinds", broker="redis://broker.invalid/0", set_as_current=False)
-    track(app)
 
     def handle(self: Any, message: Any) -> None:
         if replacement is not None and self.request.retries == 0:
             self.retry(args=(replacement.value,))
 
     handle.__annotations__["message"] = kind.message
-    app.task(shared=False, name="handle", bind=True)(handle)
-    return app
+    return app_with(handle, bind=True)
 
 
 @each_kind
 def test_the_task_gets_what_the_route_names(kind: Kind) -> None:
     """Built from the record's value, of the very type."""
-    outcome = run_message([Route("topic", kind.message, "handle")], "topic", kind.value, app=app_for(kind))
+    outcome = run_message([Route("topic", kind.message, TASK)], "topic", kind.value, app=app_for(kind))
     assert isinstance(outcome, Done), outcome
     assert outcome.message == kind.arrives
     assert type(outcome.message) is type(kind.arrives)
@@ -276,7 +260,7 @@ def test_the_task_gets_what_the_route_names(kind: Kind) -> None:
 @each_kind
 def test_what_does_not_fit_becomes_a_dead_letter(kind: Kind) -> None:
     """The consumer says why."""
-    outcome = run_message([Route("topic", kind.message, "handle")], "topic", kind.unfit, app=app_for(kind))
+    outcome = run_message([Route("topic", kind.message, TASK)], "topic", kind.unfit, app=app_for(kind))
     assert isinstance(outcome, Invalid), outcome
     assert kind.error in outcome.error
 
@@ -284,7 +268,7 @@ def test_what_does_not_fit_becomes_a_dead_letter(kind: Kind) -> None:
 @each_kind
 def test_the_producer_checks_the_same(kind: Kind) -> None:
     """It sends the value unchanged, or refuses it."""
-    adapter = Route("topic", kind.message, "handle").adapter
+    adapter = Route("topic", kind.message, TASK).adapter
     assert value_of_route(kind.value.encode(), adapter) == kind.value.encode()
     with pytest.raises(InvalidText):
         value_of_route(kind.unfit.encode(), adapter)
@@ -294,7 +278,7 @@ def test_the_producer_checks_the_same(kind: Kind) -> None:
 def test_a_retry_can_change_it(kind: Kind) -> None:
     """`self.retry(args=(message,))`: the next attempt gets an equal one."""
     app = app_for(kind, SimpleNamespace(value=kind.arrives))
-    first = run_message([Route("topic", kind.message, "handle")], "topic", kind.value, app=app)
+    first = run_message([Route("topic", kind.message, TASK)], "topic", kind.value, app=app)
     assert isinstance(first, Retried), first
     second = first.run_again()
     assert isinstance(second, Done), second
@@ -307,7 +291,7 @@ def test_each_of_a_union_arrives_as_itself() -> None:
     kind = KINDS["union by a field"]
     for message in (Paid(type="paid", cents=1), Refunded(type="refunded", reason="x")):
         value = message.model_dump_json()
-        outcome = run_message([Route("topic", kind.message, "handle")], "topic", value, app=app_for(kind))
+        outcome = run_message([Route("topic", kind.message, TASK)], "topic", value, app=app_for(kind))
         assert isinstance(outcome, Done)
         assert outcome.message == message
 
@@ -320,7 +304,7 @@ class Plain:
 def test_what_pydantic_does_not_know_is_refused_in_a_sentence(message: Any) -> None:
     """At the start of the consumer, by the route's topic; pydantic's advice on its own configuration is left out."""
     with pytest.raises(ConfigurationError, match=r"the message type of the route for topic can't be used: ") as refused:
-        _ = Route("topic", message, "handle").adapter
+        _ = Route("topic", message, TASK).adapter
     assert len(str(refused.value).splitlines()) == 1
 
 

@@ -1,8 +1,7 @@
 """`ferry_worker.testing`: one message through check and task, with the outcome that production would record."""
 
 import json
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,28 +12,18 @@ from celery.exceptions import Ignore, MaxRetriesExceededError, Reject
 from hypothesis import given
 from hypothesis import strategies as st
 from kombu.exceptions import EncodeError
-from pydantic import BaseModel
 
 import ferry_worker.tasks  # noqa: F401 - Ferry's own task, in Ferry's own app
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.message import Message
 from ferry_shared.routes import JsonSchema, Route
-from ferry_worker import track
-from ferry_worker.configuration import worker_settings
 from ferry_worker.payload import InvalidPayload
 from ferry_worker.testing import Done, Failed, Invalid, Outcome, Requeued, Retried, Sent, run_message
 from ferry_worker.tracking import tracking_of
+from tests.support.shop_app import ROUTES, Order, app_with
 
+pytestmark = pytest.mark.usefixtures("nobody_connects")
 VALUE = b'{"number": 1}'
-
-
-class Order(BaseModel):
-    """A message."""
-
-    number: int
-
-
-ROUTES = [Route("orders", Order, "handleOrder", "orders-queue")]
 
 
 class OutOfStock(Exception):
@@ -42,37 +31,6 @@ class OutOfStock(Exception):
 
     def __init__(self, number: int, stock: int) -> None:
         super().__init__(f"{number} wanted, {stock} left")
-
-
-@pytest.fixture(autouse=True)
-def _settings_are_read_again() -> Iterator[None]:
-    worker_settings.cache_clear()
-    tracking_of.cache_clear()
-    yield
-    worker_settings.cache_clear()
-    tracking_of.cache_clear()
-
-
-@pytest.fixture(autouse=True)
-def _nobody_connects(monkeypatch: pytest.MonkeyPatch) -> None:
-    def connect(*_: Any) -> None:
-        raise AssertionError("a connection to a server")
-
-    monkeypatch.setattr(socket.socket, "connect", connect)
-
-
-def app_with(function: Callable[..., Any], *, backend: str | None = None, **options: Any) -> Any:
-    """A user's app, tracked, with one task, and another that it can send."""
-    app = Celery("shop", broker="redis://broker.invalid/0", backend=backend, set_as_current=False)
-    track(app)
-    function.__name__ = "handle"
-    app.task(shared=False, name="handleOrder", **options)(function)
-    app.task(shared=False, name="sendMail")(send_mail)
-    return app
-
-
-def send_mail(*arguments: Any, to: str = "") -> None:
-    """Stand for a task that other tasks send."""
 
 
 def outcome_of(function: Callable[..., Any], value: bytes = VALUE, **options: Any) -> Outcome:

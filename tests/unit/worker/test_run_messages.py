@@ -1,27 +1,18 @@
 """`ferry_worker.testing.run_messages`: several messages as one batch, with the outcome of each."""
 
-import socket
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from celery import Celery
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from pydantic import BaseModel
 
 from ferry_shared.errors import ConfigurationError
-from ferry_shared.routes import Route
-from ferry_worker import FailedMessages, track
-from ferry_worker.configuration import worker_settings
+from ferry_worker import FailedMessages
 from ferry_worker.payload import InvalidPayload
 from ferry_worker.testing import Done, Failed, Invalid, Requeued, Retried, Sent, run_message, run_messages
-from ferry_worker.tracking import tracking_of
+from tests.support.shop_app import ROUTES, Order, app_with
 
-
-class Order(BaseModel):
-    """A message."""
-
-    number: int
+pytestmark = pytest.mark.usefixtures("nobody_connects")
 
 
 class Strict(BaseModel):
@@ -29,40 +20,6 @@ class Strict(BaseModel):
 
     number: int
     day: str
-
-
-ROUTES = [Route("orders", Order, "handleOrder", "orders-queue")]
-
-
-@pytest.fixture(autouse=True)
-def _settings_are_read_again() -> Iterator[None]:
-    worker_settings.cache_clear()
-    tracking_of.cache_clear()
-    yield
-    worker_settings.cache_clear()
-    tracking_of.cache_clear()
-
-
-@pytest.fixture(autouse=True)
-def _nobody_connects(monkeypatch: pytest.MonkeyPatch) -> None:
-    def connect(*_: Any) -> None:
-        raise AssertionError("a connection to a server")
-
-    monkeypatch.setattr(socket.socket, "connect", connect)
-
-
-def app_with(function: Callable[..., Any], *, backend: str | None = None, **options: Any) -> Any:
-    """A user's app, tracked, with one task, and another that it can send."""
-    app = Celery("shop", broker="redis://broker.invalid/0", backend=backend, set_as_current=False)
-    track(app)
-    function.__name__ = "handle"
-    app.task(shared=False, name="handleOrder", **options)(function)
-    app.task(shared=False, name="sendMail")(send_mail)
-    return app
-
-
-def send_mail(number: int) -> None:
-    """Stand for a task that other tasks send."""
 
 
 def values(*numbers: int) -> list[bytes]:

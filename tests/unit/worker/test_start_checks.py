@@ -11,17 +11,10 @@ from ferry_shared.errors import ConfigurationError
 from ferry_shared.routes import JsonSchema, Route
 from ferry_shared.settings import WorkerSettings
 from ferry_worker import TrackedTask, track
-from ferry_worker.configuration import worker_settings
 from ferry_worker.start_checks import check, warnings
 from ferry_worker.tracking import tracking_of
 
 SETTINGS = WorkerSettings()
-
-
-@pytest.fixture(autouse=True)
-def _settings_are_read_again() -> None:
-    worker_settings.cache_clear()
-    tracking_of.cache_clear()
 
 
 class Starting:

@@ -1,25 +1,23 @@
 """Ferry's own tasks, and their lines."""
 
 import logging
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ferry_shared.errors import RedisUnavailable
 from ferry_shared.message import Message
 from ferry_worker import tasks
-from ferry_worker.configuration import worker_settings
 from ferry_worker.schedule import STATUS_QUEUE, STATUS_TASK, beat_schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture(autouse=True)
-def _settings_are_read_again(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def _logs_at_info(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "ferry.worker")
-    worker_settings.cache_clear()
-    yield
-    worker_settings.cache_clear()
 
 
 def printed(caplog: pytest.LogCaptureFixture, text: str) -> logging.LogRecord:

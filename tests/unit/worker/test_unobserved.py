@@ -10,6 +10,8 @@ from celery import Celery, current_task, signals
 from ferry_worker import TrackedTask
 from ferry_worker.unobserved import RAISED_FIELD, as_current_task, is_unobserved, run_unobserved
 
+pytestmark = pytest.mark.usefixtures("nobody_observes")
+
 
 class Noticing(TrackedTask):
     """A task with a handler of its own."""
@@ -24,6 +26,16 @@ class Apart(TrackedTask):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """As any, and tell."""
         return ["apart", super().__call__(*args, **kwargs)]
+
+
+SIGNALS = [signals.task_prerun, signals.task_postrun, signals.task_success]
+
+
+@pytest.fixture(autouse=True)
+def _nobody_else_notices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests have imported can have receivers of its own."""
+    for signal in SIGNALS:
+        monkeypatch.setattr(signal, "receivers", [])
 
 
 @pytest.fixture
@@ -48,7 +60,7 @@ def test_without_results_receivers_and_handlers_nobody_notices(app: Celery) -> N
     assert is_unobserved(task_of(app))
 
 
-@pytest.mark.parametrize("signal", [signals.task_prerun, signals.task_postrun, signals.task_success])
+@pytest.mark.parametrize("signal", SIGNALS)
 def test_a_receiver_of_a_signal_notices(app: Celery, signal: Any) -> None:
     """Such as those of Django, Sentry or OpenTelemetry; once it is gone, nobody does."""
 

@@ -3,6 +3,16 @@
 -- exceed, 9 position, 10 committed, 11 cluster id, 12 topic id, 13 'drop' or 'keep', 14 drop entries at or above this offset,
 -- 15 how many offsets are dispatched again, 16-18 dead letters, restored and rewound as the consumer remembers them,
 -- 19 how many partitions the topic had when the group first took this one up.
+
+-- What a batch has from an offset on is dropped: another record's entry can stand there, or will.
+local function end_batch_before(member, offset)
+  local state = load_state(member)
+  if not state.below or tonumber(state.below) > tonumber(offset) then
+    state.below = offset
+    redis.call('HSET', STATE, member, cjson.encode(state))
+  end
+end
+
 if ARGV[1] == '?' then
   -- Somebody else may have made it anew since.
   if not wrong_type(ledger_kinds()) then
@@ -42,6 +52,11 @@ else
   if ARGV[14] ~= '' then
     for _, member in ipairs(redis.call('ZRANGEBYSCORE', INFLIGHT, ARGV[14], '+inf')) do
       dropped = dropped + remove_entry(member)
+    end
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', INFLIGHT, '-inf', '(' .. ARGV[14])) do
+      if last_offset(member) >= tonumber(ARGV[14]) then
+        end_batch_before(member, ARGV[14])
+      end
     end
     -- The call that crossed the offset now ends before it: what it dispatched below keeps its token, and what is
     -- dispatched above is a later call's.

@@ -2,17 +2,10 @@
 -- go on by themselves. ARGV: 1 ledger, 2 epoch, 3 member, 4 token, 5 copy as it was found, 6 age in ms, 7 and 8 around the
 -- member in a task id, 9 '1' where it has failed, then the messages. Returns how many were queued, how many have failed,
 -- and up to which offset nothing was left to do.
-local refusal = refused_to_queue(ARGV[1], ARGV[2])
+local member, now = ARGV[3], now_ms()
+local state, refusal = copied_state(ARGV[1], ARGV[2], member, ARGV[4], ARGV[5])
 if refusal then
   return refusal
-end
-local member, now = ARGV[3], now_ms()
-if not redis.call('ZSCORE', INFLIGHT, member) then
-  return {'gone'}
-end
-local state = load_state(member)
-if state.token ~= ARGV[4] or int(state.copy) ~= ARGV[5] then
-  return {'stale'}
 end
 -- One that has failed since the first look, by an operator, must not be queued.
 if (state.error ~= nil) ~= (ARGV[9] == '1') then

@@ -76,11 +76,6 @@ local function refused_by_head(ledger, epoch)
   return nil
 end
 
--- The same for what queues messages.
-local function refused_to_queue(ledger, epoch)
-  return refused_by_head(ledger, epoch) or wrong_type({[QUEUE] = 'list'})
-end
-
 local function save_state(member, state, attention_ms)
   redis.call('HSET', STATE, member, cjson.encode(state))
   if attention_ms then
@@ -91,7 +86,8 @@ local function save_state(member, state, attention_ms)
 end
 
 local STATE_HAS = {token = 'string', copy = 'number', claims = 'number', deliveries = 'number', enqueued = 'number'}
-local STATE_MAY_HAVE = {error = 'string', due = 'number', owner = 'string', lease = 'number', progress = 'string'}
+local STATE_MAY_HAVE = {error = 'string', due = 'number', owner = 'string', lease = 'number', progress = 'string',
+  below = 'string'}
 
 -- nil for what none of these scripts has written.
 local function decoded_state(stored)
@@ -110,7 +106,7 @@ local function decoded_state(stored)
     end
   end
   local whole = string.match(state.token, '^%d+%.%d+$') and string.match(state.progress or '0', '^%d+$')
-    and (state.lease or not state.owner)
+    and string.match(state.below or '0', '^%d+$') and (state.lease or not state.owner)
   return whole and state or nil
 end
 
@@ -151,6 +147,22 @@ local function remove_entry(member)
     redis.call('HINCRBY', HEAD, 'messages', -message_count(member))
   end
   return removed
+end
+
+-- The consumer's scripts that queue again: the entry's state while `copy` is its newest, else nil and the reply to give.
+local function copied_state(ledger, epoch, member, token, copy)
+  local refusal = refused_by_head(ledger, epoch) or wrong_type({[QUEUE] = 'list'})
+  if refusal then
+    return nil, refusal
+  end
+  if not redis.call('ZSCORE', INFLIGHT, member) then
+    return nil, {'gone'}
+  end
+  local state = load_state(member)
+  if state.token ~= token or int(state.copy) ~= copy then
+    return nil, {'stale'}
+  end
+  return state
 end
 
 -- The worker's scripts: the entry's state while its message is the current one, else nil and the reply to give.

@@ -1,8 +1,9 @@
 -- Messages of a batch that go on by themselves, from argument `first` on, four words each: how, offset, and two more:
 -- 'queued': its Celery message, nothing. 'retry': its delay in ms, what its next attempt is made of.
 -- 'failed': its error, its payload.
--- What the batch's progress covers is recorded already: a call whose reply was lost comes again. And an entry that is
--- there is another record's: the log was truncated inside the batch, and has grown again.
+-- What the batch's progress covers is recorded already: a call whose reply was lost comes again. What isn't `below` its
+-- end any more was taken by a truncation of the log: its offset is, or will be, another record's. So is an entry that is
+-- there.
 -- Returns what is to be pushed, which comes after everything else that is written, and how many have failed.
 local function add_singles(batch, first)
   local epoch, attempt = string.match(batch.token, '^(%d+)%.(%d+)$')
@@ -10,7 +11,8 @@ local function add_singles(batch, first)
   local failed = 0
   for argument = first, #ARGV, 4 do
     local how, offset, word, content = unpack(ARGV, argument, argument + 3)
-    if tonumber(offset) > tonumber(batch.progress or -1) and redis.call('ZADD', INFLIGHT, 'NX', offset, offset) == 1 then
+    local left = tonumber(offset) > tonumber(batch.progress or -1) and tonumber(offset) < tonumber(batch.below or math.huge)
+    if left and redis.call('ZADD', INFLIGHT, 'NX', offset, offset) == 1 then
       redis.call('HINCRBY', HEAD, 'entries', 1)
       redis.call('HINCRBY', HEAD, 'messages', 1)
       local state = {token = later, copy = 0, claims = 0, deliveries = 0, enqueued = now}
