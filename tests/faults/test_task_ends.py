@@ -6,7 +6,6 @@ import pytest
 
 from ferry_console.local.kafka import LocalKafka
 from tests.support.acting import Acting, Place, acts, places
-from tests.support.eventually import eventually
 from tests.support.ferry_processes import FerryProcesses
 from tests.support.kafka_records import create_topic
 from tests.support.with_batches import WITH_BATCHES
