@@ -109,7 +109,8 @@ class Oracle:
             story = self._story(group, stored)
             if stored.offset >= offset:
                 story.wanted_since, story.skipped = moment, False
-            elif not story.settled:
+            else:
+                # Also what had ended: a consumer that hasn't heard of it yet may queue that again, after a loss.
                 story.skipped = True
 
     def entry_skipped(self, group: str, place: TopicPartition, member: str) -> None:

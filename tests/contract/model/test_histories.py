@@ -305,6 +305,21 @@ def test_redis_goes_back_to_before_a_loss_and_an_operators_offset(system: System
     assert system.coordinators["ferry"].committed[PLACE].offset == 6
 
 
+def test_what_a_consumer_queues_below_an_operators_offset_need_not_run(system: System) -> None:
+    """It was done; Redis lost it, and the consumer has not heard of the offset yet."""
+    system.produce(0, Kind.OK, 0)
+    go_until(system, "consumer A", "dispatch")
+    system.go("consumer A", 1)
+    go_until(system, "worker 1", "acknowledge")
+    system.flush()
+    go_until(system, "consumer A", "dispatch")
+    system.operator_sets("ferry", 0, 1, zombies=True)
+    system.go("consumer A", 1)
+    assert system.oracle.pushes == 2
+    system.drain()
+    assert system.coordinators["ferry"].committed[PLACE].offset == 1
+
+
 def test_a_consumer_that_stood_still_writes_its_dead_letter_last(system: System) -> None:
     """Another one has taken the partition over and written it, and had looked later than this one."""
     system.produce(0, Kind.INVALID, 0)
