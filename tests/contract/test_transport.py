@@ -359,6 +359,20 @@ def test_at_the_end_of_a_channel_they_go_first(channel: Any, redis_url: str, pre
     assert (_held(client, prefix), _numbers(client, f"{prefix}orders")) == ([], [2])
 
 
+def test_on_a_channel_that_is_closed_they_go_at_once(channel: Any, redis_url: str, prefix: str) -> None:
+    """A task that ran while the connection was lost acknowledges on the channel that it came from."""
+    client = redis.Redis.from_url(redis_url)
+    _deliver(channel, client, prefix, 1)
+    message = channel.qos.get("1")
+    qos = channel.qos
+    channel.close()
+    _take(client, prefix, 1, _deliverable(1))
+    assert _held(client, prefix) == [1]
+    qos.append(message, "1")
+    qos.ack("1")
+    assert _held(client, prefix) == []
+
+
 def test_with_redis_away_at_the_end_of_a_channel_they_go_with_the_next_sweep(
     channel: Any, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

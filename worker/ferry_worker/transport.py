@@ -126,7 +126,8 @@ class QoS(redis.QoS):
         if not self._to_acknowledge:
             self._acknowledge_at = time.monotonic() + ACKNOWLEDGE_AFTER_SECONDS
         self._to_acknowledge[delivery_tag] = None
-        if len(self._to_acknowledge) >= MAX_ACKNOWLEDGED_LATER:
+        # A channel that was closed takes nothing more: nobody would ask it again.
+        if self.channel.closed or len(self._to_acknowledge) >= MAX_ACKNOWLEDGED_LATER:
             self._acknowledge()
 
     def can_consume(self) -> bool:
