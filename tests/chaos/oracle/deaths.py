@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.chaos.copies import Happened
 from tests.chaos.effects import Away, Held, Killed, Left, Part
 from tests.chaos.messages import Behaviour
 from tests.chaos.monitor_lines import Cause
@@ -74,15 +75,25 @@ def _held_before_its_first_line(evidence: Evidence, letter: DeadLetter) -> Expla
     It had one task in its hands, so that explains one dead letter.
     """
     pushes = evidence.pushes_of.get(letter.task_id, ())
+    struck = _struck(evidence, letter)
     for effect in evidence.history.effects:
         if (
             isinstance(effect, Held) and effect.part is Part.WORKER_CHILD
             and any(push.at <= effect.at for push in pushes) and effect.at < letter.at
-            and effect.until >= letter.at - _CLOCK_SECONDS
+            and effect.until >= struck - _CLOCK_SECONDS
             and not _was_busy(evidence, effect) and _is_first(evidence, letter, effect)
         ):  # fmt: skip
             return Explanation("its process stood still beyond its hard limit", effect.fault)
     return None
+
+
+def _struck(evidence: Evidence, letter: DeadLetter) -> float:
+    """When the limit struck: the worker acknowledged the last copy; where that isn't known, the letter's time."""
+    tags = [push.tag for push in evidence.pushes_of.get(letter.task_id, ()) if push.at < letter.at]
+    steps = evidence.copies.get(tags[-1], ()) if tags else ()
+    return max(
+        (step.at for step in steps if step.what is Happened.ACKNOWLEDGED and step.at < letter.at), default=letter.at
+    )
 
 
 def _was_busy(evidence: Evidence, held: Held) -> bool:

@@ -89,19 +89,24 @@ def _may_end(behaviour: Behaviour, runs: Sequence[Execution], run: Execution) ->
 
 
 def repeated_dead_letters(evidence: Evidence) -> Iterator[Repeat]:
-    """Every dead letter of an id after its first: each needs a fault of its own, which hit the one that wrote it."""
+    """Every dead letter of an id after its first: each needs a cause of its own, which hit the one that wrote it.
+
+    One fault may be the cause in two ways: an operator rewinds a group whose consumers left and join again.
+    """
     for task_id, letters in evidence.dead_letters_of.items():
-        blamed: set[int] = set()
+        blamed: set[tuple[str, int]] = set()
         for before, letter in pairwise(letters):
             explanation = _why_again(evidence, before, letter, blamed)
             if explanation and explanation.fault is not None:
-                blamed.add(explanation.fault)
+                blamed.add((explanation.cause, explanation.fault))
             yield Repeat("dead letter", task_id, letter.at, explanation)
 
 
-def _why_again(evidence: Evidence, before: DeadLetter, letter: DeadLetter, blamed: set[int]) -> Explanation | None:
+def _why_again(
+    evidence: Evidence, before: DeadLetter, letter: DeadLetter, blamed: set[tuple[str, int]]
+) -> Explanation | None:
     for cause, effect in _causes(evidence, before, letter):
-        if effect.fault not in blamed:
+        if (cause, effect.fault) not in blamed:
             return Explanation(cause, effect.fault)
     return None
 
@@ -110,8 +115,11 @@ def _causes(evidence: Evidence, before: DeadLetter, letter: DeadLetter) -> Itera
     partition, offset = place_of(letter.task_id)
     start, again = before.at - _SLACK_SECONDS, letter.at
     writer = _writer(evidence, before)
-    # A snapshot between the letter and its record doesn't know of it either.
-    for learned in (before.at, min(before.at + _SLACK_SECONDS, again)):
+    # A snapshot between the letter and its record doesn't know of it either; and a consumer writes the letter of a
+    # failure that it has read when Redis has already lost it.
+    failed = [run.ended for run in evidence.executions_of.get(letter.task_id, ()) if run.how == "raised" and run.ended]
+    recently = [ended for ended in failed if start <= ended <= before.at]
+    for learned in (*recently, before.at, min(before.at + _SLACK_SECONDS, again)):
         if forgot := lost_with_redis(evidence, letter.task_id, learned, again):
             yield "its record was lost with Redis", forgot
     for effect in evidence.history.effects:

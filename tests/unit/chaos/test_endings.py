@@ -139,6 +139,9 @@ def test_a_process_held_before_the_tasks_first_line_makes_one_dead_letter() -> N
         return [cause for what, cause in wrong(told) if what == "dead letter: TimeLimitExceeded"]
 
     assert causes(story(held)) == [explained]
+    late = story(replace(held, until=7.0))
+    assert causes(late.acknowledged(6.9)) == [explained], "the limit struck in time, its consumer came late"
+    assert causes(story(replace(held, until=7.0)).acknowledged(7.5)) == ["unexplained"]
     for other in (replace(held, until=7.0), replace(held, at=0.5), replace(held, part=Part.WORKER)):
         assert causes(story(other)) == ["unexplained"]
     run_before = Story().push(0.1).run(0.2, 0.3, pid=101).push(1.0).dead(8.0, "TimeLimitExceeded").when(held)
@@ -238,6 +241,29 @@ def test_a_fault_explains_one_more_dead_letter_of_an_id() -> None:
     story = Story().of(Behaviour.INVALID).dead(10.0).dead(11.0).dead(12.0).when(Away(1, Part.KAFKA, 9.0, 13.0))
     assert again(story) == ["a server was away before it was recorded", "unexplained"]
     assert again(story.when(Forgot(2, Part.VALKEY, 11.5, 11.6)))[1] == "its record was lost with Redis"
+
+
+def test_a_rewind_and_the_handover_that_comes_with_it_explain_one_dead_letter_each() -> None:
+    """The consumers leave, the offset is set, both join again: a letter from before the partition is handed over."""
+    left, rewound = Left(4, Part.CONSUMER, 9.0, 13.0, 77), Rewound(4, Part.KAFKA, 11.0, 12.0, offsets={0: 0})
+    story = Story().of(Behaviour.INVALID).dead(8.0).dead(14.2).dead(17.0).acquired(14.0, 0).acquired(16.8, 0)
+    assert again(story.when(left, rewound)) == [
+        "rewound by an operator",
+        "the partition changed hands before it was recorded",
+    ]
+    assert again(story.dead(17.2)) == [*again(story)[:2], "unexplained"]
+
+
+def test_redis_may_have_lost_a_failure_before_its_dead_letter_is_written() -> None:
+    """The consumer had read it; then it runs again, and fails again."""
+
+    def story(lost: Effect) -> Story:
+        told = Story().of(Behaviour.RAISES).run(9.0, 9.1, "raised").dead(10.0, "ValueError")
+        return told.run(19.0, 19.1, "raised").dead(20.0, "ValueError").when(lost)
+
+    assert again(story(Forgot(1, Part.VALKEY, 9.5, 9.6))) == ["its record was lost with Redis"]
+    assert again(story(Forgot(1, Part.VALKEY, 8.5, 8.6))) == ["unexplained"]
+    assert again(story(Forgot(1, Part.VALKEY, 9.5, 9.6, since=9.3))) == ["unexplained"]
 
 
 def test_a_partition_that_changed_hands_explains_nothing_without_a_fault_behind_it() -> None:
