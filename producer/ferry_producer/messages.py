@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import orjson
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 
 from ferry_producer.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES
 from ferry_shared.decode import check
 from ferry_shared.errors import FerryError, InvalidRecord
-from ferry_shared.message import MAX_ID_CHARACTERS, Message
+from ferry_shared.message import Message, MessageId, Text
 from ferry_shared.validation import problems_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ferry_shared.validation import MessageAdapter
 
@@ -24,12 +25,19 @@ class InvalidText(FerryError):
     """A text or line that can't become a message. It says what is wrong, without repeating the text."""
 
 
-class _Sent(Message):
-    """The same message on its way out: an id of as many random digits, made in a fifth of the time of `uuid4`."""
+class _Given(BaseModel):
+    """What a `Message` checks of a JSON object, in a third of the time: nothing is filled in, nothing else is kept."""
 
-    id: Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS)] = Field(
-        default_factory=lambda: os.urandom(16).hex()
-    )
+    text: Text
+    id: MessageId = ""
+    sent_at: AwareDatetime = datetime.min.replace(tzinfo=UTC)
+
+
+# `model_validate_json` calls it, and takes half as long again.
+_given = _Given.__pydantic_validator__.validate_json
+_ID_BYTES = 16
+#: A call for random bytes costs as much as the rest of an id.
+_IDS_AT_ONCE = 256
 
 
 def message_from(content: bytes) -> Message:
@@ -40,29 +48,52 @@ def message_from(content: bytes) -> Message:
     Raises:
         InvalidText: it is neither, or the message breaks the schema.
     """
-    return _valid(content, Message)
-
-
-def built_in_value(content: bytes) -> bytes:
-    """The value of `message_from(content)`; raises like it."""
-    return _Sent.__pydantic_serializer__.to_json(_valid(content, _Sent))
-
-
-def _valid(content: bytes, kind: type[Message]) -> Message:
-    # `model_validate_json` and `model_dump_json` call validator and serializer, and take half as long again.
-    validator = kind.__pydantic_validator__
     try:
         if _is_json_object(content):
-            message: Message = validator.validate_json(content)
-        else:
-            message = validator.validate_python({"text": content.decode()})
+            return Message.model_validate_json(content)
+        return Message.model_validate({"text": content.decode()})
     except UnicodeDecodeError as error:
         problem = f"not UTF-8 at byte {error.start + 1}"
     except ValidationError as error:
         problem = problems_of(error)
-    else:
-        return message
     raise InvalidText(problem)
+
+
+def built_in_value(content: bytes) -> bytes:
+    """The value of `message_from(content)`: a JSON object as it is given, with what is missing at its end.
+
+    Raises:
+        InvalidText: as `message_from` has it.
+    """
+    try:
+        value = content if _is_json_object(content) else b'{"text":%b}' % orjson.dumps(content.decode())
+        given: _Given = _given(value)
+    except (UnicodeDecodeError, ValidationError):
+        return message_from(content).model_dump_json().encode()
+    return _completed(value, given.model_fields_set)
+
+
+def _completed(value: bytes, names: set[str]) -> bytes:
+    if "id" in names and "sent_at" in names:
+        return value
+    # An object with a text isn't empty, so a comma is due.
+    parts = [value.rstrip()[:-1]]
+    if "id" not in names:
+        parts.append(b'"id":"%b"' % next(_ids))
+    if "sent_at" not in names:
+        parts.append(b'"sent_at":%b' % orjson.dumps(datetime.now(UTC), option=orjson.OPT_UTC_Z))
+    return b",".join(parts) + b"}"
+
+
+def _random_ids() -> Iterator[bytes]:
+    """Each of as many random digits as a `Message` gives itself."""
+    while True:
+        digits = os.urandom(_ID_BYTES * _IDS_AT_ONCE).hex().encode()
+        for start in range(0, len(digits), 2 * _ID_BYTES):
+            yield digits[start : start + 2 * _ID_BYTES]
+
+
+_ids = _random_ids()
 
 
 def built_in_line(content: bytes) -> bytes:

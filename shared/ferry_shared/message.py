@@ -13,6 +13,10 @@ MAX_TEXT_CHARACTERS = 65_536
 MAX_ID_CHARACTERS = 512
 
 
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
+MessageId = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS)]
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -26,8 +30,8 @@ class Message(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
-    id: Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS)] = Field(default_factory=lambda: uuid4().hex)
+    text: Text
+    id: MessageId = Field(default_factory=lambda: uuid4().hex)
     sent_at: AwareDatetime = Field(default_factory=_now)
 
     @model_validator(mode="before")

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema_rs import validator_for
 from pydantic import AfterValidator, BaseModel, Field
@@ -72,11 +72,49 @@ def test_integers_beyond_64_bits_stay(number: int) -> None:
     assert json.loads(sent)["order"] == [number, -number]
 
 
-@given(TEXTS, FIELDS)
-def test_a_value_is_the_message_in_json(text: str, fields: dict[str, object]) -> None:
-    """Nothing of it depends on how it was made."""
-    line = json.dumps(fields | {"text": text, "id": "mine", "sent_at": "2026-01-02T03:04:05.678+02:00"}).encode()
-    assert built_in_value(line) == message_from(line).model_dump_json().encode()
+@given(
+    TEXTS, FIELDS, st.sampled_from([(), ("id",), ("sent_at",), ("id", "sent_at")]), st.sampled_from(["", " ", "\r\t "])
+)
+def test_a_value_is_the_object_as_it_is_given(
+    text: str, fields: dict[str, object], given_names: tuple[str, ...], space: str
+) -> None:
+    """Byte for byte; what is missing stands at its end."""
+    own = {"id": "mine", "sent_at": "2026-01-02T03:04:05.678+02:00"}
+    members = fields | {"text": text} | {name: own[name] for name in given_names}
+    line = (space + json.dumps(members) + space).encode()
+    value = built_in_value(line)
+    if len(given_names) == len(own):
+        assert value == line
+    else:
+        assert value.startswith(line.rstrip()[:-1] + b",")
+    sent = json.loads(value)
+    assert sent.keys() == members.keys() | own.keys()
+    assert {name: sent[name] for name in members} == members
+    assert Message.model_validate_json(value).model_fields_set == sent.keys()
+
+
+OBJECTS = st.dictionaries(
+    st.sampled_from(["text", "id", "sent_at", "more"]), JSON_VALUES | st.just("2026-01-02T03:04:05Z")
+)
+
+
+@given(st.binary(max_size=20) | OBJECTS.map(lambda value: json.dumps(value).encode()) | TEXTS.map(str.encode))
+@example(b'{"text": "a", "more": ' + b"[" * 300 + b"]" * 300 + b"}")
+@example(b'{"text": "a", "text": "b", "id": 5, "id": "mine"}')
+@example(b'{"text": "a", "sent_at": 1e400}')
+@example(b'{"text": "' + b"a" * (MAX_TEXT_CHARACTERS + 1) + b'"}')
+def test_a_value_is_that_of_its_message(line: bytes) -> None:
+    """What is accepted, what it says and what is wrong with the others is as for a message of its own."""
+
+    def told(message_of: Callable[[bytes], Message]) -> tuple[dict[str, object] | None, str]:
+        try:
+            message = message_of(line)
+        except InvalidText as error:
+            return None, str(error)
+        given = set(json.loads(line)) if message.text.encode() != line else set()
+        return message.model_dump(exclude={"id", "sent_at"} - given), ""
+
+    assert told(lambda line: Message.model_validate_json(built_in_value(line))) == told(message_from)
 
 
 def test_an_id_of_its_own() -> None:
