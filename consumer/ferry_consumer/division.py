@@ -6,6 +6,7 @@ Between a batch's first and last record there is none that isn't in it, so Kafka
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING
 
 from ferry_shared.decode import check
@@ -145,9 +146,15 @@ def _has_no_gaps(member: str) -> bool:
 
 
 def _lost(member: str, records: Mapping[int, Record | None], divided: DividedBatch) -> int:
-    """How many messages that have no entry of their own, and that nobody has done, Kafka no longer has: at most."""
+    """How many messages that have no entry of their own, and that nobody has done, Kafka no longer has: at most.
+
+    What a truncation of the log has taken from its end is not among them, nor what stands there now.
+    """
     if _has_no_gaps(member):
         return 0
     done_up_to = -1 if divided.done_up_to is None else divided.done_up_to
-    missing = sum(record is None and offset > done_up_to for offset, record in records.items())
-    return min(missing, message_count(member) - sum(record is not None for record in records.values()))
+    end = math.inf if divided.below is None else divided.below
+    left = {offset: record for offset, record in records.items() if offset < end}
+    missing = sum(record is None and offset > done_up_to for offset, record in left.items())
+    # A log may have been truncated, and have grown again, before anybody noticed: then there are more than there were.
+    return max(0, min(missing, message_count(member) - sum(record is not None for record in left.values())))

@@ -51,7 +51,11 @@ UNKNOWN_TASK = Metric(
     "Messages received by a worker that doesn't know their task, and not run, by the ledger.",
     (*PLACE, "task"),
 )
-SCRIPT_SECONDS = Metric("ferry_dispatch_seconds", "histogram", "Duration of a dispatch's round trip to Redis.")
+SCRIPT_SECONDS = Metric(
+    "ferry_dispatch_seconds",
+    "histogram",
+    "From sending a dispatch to Redis until its replies are read; the next records are taken in meanwhile.",
+)
 
 LOG_END = Metric("ferry_log_end", "gauge", "Kafka's log end offset.", PLACE)
 POSITION = Metric("ferry_position", "gauge", "Next offset to dispatch.", PLACE)

@@ -9,8 +9,8 @@ from celery.exceptions import Ignore
 from kombu.exceptions import EncodeError
 
 from ferry_worker import track
-from ferry_worker.unobserved import is_unobserved
 from tests.support.batch_bench import BatchBench
+from tests.support.celery_tracer import unobserved
 
 #: Celery's own call in its Redis backend.
 pytestmark = [
@@ -101,7 +101,7 @@ def test_a_request_is_that_of_a_single_message(
 ) -> None:
     """Id, root, correlation, retries, delivery, time limits, arguments and all else that Celery tells a task."""
     bench.task.ignore_result = ignoring
-    assert is_unobserved(bench.task) == ignoring
+    assert unobserved(bench.task) == ignoring
     bench.partition.dispatch(b'"first"', b'"second"')
     for _ in range(2):
         bench.process.run_next()

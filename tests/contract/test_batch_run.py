@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from ferry_shared.errors import RedisUnavailable
 from ferry_shared.ledger.worker_ledger import WorkerLedger
 from ferry_worker import track
-from ferry_worker.unobserved import is_unobserved
 from tests.support.batch_bench import BatchBench
+from tests.support.celery_tracer import unobserved
 
 #: Celery's own call in its Redis backend.
 pytestmark = [
@@ -81,7 +81,7 @@ def bench(redis_url: str, told: list[int], request: pytest.FixtureRequest) -> It
     options = {"bind": True, "max_retries": 3, "autoretry_for": (ConnectionError,), "ignore_result": request.param}
     with BatchBench(redis_url, task, **options) as bench:
         bench.app.task(other, name="shop.other", shared=False)
-        assert is_unobserved(bench.task) == request.param
+        assert unobserved(bench.task) == request.param
         yield bench
 
 

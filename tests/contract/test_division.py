@@ -241,6 +241,28 @@ def test_what_kafka_no_longer_has_of_a_batch_with_gaps(
     consumer.ledger.assert_counts_match()
 
 
+@pytest.mark.parametrize("regrown", [True, False])
+def test_what_a_truncation_has_taken_of_a_batch_with_gaps_is_not_lost_there(consumer: Consumer, regrown: bool) -> None:
+    """Its sender's log has taken it back, and recovery has told so; what stands there now isn't the batch's."""
+    ledger = consumer.ledger
+    consumer.kafka.log = {offset: value for offset, value in consumer.kafka.log.items() if offset < 15}
+    if regrown:
+        consumer.kafka.log |= dict.fromkeys(range(15, 30), b'{"number": 0}')
+    ledger.own(15, committed=10, drop_from=15)
+    _let_minutes_pass(ledger)
+    consumer.partition = partition_of(ledger, consumer.partition.place.route, committed=10, in_flight=6)
+    assert consumer.divide() is True
+    assert [one for one, _, _ in queued(ledger)] == [consumer.id_of(offset) for offset in (10, 11, 13, 14)]
+    assert (consumer.counted("redelivered"), consumer.counted("lost_to_retention")) == (4, 1)
+
+
+def test_a_log_that_was_truncated_and_grew_again_unnoticed_stops_nothing(consumer: Consumer) -> None:
+    """It has more records than the batch had messages."""
+    consumer.kafka.log |= dict.fromkeys(range(10, 20), b'{"number": 0}')
+    assert consumer.divide() is True
+    assert consumer.counted("lost_to_retention") == 0
+
+
 @pytest.mark.parametrize("trouble", ["away", "partial", "no time"])
 def test_as_long_as_kafka_does_not_tell_it_waits(consumer: Consumer, trouble: str) -> None:
     """Nothing is half done: it is asked for again at the next look."""

@@ -6,7 +6,7 @@ import pytest
 
 from ferry_shared.ledger.keys import batch_member
 from ferry_shared.ledger.singles import FailedSingle, QueuedSingle, RetriedSingle, Single
-from ferry_shared.ledger.worker_ledger import Recorded
+from ferry_shared.ledger.worker_ledger import Claimed, Recorded, Verdict
 from tests.support.ledger_probe import FIRST_TOKEN, LEDGER, MINUTE_MS, OTHER_LEDGER, OTHER_OWNER, OWNER, LedgerProbe
 
 BATCH = "10-19-8"
@@ -317,6 +317,17 @@ def test_a_progress_that_is_no_number(ledger: LedgerProbe) -> None:
 
     assert progress(ledger, 13) is Recorded.GONE
     assert (ledger.due(BATCH).error or "").startswith("damaged-state: ")
+
+
+def test_a_claim_tells_what_a_truncation_has_left(ledger: LedgerProbe) -> None:
+    """The others' offsets are other records' now."""
+    assert ledger.claim(BATCH) == Claimed(Verdict.RUN, 1)
+    progress(ledger, 11)
+    ledger.own(15, committed=10, drop_from=15)
+
+    claimed = ledger.claim(BATCH)
+    assert claimed == Claimed(Verdict.RUN, 1, progress=11, below=15)
+    assert [offset for offset in range(10, 20) if claimed.leaves(offset)] == [12, 13, 14]
 
 
 def test_an_end_of_a_truncated_batch_that_is_no_number(ledger: LedgerProbe) -> None:

@@ -265,7 +265,7 @@ def test_what_a_truncation_took_is_passed_over(ledger: LedgerProbe) -> None:
     ledger.call("DEL", ledger.queue)
     age(ledger)
 
-    assert vanished(ledger) == DividedBatch(Divided.DIVIDED, queued=2, failed=0)
+    assert vanished(ledger) == DividedBatch(Divided.DIVIDED, queued=2, failed=0, below=12)
     assert ledger.members()[:2] == ["10", "11"]
     assert "12" not in ledger.members()
     ledger.assert_counts_match()

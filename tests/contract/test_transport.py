@@ -12,6 +12,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kombu import Connection
+from kombu.asynchronous import Hub
 
 from ferry_shared.ledger.redelivery import Transport, stranded
 from ferry_shared.routes import Route
@@ -306,14 +307,24 @@ def _deliver(channel: Any, client: redis.Redis, prefix: str, *numbers: int) -> N
         assert channel.basic_get("orders").delivery_tag == str(number)
 
 
-def _deliverable(number: int) -> str:
+def _deliverable(number: int, **headers: object) -> str:
     delivery = {"exchange": "orders", "routing_key": "orders"}
-    return json.dumps(
-        {**MESSAGE, "properties": {"delivery_info": delivery, "priority": 0, "delivery_tag": str(number)}}
-    )
+    properties = {"delivery_info": delivery, "priority": 0, "delivery_tag": str(number)}
+    return json.dumps({**MESSAGE, "headers": headers or {"ferry": {}}, "properties": properties})
 
 
-def test_acknowledgements_go_with_the_note_of_the_next_message(channel: Any, redis_url: str, prefix: str) -> None:
+@pytest.fixture
+def hub(channel: Any) -> Iterator[Hub]:
+    """The event loop that a worker's main thread serves its channels by; the test lets its time pass."""
+    hub = Hub()
+    channel.connection.loop = hub
+    yield hub
+    hub.close()
+
+
+def test_acknowledgements_go_with_the_note_of_the_next_message(
+    channel: Any, hub: Hub, redis_url: str, prefix: str
+) -> None:
     """One script for both, where messages follow each other."""
     client = redis.Redis.from_url(redis_url)
     _deliver(channel, client, prefix, 1, 2)
@@ -327,21 +338,71 @@ def test_acknowledgements_go_with_the_note_of_the_next_message(channel: Any, red
     assert after["cmdstat_eval"]["calls"] - before["cmdstat_eval"]["calls"] == 1
 
 
-def test_where_none_follows_they_go_soon(channel: Any, redis_url: str, prefix: str) -> None:
-    """The event loop asks in each turn whether there is room for more."""
+def test_where_none_follows_they_go_soon(channel: Any, hub: Hub, redis_url: str, prefix: str) -> None:
+    """The event loop wakes for it, once for all."""
+    client = redis.Redis.from_url(redis_url)
+    _deliver(channel, client, prefix, 1, 2)
+    channel.basic_ack("1")
+    channel.basic_ack("2")
+    assert 0 < hub.fire_timers(max_delay=10.0) <= transport.ACKNOWLEDGE_AFTER_SECONDS
+    assert _held(client, prefix) == [1, 2]
+    before: Any = client.info("commandstats")
+    wait_until_true(lambda: (hub.fire_timers(), _held(client, prefix))[1] == [])
+    assert hub.timer._queue == []
+    after: Any = client.info("commandstats")
+    assert after["cmdstat_eval"]["calls"] - before["cmdstat_eval"]["calls"] == 1
+
+
+def test_what_no_ledger_knows_is_acknowledged_at_once(channel: Any, hub: Hub, redis_url: str, prefix: str) -> None:
+    """A plain Celery task would run again if its worker died; what waits goes along."""
+    client = redis.Redis.from_url(redis_url)
+    client.lpush(f"{prefix}orders", _deliverable(1), _deliverable(2), _deliverable(3, task="plain"))
+    for number in ("1", "2", "3"):
+        assert channel.basic_get("orders").delivery_tag == number
+    channel.basic_ack("1")
+    assert _held(client, prefix) == [1, 2, 3]
+    channel.basic_ack("3")
+    assert _held(client, prefix) == [2]
+
+
+@pytest.mark.parametrize("where", ["another thread", "without an event loop"])
+def test_where_no_loop_comes_back_to_it_it_goes_at_once(
+    channel: Any, hub: Hub, redis_url: str, prefix: str, where: str
+) -> None:
+    """A pool of threads acknowledges from these, and Celery's other loop knows no timers."""
     client = redis.Redis.from_url(redis_url)
     _deliver(channel, client, prefix, 1)
-    channel.basic_ack("1")
-    assert channel.qos.can_consume()
-    wait_until_true(lambda: (channel.qos.can_consume(), _held(client, prefix))[1] == [])
-    evaluated: Any = client.info("commandstats")
-    assert channel.qos.can_consume()
-    again: Any = client.info("commandstats")
-    assert again["cmdstat_eval"] == evaluated["cmdstat_eval"], "nothing is left to be told"
+    if where == "another thread":
+        thread = Thread(target=channel.basic_ack, args=("1",))
+        thread.start()
+        thread.join()
+    else:
+        channel.connection.loop = None
+        channel.basic_ack("1")
+    assert _held(client, prefix) == []
 
 
-def test_many_do_not_wait(channel: Any, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pool of threads may end many tasks between two turns."""
+def test_with_redis_away_they_go_when_it_answers(
+    channel: Any, hub: Hub, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If that did not end the channel."""
+    client = redis.Redis.from_url(redis_url)
+    _deliver(channel, client, prefix, 1)
+    tried: list[object] = []
+
+    def refuse(*of: object) -> None:
+        tried.append(of)
+        raise redis.ConnectionError("away")
+
+    with monkeypatch.context() as away:
+        away.setattr(channel.qos, "_run", refuse)
+        channel.basic_ack("1")
+        wait_until_true(lambda: (hub.fire_timers(), len(tried))[1] >= 2)
+    wait_until_true(lambda: (hub.fire_timers(), _held(client, prefix))[1] == [])
+
+
+def test_many_do_not_wait(channel: Any, hub: Hub, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many may end where no message follows."""
     monkeypatch.setattr(transport, "MAX_ACKNOWLEDGED_LATER", 2)
     client = redis.Redis.from_url(redis_url)
     _deliver(channel, client, prefix, 1, 2, 3)
@@ -350,7 +411,7 @@ def test_many_do_not_wait(channel: Any, redis_url: str, prefix: str, monkeypatch
     assert _held(client, prefix) == [3]
 
 
-def test_at_the_end_of_a_channel_they_go_first(channel: Any, redis_url: str, prefix: str) -> None:
+def test_at_the_end_of_a_channel_they_go_first(channel: Any, hub: Hub, redis_url: str, prefix: str) -> None:
     """What has run isn't handed back."""
     client = redis.Redis.from_url(redis_url)
     _deliver(channel, client, prefix, 1, 2)
@@ -359,9 +420,12 @@ def test_at_the_end_of_a_channel_they_go_first(channel: Any, redis_url: str, pre
     assert (_held(client, prefix), _numbers(client, f"{prefix}orders")) == ([], [2])
 
 
-def test_on_a_channel_that_is_closed_they_go_at_once(channel: Any, redis_url: str, prefix: str) -> None:
-    """A task that ran while the connection was lost acknowledges on the channel that it came from."""
-    client = redis.Redis.from_url(redis_url)
+@pytest.mark.parametrize("is_away", [False, True])
+def test_on_a_channel_that_is_closed_they_go_at_once(
+    channel: Any, hub: Hub, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch, is_away: bool
+) -> None:
+    """A task that ran while the connection was lost acknowledges on the channel that it came from; or a sweep does."""
+    client, broker = redis.Redis.from_url(redis_url), channel.connection.client
     _deliver(channel, client, prefix, 1)
     message = channel.qos.get("1")
     qos = channel.qos
@@ -369,12 +433,19 @@ def test_on_a_channel_that_is_closed_they_go_at_once(channel: Any, redis_url: st
     _take(client, prefix, 1, _deliverable(1))
     assert _held(client, prefix) == [1]
     qos.append(message, "1")
-    qos.ack("1")
+    with monkeypatch.context() as away:
+        if is_away:
+            away.setattr(qos, "_run", _refuse)
+        qos.ack("1")
+    if is_away:
+        assert _held(client, prefix) == [1]
+        with broker.clone() as connection:
+            connection.channel().qos.restore_visible()
     assert _held(client, prefix) == []
 
 
 def test_with_redis_away_at_the_end_of_a_channel_they_go_with_the_next_sweep(
-    channel: Any, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+    channel: Any, hub: Hub, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the channel that is there then."""
     client = redis.Redis.from_url(redis_url)

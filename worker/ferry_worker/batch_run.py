@@ -115,8 +115,7 @@ def _run_batch(task: Any, trace: Callable[..., Any], request: Mapping[str, Any],
         attempt.fail(f"not-a-batch: expected the texts of {count} records", b"")
         raise Ignore
     messages = messages_of(attempt.header, payloads)
-    if claimed.progress is not None:
-        messages = [message for message in messages if message.offset > claimed.progress]
+    messages = [message for message in messages if claimed.leaves(message.offset)]
     run = BatchRun(task, trace, request, attempt, messages)
     if claimed.claims > 1:
         log.warning("a worker was lost, or gave up, with this batch in hand: what is left of it is not run together")
@@ -147,7 +146,7 @@ class BatchRun:
         self.told_at = time.monotonic()
         # What Celery makes of a message's headers for each request: here once.
         self._headers = Context(self.request).headers or {}
-        self._is_unobserved = is_unobserved(self.task)
+        self._is_unobserved = is_unobserved(self.task, self.trace)
 
     def run(self, deadline: float) -> None:
         """Run what is left, beginning nothing after `deadline` (s, of the monotonic clock), and let go of the batch.

@@ -19,6 +19,7 @@ from ferry_shared.settings import SOFT_SHARE
 from ferry_worker.attempt import OWNER_FIELD, SENT_LIMITS_FIELD
 from ferry_worker.batch_run import BATCHED_FIELD, is_batch
 from ferry_worker.configuration import worker_settings
+from ferry_worker.unobserved import RAISED_FIELD
 from ferry_worker.unreached import Delivery
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class TrackedRequest(Request):
 
     def __init__(self, message: Any, **options: Any) -> None:
         super().__init__(message, **options)
-        for ours in (OWNER_FIELD, SENT_LIMITS_FIELD, BATCHED_FIELD):
+        for ours in (OWNER_FIELD, SENT_LIMITS_FIELD, BATCHED_FIELD, RAISED_FIELD):
             self._request_dict.pop(ours, None)
         fields = self._request_dict.get(HEADER)
         if fields is not None:

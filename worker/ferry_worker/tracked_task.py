@@ -53,7 +53,8 @@ def accounted(call: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(call)
     def call_accounted(task: Any, *args: Any, **kwargs: Any) -> Any:
         request = task.request
-        if (raised := request.get(RAISED_FIELD)) is not None:
+        # Once: a handler of the failure may call the task, too.
+        if (raised := vars(request).pop(RAISED_FIELD, None)) is not None:
             raise raised
         # A task that calls itself as a function is inside its own request: that call is plain.
         inside = request.called_directly or request._protected or request.get("ferry_attempt") is not None

@@ -24,6 +24,7 @@ kombu's transactions for these two are a large part of what its worker does.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ from celery.worker import state
 from kombu.transport import TRANSPORT_ALIASES, redis, virtual
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps, loads
+
+from ferry_shared.ledger.worker_ledger import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,8 +59,8 @@ for _, tag in ipairs(ARGV) do
   redis.call('HDEL', KEYS[2], tag)
 end
 """
-#: So long, or so many, acknowledgements wait to go with the note of the next message: the ledger knows already that
-#: their tasks are done, so a worker that dies meanwhile leaves nothing but messages that nobody will run.
+#: So long, or so many, acknowledgements of Ferry's tasks wait to go with the note of the next message: the ledger knows
+#: already that they are done, so a worker that dies meanwhile leaves nothing but messages that nobody will run.
 ACKNOWLEDGE_AFTER_SECONDS = 0.05
 MAX_ACKNOWLEDGED_LATER = 100
 
@@ -105,9 +108,9 @@ class QoS(redis.QoS):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]
-        # In their order; a pool of threads acknowledges from all of them.
+        # In their order.
         self._to_acknowledge: dict[str, None] = {}
-        self._acknowledge_at = math.inf
+        self._timer: Any = None
 
     def append(self, message: Any, delivery_tag: str) -> None:
         """Note that a message was taken."""
@@ -121,20 +124,44 @@ class QoS(redis.QoS):
         message.taken_at = time.time()
 
     def ack(self, delivery_tag: str) -> None:
-        """Forget a message that was taken, with the next one or soon."""
+        """Forget a message that was taken: at once, or of one that a ledger knows, with the next one or soon."""
+        may_wait = self._may_wait(delivery_tag)
         virtual.QoS.ack(self, delivery_tag)
-        if not self._to_acknowledge:
-            self._acknowledge_at = time.monotonic() + ACKNOWLEDGE_AFTER_SECONDS
         self._to_acknowledge[delivery_tag] = None
-        # A channel that was closed takes nothing more: nobody would ask it again.
-        if self.channel.closed or len(self._to_acknowledge) >= MAX_ACKNOWLEDGED_LATER:
+        if may_wait and len(self._to_acknowledge) < MAX_ACKNOWLEDGED_LATER:
+            self._timer = self._timer or self._call_later()
+            return
+        try:
             self._acknowledge()
+        except self.channel.connection_errors:
+            if not self.channel.closed:
+                raise
+            self._leave_to_sweep()
 
-    def can_consume(self) -> bool:
-        """Whether there is room for another one; the event loop asks in each of its turns."""
-        if time.monotonic() >= self._acknowledge_at:
+    def _may_wait(self, delivery_tag: str) -> bool:
+        """Whether its end is recorded elsewhere, and this is the thread of an event loop that will come back to it.
+
+        A channel that was closed takes nothing more.
+        """
+        message = self._delivered.get(delivery_tag)
+        return (
+            HEADER in (getattr(message, "headers", None) or {})
+            and not self.channel.closed
+            and self.channel.connection.loop is not None
+            and threading.current_thread() is threading.main_thread()
+        )
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        try:
             self._acknowledge()
-        return bool(super().can_consume())  # type: ignore[no-untyped-call]
+        except self.channel.connection_errors:
+            # The channel ends by that, and acknowledges then; if it doesn't, this has not been the last time.
+            if not self.channel.closed:
+                self._timer = self._call_later()
+
+    def _call_later(self) -> Any:
+        return self.channel.connection.loop.call_later(ACKNOWLEDGE_AFTER_SECONDS, self._on_timer)
 
     def _acknowledge(self) -> None:
         acknowledged = tuple(self._to_acknowledge)
@@ -145,16 +172,18 @@ class QoS(redis.QoS):
     def _forget(self, acknowledged: Sequence[str]) -> None:
         for tag in acknowledged:
             self._to_acknowledge.pop(tag, None)
-        if not self._to_acknowledge:
-            self._acknowledge_at = math.inf
+
+    def _leave_to_sweep(self) -> None:
+        late = tuple(self._to_acknowledge)
+        _acknowledged_late.extend(late)
+        self._forget(late)
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
         """The end of the channel: acknowledge what is to be, and hand back the rest."""
         try:
             self._acknowledge()
         except self.channel.connection_errors:
-            _acknowledged_late.extend(self._to_acknowledge)
-            self._forget(tuple(self._to_acknowledge))
+            self._leave_to_sweep()
         super().restore_unacked_once(stderr)  # type: ignore[no-untyped-call]
 
     def _run(self, script: str, *arguments: Any) -> None:
@@ -254,9 +283,10 @@ class Channel(redis.Channel):
 
 
 class Transport(redis.Transport):
-    """Keeps the connection's address when kombu drops it."""
+    """Keeps the connection's address when kombu drops it, and the event loop that it is served by (None: no loop)."""
 
     Channel = Channel
+    loop: Any = None
     _address: Any = None
 
     @property
@@ -268,6 +298,11 @@ class Transport(redis.Transport):
     def client(self, connection: Any) -> None:
         if connection is not None:
             self._address = connection
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """The worker has begun to serve it."""
+        self.loop = loop
+        super().register_with_event_loop(connection, loop)  # type: ignore[no-untyped-call]
 
 
 def register_transport() -> str:

@@ -30,11 +30,15 @@ _LOADER_HOOKS = ("on_task_init", "on_process_cleanup")
 _trace_log = logging.getLogger("celery.app.trace")
 
 
-def is_unobserved(task: Any) -> bool:
-    """Tell whether nobody would notice that a task was begun and ended well, besides the task itself."""
+def is_unobserved(task: Any, trace: Callable[..., Any]) -> bool:
+    """Tell whether nobody would notice that a task was begun and ended well, besides the task itself.
+
+    Nobody by Celery's own means, and nobody who has put a tracer of its own around Celery's, as Sentry does.
+    """
+    is_celerys = getattr(getattr(trace, "__code__", None), "co_filename", None) == task_has_custom.__code__.co_filename
     keeps_results = not task.ignore_result and not isinstance(task.backend, DisabledBackend)
     loader = type(task.app.loader)
-    return not (
+    return is_celerys and not (
         keeps_results
         or any(signal.receivers for signal in _SIGNALS)
         or any(task_has_custom(task, handler) for handler in _HANDLERS)
@@ -56,7 +60,8 @@ def as_current_task(task: Any) -> Iterator[None]:
 def run_unobserved(task: Any, trace: Callable[..., Any], task_id: str, payload: Any, request: Mapping[str, Any]) -> Any:
     """Run one message of the current task; returns what Celery's tracer returns where it raised, None if it didn't."""
     raised: Exception | None = None
-    task.request_stack.push(Context(request, args=[payload], kwargs={}, called_directly=False))
+    context = Context(request, args=[payload], kwargs={}, called_directly=False)
+    task.request_stack.push(context)
     try:
         task.run_batched(payload)
     except SoftTimeLimitExceeded:
@@ -68,4 +73,5 @@ def run_unobserved(task: Any, trace: Callable[..., Any], task_id: str, payload: 
         task.request_stack.pop()
     if raised is None:
         return None
-    return trace(task_id, [payload], {}, {**request, RAISED_FIELD: raised})
+    # What the task has left in its request, its handlers find there.
+    return trace(task_id, [payload], {}, {**vars(context), RAISED_FIELD: raised})

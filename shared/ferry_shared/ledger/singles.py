@@ -78,13 +78,15 @@ class Divided(StrEnum):
 class DividedBatch:
     """What became of a batch: so many of its messages were queued, so many have failed.
 
-    Up to the offset `done_up_to` nothing was left to do (None: its worker had recorded nothing).
+    Up to the offset `done_up_to` nothing was left to do (None: its worker had recorded nothing); from `below` on a
+    truncation of the log has taken its messages (None: none).
     """
 
     outcome: Divided
     queued: int = 0
     failed: int = 0
     done_up_to: int | None = None
+    below: int | None = None
 
 
 def divide(
@@ -113,4 +115,5 @@ def divide(
     outcome = Divided(reply[0].decode())
     if outcome is not Divided.DIVIDED:
         return DividedBatch(outcome)
-    return DividedBatch(outcome, reply[1], reply[2], int(reply[3]) if reply[3] else None)
+    done_up_to, below = (int(offset) if offset else None for offset in reply[3:])
+    return DividedBatch(outcome, reply[1], reply[2], done_up_to, below)

@@ -62,12 +62,18 @@ class Receipt(StrEnum):
 class Claimed:
     """The verdict, and how often the entry was claimed without an outcome, this time included.
 
-    `progress`: up to this offset nothing of a batch is left to do.
+    `progress`: up to this offset nothing of a batch is left to do; `below`: only below this one its messages are still
+    in the log.
     """
 
     verdict: Verdict
     claims: int
     progress: int | None = None
+    below: int | None = None
+
+    def leaves(self, offset: int) -> bool:
+        """Whether the message at this offset is left to be run."""
+        return (self.progress is None or offset > self.progress) and (self.below is None or offset < self.below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,8 @@ class WorkerLedger:
     def claim(self, task: TaskHeader, owner: str, *, lease_ms: int, max_claims: int, restored: bool = False) -> Claimed:
         """Ask to run a task for `lease_ms`. The same owner may ask again."""
         reply = self._run("claim", task, owner, lease_ms, max_claims, int(restored))
-        return Claimed(Verdict(reply[0].decode()), reply[1], int(reply[2]) if reply[2:] and reply[2] else None)
+        progress, below = (int(offset) if offset else None for offset in (*reply[2:], None, None)[:2])
+        return Claimed(Verdict(reply[0].decode()), reply[1], progress, below)
 
     def done(self, task: TaskHeader, owner: str) -> Recorded:
         """Record that it ran: the entry goes."""

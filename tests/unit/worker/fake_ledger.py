@@ -36,13 +36,14 @@ class FakeLedger:
     recorded: Recorded = Recorded.RECORDED
     claims: int = 1
     progressed: int | None = None
+    truncated_at: int | None = None
     lost: int = 0
     calls: list[tuple[Any, ...]] = field(default_factory=list)
 
     def claim(self, task: TaskHeader, owner: str, **options: Any) -> Claimed:
         """Answer the verdict."""
         self._call("claim", owner, options)
-        return Claimed(self.verdict, self.claims, self.progressed)
+        return Claimed(self.verdict, self.claims, self.progressed, self.truncated_at)
 
     def done(self, task: TaskHeader, owner: str) -> Recorded:
         """Note it."""

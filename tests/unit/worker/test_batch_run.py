@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from celery import signals
 from celery.app.trace import trace_ok_t
 from celery.exceptions import Reject, SoftTimeLimitExceeded
 from hypothesis import given
@@ -20,6 +21,7 @@ from ferry_shared.ledger.singles import FailedSingle, RetriedSingle
 from ferry_shared.ledger.worker_ledger import Recorded, TaskHeader
 from ferry_worker.batch_run import _run_batch
 from ferry_worker.batched import messages_of
+from ferry_worker.tracked_task import TrackedTask
 from tests.unit.worker.fake_ledger import FIELDS, Bench
 
 FIRST = 7
@@ -288,6 +290,44 @@ def test_progress_of_an_earlier_worker_is_passed_over(bench: Bench) -> None:
     bench.ledger.progressed = FIRST + 2
     bench.run_batch(task, "1", "2", "3")
     assert bench.ledger.named("progress") == [(None, [])]
+
+
+def test_what_a_truncation_of_the_log_has_taken_is_not_run(bench: Bench) -> None:
+    """Its offsets are, or will be, other records'."""
+    run: list[Any] = []
+    bench.ledger.truncated_at = FIRST + 2
+    bench.run_batch(bench.task(acting(run)), "1", "2", "3", "4")
+    assert run == [1, 2]
+    assert bench.ledger.named("progress")[-1] == (None, [])
+
+
+class Handling(TrackedTask):
+    """A task whose handler looks at the request, and calls the task as a function."""
+
+    def on_failure(self, exc: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Note what it finds."""
+        self.found = [task_id, self.request.noted, self("again"), self.request.ferry_attempt is not None]
+
+
+@pytest.mark.parametrize("traced", [True, False])
+@pytest.mark.usefixtures("nobody_observes")
+def test_a_handler_of_a_failure_finds_the_request_that_the_task_ran_in(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, traced: bool
+) -> None:
+    """Whoever ran it first, Celery's tracer or nobody."""
+
+    def function(self: Any, order: Any) -> Any:
+        if order == "again":
+            return "called"
+        self.request.noted = order
+        if order == 1:
+            raise LookupError(order)
+        return None
+
+    monkeypatch.setattr(signals.task_prerun, "receivers", [((0, 0), print)] if traced else [])
+    task = bench.task(function, bind=True, base=Handling)
+    bench.run_batch(task, "1", "2")
+    assert task.found == ["orders-0-7", 1, "called", True]
 
 
 def test_each_end_is_what_the_ledger_hears(bench: Bench) -> None:

@@ -76,7 +76,7 @@ def test_each_receipt_has_an_owner_of_its_own(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("fields", [FIELDS, None])
-@pytest.mark.parametrize("name", ["ferry_owner", "ferry_batched", "ferry_sent_limits"])
+@pytest.mark.parametrize("name", ["ferry_owner", "ferry_batched", "ferry_sent_limits", "ferry_raised"])
 def test_what_the_parent_tells_the_child_can_not_be_forged(bench: Bench, fields: Any, name: str) -> None:
     """An owner, or a claim of another message, never reaches the child from a message's headers."""
     headers = {name: "forged"} | ({"ferry": fields} if fields else {})

@@ -2,13 +2,17 @@
 
 import logging
 from collections.abc import Iterator
+from functools import wraps
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from celery import Celery, current_task, signals
+from celery.app.trace import build_tracer
 
 from ferry_worker import TrackedTask
 from ferry_worker.unobserved import RAISED_FIELD, as_current_task, is_unobserved, run_unobserved
+from tests.support.celery_tracer import unobserved
 
 pytestmark = pytest.mark.usefixtures("nobody_observes")
 
@@ -57,12 +61,12 @@ def task_of(app: Celery, **options: Any) -> Any:
 
 def test_without_results_receivers_and_handlers_nobody_notices(app: Celery) -> None:
     """As a worker of Ferry's own is by default."""
-    assert is_unobserved(task_of(app))
+    assert unobserved(task_of(app))
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
 def test_a_receiver_of_a_signal_notices(app: Celery, signal: Any) -> None:
-    """Such as those of Django, Sentry or OpenTelemetry; once it is gone, nobody does."""
+    """Such as those of Django or OpenTelemetry; once it is gone, nobody does."""
 
     def receive(**_: Any) -> None:
         """Notice it."""
@@ -70,36 +74,50 @@ def test_a_receiver_of_a_signal_notices(app: Celery, signal: Any) -> None:
     task = task_of(app)
     signal.connect(receive)
     try:
-        assert not is_unobserved(task)
+        assert not unobserved(task)
     finally:
         signal.disconnect(receive)
-    assert is_unobserved(task)
+    assert unobserved(task)
 
 
 def test_who_keeps_results_notices(app: Celery) -> None:
     """Unless the task's are left out."""
     app.conf.result_backend = "cache+memory://"
     task = task_of(app)
-    assert not is_unobserved(task)
+    assert not unobserved(task)
     task.ignore_result = True
-    assert is_unobserved(task)
+    assert unobserved(task)
+
+
+def test_a_tracer_around_celerys_notices(app: Celery) -> None:
+    """Sentry puts one there, and connects no signal; a tool that replaces what makes tracers has its own."""
+    task = task_of(app)
+    celerys = build_tracer(task.name, task, app=app)
+
+    @wraps(celerys)
+    def around(*args: Any, **kwargs: Any) -> Any:
+        return celerys(*args, **kwargs)
+
+    assert is_unobserved(task, celerys)
+    assert not is_unobserved(task, around)
+    assert not is_unobserved(task, Mock(wraps=celerys))
 
 
 def test_a_handler_of_the_task_notices(app: Celery) -> None:
     """As Celery's own tracer looks for it."""
-    assert not is_unobserved(task_of(app, base=Noticing))
+    assert not unobserved(task_of(app, base=Noticing))
 
 
 def test_a_loader_of_ones_own_notices(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
     """It hears of each task's beginning."""
     monkeypatch.setattr(type(app.loader), "on_task_init", lambda *_: None)
-    assert not is_unobserved(task_of(app))
+    assert not unobserved(task_of(app))
 
 
 def test_who_reads_celerys_lines_notices(app: Celery, caplog: pytest.LogCaptureFixture) -> None:
     """A line about each task that ended well."""
     with caplog.at_level(logging.INFO, "celery.app.trace"):
-        assert not is_unobserved(task_of(app))
+        assert not unobserved(task_of(app))
 
 
 def test_a_class_with_its_own_way_to_be_called_is_called_so(app: Celery) -> None:

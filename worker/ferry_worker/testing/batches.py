@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 from celery import states
 from celery.app.trace import build_tracer
@@ -84,15 +83,13 @@ def _run_batch(entries: Mapping[Entry, bytes]) -> dict[int, Outcome]:
     _, _, embedded = message.payload
     with without_servers(first.app, task, worker_settings()) as trial:
         noting = _NotingTracer(build_tracer(task.name, task, app=first.app), trial)
-        # Noted is what the tracer returns, of every message.
-        with patch("ferry_worker.batch_run.is_unobserved", return_value=False):
-            with_batches(task, noting)(request.id, request.args, request.kwargs, request.request_dict | embedded)
+        with_batches(task, noting)(request.id, request.args, request.kwargs, request.request_dict | embedded)
     return {entry.offset: _outcome(entry, trial, noting) for entry in entries}
 
 
 @dataclass(frozen=True, slots=True)
 class _NotingTracer:
-    """Celery's tracer; by task id, what each message's run returned or raised, and what it sent."""
+    """Around Celery's tracer; by task id, what each message's run returned or raised, and what it sent."""
 
     trace: Callable[..., Any]
     trial: Trial

@@ -1,6 +1,6 @@
 -- ARGV: 1 ledger, 2 member, 3 token, 4 owner, 5 lease in ms, 6 how many claims without an outcome are too many,
 -- 7 '1' when the transport handed this copy back. Returns the verdict, the number of claims, and for a batch the offset
--- up to which nothing is left to do.
+-- up to which nothing is left to do, and the one from which on a truncation of the log has taken its messages.
 local refusal = refused_by_head(ARGV[1])
 if refusal then
   return {refusal[1] == 'refused' and 'stale' or 'no-ledger', 0}
@@ -32,4 +32,4 @@ state.lease = now + tonumber(ARGV[5])
 save_state(member, state, state.lease)
 -- A batch claimed again is split, not run: one message must not end the others with it.
 local is_poison = state.claims > tonumber(ARGV[6]) and message_count(member) == 1
-return {is_poison and 'poison' or 'run', state.claims, state.progress or ''}
+return {is_poison and 'poison' or 'run', state.claims, state.progress or '', state.below or ''}
