@@ -344,6 +344,7 @@ def test_where_none_follows_they_go_soon(channel: Any, hub: Hub, redis_url: str,
     _deliver(channel, client, prefix, 1, 2)
     channel.basic_ack("1")
     channel.basic_ack("2")
+    assert len(hub.timer._queue) == 1
     assert 0 < hub.fire_timers(max_delay=10.0) <= transport.ACKNOWLEDGE_AFTER_SECONDS
     assert _held(client, prefix) == [1, 2]
     before: Any = client.info("commandstats")
