@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 NAME = "memory"
 WORKER_PROCESSES = 2
 WINDOWS = 25
-#: Windows before the first and behind the last. librdkafka fetches up to 100,000 messages of each partition ahead, so
-#: the beginning of a backlog pays for fetching what follows, and its end has been fetched already.
+#: Windows before the first and behind the last. librdkafka fetches ahead what fits into 16 MiB, so the beginning of a
+#: backlog pays for fetching what follows, and its end has been fetched already.
 MARGIN_WINDOWS = 2
 MIB = 1024**2
 NOTES = (

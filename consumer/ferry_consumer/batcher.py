@@ -1,4 +1,4 @@
-"""Put valid records together into Celery messages: what has arrived goes out at once, however little it is."""
+"""Put valid records together into Celery messages: what was taken in at once goes out at once, however little."""
 
 from __future__ import annotations
 

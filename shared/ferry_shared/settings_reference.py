@@ -75,7 +75,9 @@ A wrong value is told at start, by name and never with the value itself, and the
 a URL, special characters are percent-encoded (`/` is `%2F`).
 
 `KAFKA_CLIENT_PROPERTIES` may hold anything that librdkafka knows, except what Ferry's promises rest on:
-{reserved}.
+{reserved}. The producer refuses `acks`, `retries`, `delivery.report.only.error` and `transactional.id` as well; the
+consumer passes over `group.id` and `log_level`, and where it writes dead letters `acks`, `enable.idempotence` and
+`message.max.bytes`.
 
 A service refuses to start with a wrong value of what it reads, and ignores the rest: one `.env` does for all. Beat
 reads what the worker reads; the command `ferry` reads the settings of the services that it asks about.

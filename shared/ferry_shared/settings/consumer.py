@@ -31,7 +31,7 @@ class ConsumerSettings(KafkaSettings, RedisSettings, RoutingSettings, LogSetting
         1,
         ge=1,
         le=1_000,
-        description="Most messages in one Celery message; what has arrived goes out at once, however little it is.",
+        description="Most messages in one Celery message; what has arrived goes out, however little (within 25 ms).",
     )
     consumer_max_record_bytes: int = Field(
         1_048_588,
