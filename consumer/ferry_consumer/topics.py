@@ -35,6 +35,8 @@ _MISLED = frozenset(
         KafkaError.LEADER_NOT_AVAILABLE,
     }
 )
+#: Whether it is there matters to nobody.
+_ANY_TOPIC = "__consumer_offsets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +201,12 @@ class Topics:
         Raises:
             KafkaUnavailable: Kafka did not answer.
         """
+        asked = self._admin.describe_topics(TopicCollection([_ANY_TOPIC]), request_timeout=REQUEST_TIMEOUT_SECONDS)
         try:
-            self._admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_SECONDS).result()
+            asked[_ANY_TOPIC].result()
         except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: {error.args[0].str()}") from error
+            if _is_no_answer(error):
+                raise KafkaUnavailable(f"Kafka: {error.args[0].str()}") from error
 
     def identities(self, topics: Iterable[str]) -> dict[str, Identity | KafkaUnavailable]:
         """Ask for the ids of the cluster and of topics, all at once; what can't be told of one stands in its place.
@@ -214,16 +218,31 @@ class Topics:
         if not names:
             return {}
         asked = self._admin.describe_topics(TopicCollection(names), request_timeout=REQUEST_TIMEOUT_SECONDS)
-        cluster = self._admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_SECONDS)
+        told = {topic: _topic_id(topic, described) for topic, described in asked.items()}
+        known = [topic for topic, topic_id in told.items() if isinstance(topic_id, str)]
+        cluster_id = self._cluster_id(known[0]) if known else ""
+        return {topic: Identity(cluster_id, each) if isinstance(each, str) else each for topic, each in told.items()}
+
+    def _cluster_id(self, topic: str) -> str:
+        # Not by DescribeCluster: librdkafka 2.16 ends the process (`rko_result` failed) when no broker is in service,
+        # as after one that stood still for its session.
         try:
-            cluster_id = str(cluster.result().cluster_id or "")
+            return str(self._admin.list_topics(topic, timeout=REQUEST_TIMEOUT_SECONDS).cluster_id or "")
         except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka: describing the cluster: {error.args[0].str()}") from error
-        return {topic: _identity(topic, cluster_id, described) for topic, described in asked.items()}
+            raise KafkaUnavailable(f"Kafka: asking for the cluster: {error.args[0].str()}") from error
 
 
-def _identity(topic: str, cluster_id: str, described: Future[Any]) -> Identity | KafkaUnavailable:
+def _topic_id(topic: str, described: Future[Any]) -> str | KafkaUnavailable:
+    """Raises KafkaUnavailable when Kafka did not answer."""
     try:
-        return Identity(cluster_id, str(described.result().topic_id or ""))
+        return str(described.result().topic_id or "")
     except KafkaException as error:
-        return KafkaUnavailable(f"Kafka: describing {topic}: {error.args[0].str()}")
+        unavailable = KafkaUnavailable(f"Kafka: describing {topic}: {error.args[0].str()}")
+        if _is_no_answer(error):
+            raise unavailable from error
+        return unavailable
+
+
+def _is_no_answer(error: KafkaException) -> bool:
+    """Whether the client says so itself; what Kafka says has a positive code."""
+    return bool(error.args[0].code() < 0)

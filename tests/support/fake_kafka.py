@@ -34,6 +34,7 @@ class FakeKafka:
     denied: set[str] = field(default_factory=set)
     configs_denied: bool = False
     is_away: bool = False
+    has_brokers: bool = True
     lag: int = 0
     members: int = 0
     properties: dict[str, Any] = field(default_factory=dict)
@@ -60,7 +61,8 @@ class FakeKafka:
         """What this user sees."""
         assert timeout > 0
         self._require()
-        return SimpleNamespace(topics={name: None for name in self.topics if name not in self.denied})
+        brokers = {1: None} if self.has_brokers else {}
+        return SimpleNamespace(topics={name: None for name in self.topics if name not in self.denied}, brokers=brokers)
 
     def create_topics(
         self, new: Sequence[NewTopic], request_timeout: float, validate_only: bool = False

@@ -72,6 +72,9 @@ class KafkaSide:
             KafkaUnavailable: Kafka did not answer; `remedy` says what to look at.
         """
         try:
+            # librdkafka 2.16 ends the process when it describes a cluster of which no broker is in service.
+            if not self._admin.list_topics(timeout=REQUEST_TIMEOUT_SECONDS).brokers:
+                raise KafkaUnavailable(f"Kafka at {self._servers}: no broker is in service")
             found = self._admin.describe_cluster(
                 request_timeout=REQUEST_TIMEOUT_SECONDS, include_authorized_operations=True
             ).result()

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import OffsetSpec
 
@@ -43,7 +43,7 @@ class SimulatedAdmin:
         def answer() -> Any:
             partitions = dict.fromkeys(range(len(self._logs.partitions)))
             topic = SimpleNamespace(partitions=partitions)
-            return SimpleNamespace(topics={TOPIC: topic, DEAD_LETTER_TOPIC: topic})
+            return SimpleNamespace(topics={TOPIC: topic, DEAD_LETTER_TOPIC: topic}, cluster_id=CLUSTER_ID)
 
         assert timeout > 0
         return Actor.current().step("Metadata", answer, unanswered)
@@ -72,19 +72,16 @@ class SimulatedAdmin:
 
         return Actor.current().step("DescribeConfigs", answer, lambda: {item: _timed_out() for item in resources})
 
-    def describe_topics(self, _topics: Any, request_timeout: float) -> dict[str, Future[Any]]:
-        """The topic's id."""
+    def describe_topics(self, topics: TopicCollection, request_timeout: float) -> dict[str, Future[Any]]:
+        """The topics' ids."""
 
         def answer() -> dict[str, Future[Any]]:
-            return {TOPIC: _now(SimpleNamespace(topic_id=self._logs.topic_id))}
+            return {name: _now(SimpleNamespace(topic_id=self._logs.topic_id)) for name in topics.topic_names}
 
         assert request_timeout > 0
-        return Actor.current().step("DescribeTopics", answer, lambda: {TOPIC: _timed_out()})
-
-    def describe_cluster(self, request_timeout: float) -> Future[Any]:
-        """The cluster's id."""
-        assert request_timeout > 0
-        return Actor.current().step("DescribeCluster", lambda: _now(SimpleNamespace(cluster_id=CLUSTER_ID)), _timed_out)
+        return Actor.current().step(
+            "DescribeTopics", answer, lambda: {name: _timed_out() for name in topics.topic_names}
+        )
 
 
 class SimulatedReader:

@@ -30,6 +30,13 @@ def test_a_cluster(side: KafkaSide) -> None:
     assert side.cluster() == ClusterFacts("localhost:9092", "cluster", 1, ALL_RIGHTS)
 
 
+def test_a_cluster_without_a_broker_in_service_is_not_described(kafka: FakeKafka, side: KafkaSide) -> None:
+    """librdkafka would end the process."""
+    kafka.has_brokers = False
+    with pytest.raises(KafkaUnavailable, match="no broker is in service"):
+        side.cluster()
+
+
 def test_a_kafka_that_is_away_is_told_in_the_words_of_its_connections(kafka: FakeKafka, side: KafkaSide) -> None:
     """They say more than that the time was up; what to look at depends on them."""
     assert side.remedy == AWAY_REMEDY

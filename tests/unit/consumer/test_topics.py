@@ -33,15 +33,16 @@ class Admin:
         self.asked.append(list(topics.topic_names))
         return {name: self._answer(name in self.ids, topic_id=self.ids.get(name)) for name in topics.topic_names}
 
-    def describe_cluster(self, request_timeout: float) -> Future[Any]:
-        """Always the same."""
-        assert request_timeout > 0
-        return self._answer(True, cluster_id="cluster")
+    def list_topics(self, topic: str, timeout: float) -> Any:
+        """Metadata, of a topic that is there: another one might be created by that."""
+        assert timeout > 0
+        assert topic in self.ids
+        return self._answer(True, cluster_id="cluster").result()
 
     def _answer(self, known: bool, **fields: str | None) -> Future[Any]:
         future: Future[Any] = Future()
         if self.is_away or not known:
-            code = KafkaError.REQUEST_TIMED_OUT if self.is_away else KafkaError.UNKNOWN_TOPIC_OR_PART
+            code = KafkaError._TIMED_OUT if self.is_away else KafkaError.UNKNOWN_TOPIC_OR_PART
             future.set_exception(KafkaException(KafkaError(code)))
         else:
             future.set_result(SimpleNamespace(**fields))
@@ -88,6 +89,19 @@ def test_a_topic_that_kafka_cannot_tell_of_is_no_error_of_the_others(topics: Top
     found = topics.identities(["orders", "gone"])
     assert found["orders"] == Identity("cluster", "id-1")
     assert isinstance(found["gone"], KafkaUnavailable)
+
+
+def test_where_no_topic_is_there_kafka_has_answered(topics: Topics) -> None:
+    """Each is told by itself."""
+    assert isinstance(topics.identities(["gone"])["gone"], KafkaUnavailable)
+
+
+def test_any_answer_is_a_sign_of_life(admin: Admin, topics: Topics) -> None:
+    """Also that there is no such topic."""
+    topics.ping()
+    admin.is_away = True
+    with pytest.raises(KafkaUnavailable):
+        topics.ping()
 
 
 def test_a_kafka_that_does_not_answer_is_an_error(admin: Admin, topics: Topics) -> None:
