@@ -37,6 +37,7 @@ class FakeKafka:
     has_brokers: bool = True
     lag: int = 0
     members: int = 0
+    coordinator_missing_for: int = 0
     properties: dict[str, Any] = field(default_factory=dict)
     validated: list[str] = field(default_factory=list)
 
@@ -94,8 +95,7 @@ class FakeKafka:
             "state": SimpleNamespace(name="STABLE"), "members": [None] * self.members,
             "authorized_operations": self._operations(),
         }  # fmt: skip
-        code = KafkaError.GROUP_AUTHORIZATION_FAILED
-        return {name: self._answer(code if name in self.denied else None, fields) for name in names}
+        return {name: self._answer(self._group_problem(name), fields) for name in names}
 
     def _require(self) -> None:
         if self.is_away:
@@ -113,6 +113,12 @@ class FakeKafka:
                 found.unknown_for -= 1
             return KafkaError.UNKNOWN_TOPIC_OR_PART
         return None
+
+    def _group_problem(self, name: str) -> int | None:
+        if self.coordinator_missing_for > 0:
+            self.coordinator_missing_for -= 1
+            return KafkaError.COORDINATOR_NOT_AVAILABLE
+        return KafkaError.GROUP_AUTHORIZATION_FAILED if name in self.denied else None
 
     def _description(self, name: str) -> dict[str, Any]:
         found = self.topics.get(name, FakeTopic(0, 0, {}))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 from collections import Counter
 
@@ -82,9 +83,18 @@ def _wait_for_runs(recording: Recording, count: int, seconds: float) -> None:
 
 def _killed_and_replaced(ferry: FerryProcesses, consumer: FerryProcess, settings: dict[str, str]) -> FerryProcess:
     queue = QueueReader(ferry.settings["CELERY_BROKER_URL"])
+    # At its limit in flight it waits until the queue is empty; a kill is to find tasks there.
+    eventually(lambda: _stopped_with_tasks_in_the_queue(consumer, queue), expected=True)
     consumer.kill()
-    assert len(queue.peek_ids()) > 0, "the kill was to find tasks in the queue"
     return ferry.consumer("next", **settings)
+
+
+def _stopped_with_tasks_in_the_queue(consumer: FerryProcess, queue: QueueReader) -> bool:
+    consumer.send_signal(signal.SIGSTOP)
+    if queue.peek_ids():
+        return True
+    consumer.send_signal(signal.SIGCONT)
+    return False
 
 
 def print_every_line(ferry: FerryProcesses, lines: list[str], seconds: float) -> float:

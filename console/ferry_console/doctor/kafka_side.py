@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import confluent_kafka
@@ -34,6 +35,10 @@ _DENIED = frozenset(
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     }
 )
+_SOON_THERE = frozenset(
+    {KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.NOT_COORDINATOR}
+)
+_ASK_AGAIN_SECONDS = 0.2
 _MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.GROUP_ID_NOT_FOUND})
 #: What the client reports from its connections, the most telling first, and what to look at.
 _REMEDIES = {
@@ -112,11 +117,19 @@ class KafkaSide:
         }
 
     def group(self, name: str) -> GroupFacts | Unknown:
-        """Ask for a consumer group."""
-        asked = self._admin.describe_consumer_groups(
-            [name], request_timeout=REQUEST_TIMEOUT_SECONDS, include_authorized_operations=True
-        )
-        found = _answer(name, asked[name])
+        """Ask for a consumer group; while Kafka has no coordinator for it yet, again.
+
+        The first question of all for a group makes Kafka create its topic of offsets, which takes a moment.
+        """
+        deadline = time.monotonic() + REQUEST_TIMEOUT_SECONDS
+        while True:
+            asked = self._admin.describe_consumer_groups(
+                [name], request_timeout=REQUEST_TIMEOUT_SECONDS, include_authorized_operations=True
+            )
+            found = _answer(name, asked[name])
+            if not _is_soon_there(asked[name]) or time.monotonic() > deadline:
+                break
+            time.sleep(_ASK_AGAIN_SECONDS)
         if isinstance(found, Unknown):
             return found
         operations = operation_names(found.authorized_operations)
@@ -191,4 +204,15 @@ def _answer(name: str, future: Future[Any]) -> Any:
     except KafkaException as error:
         code = error.args[0].code()
         absence = Absence.DENIED if code in _DENIED else Absence.MISSING if code in _MISSING else Absence.FAILED
-        return Unknown(name, absence, error.args[0].str())
+        return Unknown(name, absence, _told(error.args[0]))
+
+
+def _told(error: KafkaError) -> str:
+    """What librdkafka says; where it names only the question ("ConsumerGroupDescribe: "), the error's name."""
+    text = str(error.str())
+    return f"{text}{error.name()}" if text.endswith(": ") else text
+
+
+def _is_soon_there(future: Future[Any]) -> bool:
+    error = future.exception()
+    return isinstance(error, KafkaException) and error.args[0].code() in _SOON_THERE

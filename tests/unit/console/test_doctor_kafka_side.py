@@ -1,7 +1,9 @@
 """What the doctor reads out of Kafka's admin calls."""
 
 import pytest
+from confluent_kafka import KafkaError
 
+from ferry_console.doctor import kafka_side
 from ferry_console.doctor.kafka_facts import Absence, ClusterFacts, GroupFacts, PartitionFacts, TopicFacts, Unknown
 from ferry_console.doctor.kafka_side import AWAY_REMEDY, KafkaSide, operation_names
 from ferry_shared.errors import ConfigurationError, KafkaUnavailable
@@ -77,6 +79,27 @@ def test_a_group(kafka: FakeKafka, side: KafkaSide) -> None:
     denied = side.group("ferry")
     assert isinstance(denied, Unknown)
     assert denied.absence is Absence.DENIED
+
+
+def test_a_group_is_asked_for_again_until_kafka_has_a_coordinator(
+    kafka: FakeKafka, side: KafkaSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first question of all makes Kafka create its topic of offsets; the patience has an end."""
+    monkeypatch.setattr(kafka_side, "_ASK_AGAIN_SECONDS", 0.001)
+    kafka.coordinator_missing_for = 2
+    assert isinstance(side.group("ferry"), GroupFacts)
+    monkeypatch.setattr(kafka_side, "REQUEST_TIMEOUT_SECONDS", 0.01)
+    kafka.coordinator_missing_for = 1_000_000
+    found = side.group("ferry")
+    assert isinstance(found, Unknown)
+    assert found.absence is Absence.FAILED
+
+
+def test_an_error_without_words_is_told_by_its_name() -> None:
+    """Kafka's answer to a question for a group may have none."""
+    error = KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE, "ConsumerGroupDescribe: ")
+    assert kafka_side._told(error) == "ConsumerGroupDescribe: COORDINATOR_NOT_AVAILABLE"
+    assert kafka_side._told(KafkaError(KafkaError._TRANSPORT, "away")) == "away"
 
 
 def test_rights_that_are_not_told_are_not_known() -> None:
