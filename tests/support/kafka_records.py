@@ -1,8 +1,8 @@
 """Write and read Kafka records as a test does it: raw, and complete."""
 
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -11,6 +11,17 @@ from confluent_kafka.cimpl import NewTopic
 from tests.support.eventually import eventually
 
 _ADMIN_TIMEOUT_SECONDS = 15.0
+_POLL_SECONDS = 0.05
+#: A topic that was created a moment ago has no leader yet, a Kafka that was started a moment ago no coordinator.
+_PASSING = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
+_Answer = TypeVar("_Answer")
 
 
 class RawRecord(NamedTuple):
@@ -83,14 +94,18 @@ def end_offsets(bootstrap_servers: str, topic: str) -> dict[int, int]:
 
 
 def _end_offset(reader: Consumer, place: TopicPartition) -> int:
+    return _answered(lambda: reader.get_watermark_offsets(place, _ADMIN_TIMEOUT_SECONDS))[1]
+
+
+def _answered(ask: Callable[[], _Answer]) -> _Answer:
     deadline = time.monotonic() + _ADMIN_TIMEOUT_SECONDS
     while True:
         try:
-            return reader.get_watermark_offsets(place, _ADMIN_TIMEOUT_SECONDS)[1]
+            return ask()
         except KafkaException as error:
-            # A topic that was created a moment ago may not have its leader yet.
-            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > deadline:
+            if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
                 raise
+            time.sleep(_POLL_SECONDS)
 
 
 def committed_offsets(bootstrap_servers: str, group: str, topic: str) -> dict[int, int]:
@@ -98,7 +113,8 @@ def committed_offsets(bootstrap_servers: str, group: str, topic: str) -> dict[in
     reader = _reader(bootstrap_servers, group)
     try:
         partitions = reader.list_topics(topic, _ADMIN_TIMEOUT_SECONDS).topics[topic].partitions
-        answers = reader.committed([TopicPartition(topic, number) for number in partitions], _ADMIN_TIMEOUT_SECONDS)
+        places = [TopicPartition(topic, number) for number in partitions]
+        answers = _answered(lambda: reader.committed(places, _ADMIN_TIMEOUT_SECONDS))
         return {answer.partition: answer.offset for answer in answers if answer.offset >= 0}
     finally:
         reader.close()
