@@ -37,19 +37,21 @@ class TopicLog:
         from ferry_consumer.client_log import LOG_LEVEL_CRITICAL  # noqa: PLC0415 - other services are imported when needed
 
         self._servers = settings.kafka_bootstrap_servers
-        own = {
-            "group.id": f"{client_id}-{uuid4().hex}",  # required by the client; no group is joined
+        ours = {
             "client.id": client_id,
+            "isolation.level": "read_committed",
+            "queued.max.messages.kbytes": _READ_AHEAD_KILOBYTES,
+        }
+        fixed = {
+            "group.id": f"{client_id}-{uuid4().hex}",  # required by the client; no group is joined
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
             "allow.auto.create.topics": False,
-            "isolation.level": "read_committed",
-            "queued.max.messages.kbytes": _READ_AHEAD_KILOBYTES,
             "log_level": LOG_LEVEL_CRITICAL,
         }
-        properties = own | settings.client_properties()
+        properties = ours | settings.client_properties() | fixed
         self._consumer: confluent_kafka.Consumer = created(confluent_kafka.Consumer, properties)
 
     def close(self) -> None:

@@ -205,7 +205,11 @@ def _properties(settings: ConsumerSettings) -> dict[str, object]:
         # The broker's limit counts compressed bytes: what a sender compressed must fit again.
         "compression.type": "zstd",
         "message.timeout.ms": 60_000,
+    }
+    fixed = {
+        "enable.idempotence": True,
+        "acks": "all",
+        "message.max.bytes": UNLIMITED_BYTES,
         "log_level": LOG_LEVEL_CRITICAL,
     }
-    fixed = {"enable.idempotence": True, "acks": "all", "message.max.bytes": UNLIMITED_BYTES}
     return ours | settings.client_properties() | fixed

@@ -157,4 +157,6 @@ def _lost(member: str, records: Mapping[int, Record | None], divided: DividedBat
     left = {offset: record for offset, record in records.items() if offset < end}
     missing = sum(record is None and offset > done_up_to for offset, record in left.items())
     # A log may have been truncated, and have grown again, before anybody noticed: then there are more than there were.
-    return max(0, min(missing, message_count(member) - sum(record is not None for record in left.values())))
+    # Its last offset is one of its messages, so with a truncation at least that one is not below.
+    messages = message_count(member) - (divided.below is not None)
+    return max(0, min(missing, messages - sum(record is not None for record in left.values())))

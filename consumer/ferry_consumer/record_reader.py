@@ -31,18 +31,20 @@ class RecordReader:
     """A second client that never joins a group: it assigns a partition and reads what it is asked for."""
 
     def __init__(self, settings: KafkaSettings) -> None:
-        own = {
-            "group.id": f"ferry-reader-{uuid4().hex}",
+        ours = {
             "client.id": "ferry-record-reader",
+            "isolation.level": "read_committed",
+            "queued.max.messages.kbytes": 4096,
+        }
+        fixed = {
+            "group.id": f"ferry-reader-{uuid4().hex}",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
-            "isolation.level": "read_committed",
-            "queued.max.messages.kbytes": 4096,
             "log_level": LOG_LEVEL_CRITICAL,
         }
-        self._properties: Mapping[str, object] = own | settings.client_properties()
+        self._properties: Mapping[str, object] = ours | settings.client_properties() | fixed
         self._consumer: confluent_kafka.Consumer | None = None
 
     def read(self, place: TopicPartition, offsets: Sequence[int], timeout_seconds: float) -> dict[int, Record | None]:

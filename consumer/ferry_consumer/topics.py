@@ -244,5 +244,5 @@ def _topic_id(topic: str, described: Future[Any]) -> str | KafkaUnavailable:
 
 
 def _is_no_answer(error: KafkaException) -> bool:
-    """Whether the client says so itself; what Kafka says has a positive code."""
-    return bool(error.args[0].code() < 0)
+    """Whether the client says so itself: its codes end at -100, Kafka's begin with UNKNOWN, which is -1."""
+    return bool(error.args[0].code() < KafkaError.UNKNOWN)

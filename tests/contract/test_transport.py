@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import redis
@@ -383,17 +384,21 @@ def test_where_no_loop_comes_back_to_it_it_goes_at_once(
     assert _held(client, prefix) == []
 
 
+_TROUBLES = (redis.ConnectionError("away"), redis.ResponseError("BUSY Redis is busy running a script"))
+
+
+@pytest.mark.parametrize("trouble", _TROUBLES)
 def test_with_redis_away_they_go_when_it_answers(
-    channel: Any, hub: Hub, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+    channel: Any, hub: Hub, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
-    """If that did not end the channel."""
+    """If that did not end the channel; or when it is no longer busy."""
     client = redis.Redis.from_url(redis_url)
     _deliver(channel, client, prefix, 1)
     tried: list[object] = []
 
     def refuse(*of: object) -> None:
         tried.append(of)
-        raise redis.ConnectionError("away")
+        raise trouble
 
     with monkeypatch.context() as away:
         away.setattr(channel.qos, "_run", refuse)
@@ -445,15 +450,16 @@ def test_on_a_channel_that_is_closed_they_go_at_once(
     assert _held(client, prefix) == []
 
 
+@pytest.mark.parametrize("trouble", _TROUBLES)
 def test_with_redis_away_at_the_end_of_a_channel_they_go_with_the_next_sweep(
-    channel: Any, hub: Hub, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+    channel: Any, hub: Hub, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
     """By the channel that is there then."""
     client = redis.Redis.from_url(redis_url)
     _deliver(channel, client, prefix, 1)
     channel.basic_ack("1")
     with monkeypatch.context() as away:
-        away.setattr(channel.qos, "_run", _refuse)
+        away.setattr(channel.qos, "_run", Mock(side_effect=trouble))
         channel.qos.restore_unacked_once()
     assert _held(client, prefix) == [1]
     with channel.connection.client.clone() as connection:

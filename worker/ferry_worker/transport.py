@@ -155,7 +155,7 @@ class QoS(redis.QoS):
         self._timer = None
         try:
             self._acknowledge()
-        except self.channel.connection_errors:
+        except (*self.channel.connection_errors, *self.channel.channel_errors):
             # The channel ends by that, and acknowledges then; if it doesn't, this has not been the last time.
             if not self.channel.closed:
                 self._timer = self._call_later()
@@ -182,7 +182,7 @@ class QoS(redis.QoS):
         """The end of the channel: acknowledge what is to be, and hand back the rest."""
         try:
             self._acknowledge()
-        except self.channel.connection_errors:
+        except (*self.channel.connection_errors, *self.channel.channel_errors):
             self._leave_to_sweep()
         super().restore_unacked_once(stderr)  # type: ignore[no-untyped-call]
 

@@ -33,18 +33,27 @@ _trace_log = logging.getLogger("celery.app.trace")
 def is_unobserved(task: Any, trace: Callable[..., Any]) -> bool:
     """Tell whether nobody would notice that a task was begun and ended well, besides the task itself.
 
-    Nobody by Celery's own means, and nobody who has put a tracer of its own around Celery's, as Sentry does.
+    Nobody by Celery's own means, and nobody who has put a tracer of its own around Celery's, as Sentry does, or
+    something else around the task that the tracer calls, as New Relic does.
     """
-    is_celerys = getattr(getattr(trace, "__code__", None), "co_filename", None) == task_has_custom.__code__.co_filename
     keeps_results = not task.ignore_result and not isinstance(task.backend, DisabledBackend)
     loader = type(task.app.loader)
-    return is_celerys and not (
+    return _is_celerys(trace, task) and not (
         keeps_results
         or any(signal.receivers for signal in _SIGNALS)
         or any(task_has_custom(task, handler) for handler in _HANDLERS)
         or any(getattr(loader, hook) is not getattr(BaseLoader, hook) for hook in _LOADER_HOOKS)
         or _trace_log.isEnabledFor(logging.INFO)
     )
+
+
+def _is_celerys(trace: Callable[..., Any], task: Any) -> bool:
+    """Whether Celery made this tracer, for this very task (`build_tracer` keeps it in a cell named `task`)."""
+    code = getattr(trace, "__code__", None)
+    if code is None or code.co_filename != task_has_custom.__code__.co_filename:
+        return False
+    cells = dict(zip(code.co_freevars, getattr(trace, "__closure__", None) or (), strict=False))
+    return "task" in cells and cells["task"].cell_contents is task
 
 
 @contextmanager

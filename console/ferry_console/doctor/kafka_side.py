@@ -1,4 +1,7 @@
-"""Ask Kafka for what the doctor judges, by its admin calls; nothing is changed."""
+"""Ask Kafka for what the doctor judges, by its admin calls; nothing is changed.
+
+Kafka creates its own topic of offsets at the first question for a group.
+"""
 
 from __future__ import annotations
 
@@ -76,12 +79,13 @@ class KafkaSide:
         Raises:
             KafkaUnavailable: Kafka did not answer; `remedy` says what to look at.
         """
+        deadline = time.monotonic() + REQUEST_TIMEOUT_SECONDS
         try:
             # librdkafka 2.16 ends the process when it describes a cluster of which no broker is in service.
             if not self._admin.list_topics(timeout=REQUEST_TIMEOUT_SECONDS).brokers:
                 raise KafkaUnavailable(f"Kafka at {self._servers}: no broker is in service")
             found = self._admin.describe_cluster(
-                request_timeout=REQUEST_TIMEOUT_SECONDS, include_authorized_operations=True
+                request_timeout=_left(deadline), include_authorized_operations=True
             ).result()
         except KafkaException as error:
             raise KafkaUnavailable(f"Kafka at {self._servers}: {self._reason(error)}") from error
@@ -124,7 +128,7 @@ class KafkaSide:
         deadline = time.monotonic() + REQUEST_TIMEOUT_SECONDS
         while True:
             asked = self._admin.describe_consumer_groups(
-                [name], request_timeout=REQUEST_TIMEOUT_SECONDS, include_authorized_operations=True
+                [name], request_timeout=_left(deadline), include_authorized_operations=True
             )
             found = _answer(name, asked[name])
             if not _is_soon_there(asked[name]) or time.monotonic() > deadline:
@@ -205,6 +209,11 @@ def _answer(name: str, future: Future[Any]) -> Any:
         code = error.args[0].code()
         absence = Absence.DENIED if code in _DENIED else Absence.MISSING if code in _MISSING else Absence.FAILED
         return Unknown(name, absence, _told(error.args[0]))
+
+
+def _left(deadline: float) -> float:
+    """The seconds until then; librdkafka wants a millisecond at least."""
+    return max(0.001, deadline - time.monotonic())
 
 
 def _told(error: KafkaError) -> str:

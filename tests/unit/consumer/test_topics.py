@@ -26,6 +26,7 @@ class Admin:
         self.ids = {"orders": "id-1", "bills": "id-2"}
         self.asked: list[list[str]] = []
         self.is_away = False
+        self.refusal = KafkaError.UNKNOWN_TOPIC_OR_PART
 
     def describe_topics(self, topics: TopicCollection, request_timeout: float) -> dict[str, Future[Any]]:
         """One request, an answer for each topic."""
@@ -42,7 +43,7 @@ class Admin:
     def _answer(self, known: bool, **fields: str | None) -> Future[Any]:
         future: Future[Any] = Future()
         if self.is_away or not known:
-            code = KafkaError._TIMED_OUT if self.is_away else KafkaError.UNKNOWN_TOPIC_OR_PART
+            code = KafkaError._TIMED_OUT if self.is_away else self.refusal
             future.set_exception(KafkaException(KafkaError(code)))
         else:
             future.set_result(SimpleNamespace(**fields))
@@ -84,8 +85,12 @@ def test_no_topic_is_nothing_to_ask(admin: Admin, topics: Topics) -> None:
     assert admin.asked == []
 
 
-def test_a_topic_that_kafka_cannot_tell_of_is_no_error_of_the_others(topics: Topics) -> None:
-    """It stands in its place."""
+@pytest.mark.parametrize("refusal", [KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN])
+def test_a_topic_that_kafka_cannot_tell_of_is_no_error_of_the_others(
+    admin: Admin, topics: Topics, refusal: int
+) -> None:
+    """It stands in its place; Kafka's own UNKNOWN_SERVER_ERROR has a negative code, as the client's errors have."""
+    admin.refusal = refusal
     found = topics.identities(["orders", "gone"])
     assert found["orders"] == Identity("cluster", "id-1")
     assert isinstance(found["gone"], KafkaUnavailable)

@@ -103,6 +103,12 @@ def test_a_tracer_around_celerys_notices(app: Celery) -> None:
     assert not is_unobserved(task, Mock(wraps=celerys))
 
 
+def test_what_is_around_the_task_that_the_tracer_calls_notices(app: Celery) -> None:
+    """As New Relic does it: the tracer is Celery's, the task that it was made for isn't."""
+    task = task_of(app)
+    assert not is_unobserved(task, build_tracer(task.name, Mock(wraps=task, __wrapped__=task), app=app))
+
+
 def test_a_handler_of_the_task_notices(app: Celery) -> None:
     """As Celery's own tracer looks for it."""
     assert not unobserved(task_of(app, base=Noticing))
