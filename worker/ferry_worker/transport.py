@@ -32,7 +32,6 @@ from celery.worker import state
 from kombu.transport import TRANSPORT_ALIASES, redis, virtual
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps, loads
-from redis.exceptions import ResponseError
 
 from ferry_shared.ledger.worker_ledger import HEADER
 
@@ -156,7 +155,7 @@ class QoS(redis.QoS):
         self._timer = None
         try:
             self._acknowledge()
-        except (*self.channel.connection_errors, ResponseError):
+        except (*self.channel.connection_errors, self.channel.ResponseError):
             # The channel ends by that, and acknowledges then; if it doesn't, this has not been the last time.
             if not self.channel.closed:
                 self._timer = self._call_later()
@@ -183,7 +182,7 @@ class QoS(redis.QoS):
         """The end of the channel: acknowledge what is to be, and hand back the rest."""
         try:
             self._acknowledge()
-        except (*self.channel.connection_errors, ResponseError):
+        except (*self.channel.connection_errors, self.channel.ResponseError):
             self._leave_to_sweep()
         super().restore_unacked_once(stderr)  # type: ignore[no-untyped-call]
 
