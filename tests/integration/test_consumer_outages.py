@@ -5,6 +5,7 @@ import random
 import time
 from pathlib import Path
 
+import pytest
 import redis
 
 from ferry_console.local.kafka import LocalKafka
@@ -77,6 +78,7 @@ def test_a_redis_that_may_evict_is_refused(ferry: FerryProcesses, own_valkey: Lo
     assert "expected noeviction" in consumer.output()
 
 
+@pytest.mark.single_messages
 def test_redis_away_is_waited_for_and_nothing_is_repeated(
     kafka: LocalKafka, ferry: FerryProcesses, own_valkey: LocalValkey, topic: str
 ) -> None:

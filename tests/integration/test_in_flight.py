@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from ferry_console.local.kafka import LocalKafka
 from tests.integration.worker_harness import QUICK_START
 from tests.support.eventually import eventually
@@ -24,6 +26,7 @@ def states(ferry: FerryProcesses, *words: str) -> list[tuple[str, str]]:
     return [(entry["task_id"].partition("@")[0], entry["state"]) for entry in listed(ferry, *words)["entries"]]
 
 
+@pytest.mark.single_messages
 def test_every_message_in_flight_is_listed_until_it_ends(kafka: LocalKafka, ferry: FerryProcesses, topic: str) -> None:
     """One running, one waiting for its retry, the rest queued; nothing once they are done."""
     retrying = f"{topic}-retrying"

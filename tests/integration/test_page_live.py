@@ -144,6 +144,7 @@ def _done_per_second(page: Browser) -> str:
     return "0" if told == "-" else told
 
 
+@pytest.mark.single_messages
 def test_each_step_is_shown(
     kafka: LocalKafka, ferry: FerryProcesses, chromium: Browser, topic: str, group: str
 ) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ferry_console.local.kafka import LocalKafka
 from tests.integration.worker_harness import QUICK_START
 from tests.support.eventually import eventually
@@ -52,6 +54,7 @@ def orders(*numbers: int, **fields: Any) -> list[bytes | None]:
     return [json.dumps({"number": number, **fields}).encode() for number in numbers]
 
 
+@pytest.mark.single_messages
 def test_what_is_urgent_is_taken_first(kafka: LocalKafka, ferry: FerryProcesses, topic: str) -> None:
     """Whatever came before it into the same queue; `ferry trace` finds each in its own list."""
     later, urgent = f"{topic}-later", f"{topic}-urgent"

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 import redis
 
 from ferry_console.local.kafka import LocalKafka
@@ -48,6 +49,7 @@ def orders_entered(ferry: FerryProcesses) -> list[int]:
         return [number for (number,) in books.execute("SELECT number FROM orders ORDER BY number")]
 
 
+@pytest.mark.single_messages
 def test_each_worker_has_its_own_queue(kafka: LocalKafka, ferry: FerryProcesses, redis_url: str) -> None:
     """A topic whose worker is away waits, and the other goes on; each message runs once, where it belongs."""
     delete_topics(kafka.bootstrap_servers, ["orders", "payments", "orders.dlq", "payments.dlq"])

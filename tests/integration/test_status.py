@@ -23,6 +23,7 @@ from tests.support.kafka_records import create_topic, end_offsets, produce
 from tests.support.messages import texts
 from tests.support.queue_reader import QueueReader
 from tests.support.recording import Recording
+from tests.support.with_batches import WITH_BATCHES
 
 QUICK = {"CONSUMER_STATUS_INTERVAL_SECONDS": "0.2"}
 
@@ -166,7 +167,7 @@ def test_an_old_message_is_named(kafka: LocalKafka, ferry: FerryProcesses, topic
     create_topic(kafka.bootstrap_servers, topic)
     produce(kafka.bootstrap_servers, topic, texts(0, 1))
     ferry.consumer(**QUICK)
-    asked = f"ask ferry trace {topic}-0-0@{group}"
+    asked = f"ask ferry trace {topic}-0-{'0..1' if WITH_BATCHES else '0'}@{group}"
     eventually(lambda: [warning.endswith(asked) for warning in of_age(ferry, "0.5")], [True])
     assert of_age(ferry, "300") == []
 

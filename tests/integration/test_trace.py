@@ -49,6 +49,7 @@ def orders(*numbers: int) -> list[bytes | None]:
     return [json.dumps({"number": number}).encode() for number in numbers]
 
 
+@pytest.mark.single_messages
 def test_queued_taken_running_done_and_dead(kafka: LocalKafka, ferry: FerryProcesses, topic: str, group: str) -> None:
     """Ten slow tasks and one worker process: each is where the trace says, with its times."""
     create_topic(kafka.bootstrap_servers, topic)
@@ -117,6 +118,7 @@ def _seconds_between(first: str, second: str) -> float:
     return (datetime.fromisoformat(second) - datetime.fromisoformat(first)).total_seconds()
 
 
+@pytest.mark.single_messages
 def test_a_worker_that_died(kafka: LocalKafka, ferry: FerryProcesses, topic: str, group: str) -> None:
     """Its task is running until its claim ends, then left; the other one it had taken is still taken."""
     create_topic(kafka.bootstrap_servers, topic)
