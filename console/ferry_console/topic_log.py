@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
@@ -33,8 +32,7 @@ class TopicLog:
     """One client, for one command; `close` it. Every method raises KafkaUnavailable if Kafka does not answer."""
 
     def __init__(self, settings: ConsumerSettings, client_id: str) -> None:
-        from ferry_consumer.client import created  # noqa: PLC0415 - other services are imported when needed
-        from ferry_consumer.client_log import LOG_LEVEL_CRITICAL  # noqa: PLC0415 - other services are imported when needed
+        from ferry_consumer.client import created, reader_properties  # noqa: PLC0415 - other services are imported when needed
 
         self._servers = settings.kafka_bootstrap_servers
         ours = {
@@ -42,16 +40,7 @@ class TopicLog:
             "isolation.level": "read_committed",
             "queued.max.messages.kbytes": _READ_AHEAD_KILOBYTES,
         }
-        fixed = {
-            "group.id": f"{client_id}-{uuid4().hex}",  # required by the client; no group is joined
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",
-            "enable.partition.eof": True,
-            "allow.auto.create.topics": False,
-            "log_level": LOG_LEVEL_CRITICAL,
-        }
-        properties = ours | settings.client_properties() | fixed
+        properties = ours | settings.client_properties() | reader_properties(client_id)
         self._consumer: confluent_kafka.Consumer = created(confluent_kafka.Consumer, properties)
 
     def close(self) -> None:

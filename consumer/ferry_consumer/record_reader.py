@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
-from ferry_consumer.client import created
-from ferry_consumer.client_log import LOG_LEVEL_CRITICAL
+from ferry_consumer.client import created, reader_properties
 from ferry_consumer.kafka_message import record_of
 from ferry_shared.errors import KafkaUnavailable
 
@@ -36,15 +34,8 @@ class RecordReader:
             "isolation.level": "read_committed",
             "queued.max.messages.kbytes": 4096,
         }
-        fixed = {
-            "group.id": f"ferry-reader-{uuid4().hex}",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "error",
-            "log_level": LOG_LEVEL_CRITICAL,
-        }
-        self._properties: Mapping[str, object] = ours | settings.client_properties() | fixed
+        own = reader_properties("ferry-reader")
+        self._properties: Mapping[str, object] = ours | settings.client_properties() | own
         self._consumer: confluent_kafka.Consumer | None = None
 
     def read(self, place: TopicPartition, offsets: Sequence[int], timeout_seconds: float) -> dict[int, Record | None]:

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
 from tests.support.eventually import eventually
-from tests.support.kafka_records import create_topic, end_offsets
+from tests.support.kafka_records import answered, create_topic, end_offsets
 
 _TIMEOUT_SECONDS = 15.0
 _POLL_SECONDS = 0.1
@@ -49,16 +49,8 @@ def set_group_offset(
 
 def delete_group(bootstrap_servers: str, group: str, *, timeout_seconds: float = 30.0) -> None:
     """Delete a group with its commits; waits until it has no member any more."""
-    admin, deadline = _admin(bootstrap_servers), time.monotonic() + timeout_seconds
-    while True:
-        try:
-            admin.delete_consumer_groups([group])[group].result(_TIMEOUT_SECONDS)
-        except KafkaException as error:
-            if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
-                raise
-        else:
-            return
-        time.sleep(_POLL_SECONDS)
+    admin = _admin(bootstrap_servers)
+    answered(lambda: admin.delete_consumer_groups([group])[group].result(_TIMEOUT_SECONDS), _PASSING, timeout_seconds)
 
 
 def group_members(bootstrap_servers: str, group: str) -> int:

@@ -1,7 +1,7 @@
 """Write and read Kafka records as a test does it: raw, and complete."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -94,16 +94,19 @@ def end_offsets(bootstrap_servers: str, topic: str) -> dict[int, int]:
 
 
 def _end_offset(reader: Consumer, place: TopicPartition) -> int:
-    return _answered(lambda: reader.get_watermark_offsets(place, _ADMIN_TIMEOUT_SECONDS))[1]
+    return answered(lambda: reader.get_watermark_offsets(place, _ADMIN_TIMEOUT_SECONDS))[1]
 
 
-def _answered(ask: Callable[[], _Answer]) -> _Answer:
-    deadline = time.monotonic() + _ADMIN_TIMEOUT_SECONDS
+def answered(
+    ask: Callable[[], _Answer], passing: Set[int] = _PASSING, timeout_seconds: float = _ADMIN_TIMEOUT_SECONDS
+) -> _Answer:
+    """Ask Kafka again as long as its answer is an error of those that pass; raises KafkaException with any other."""
+    deadline = time.monotonic() + timeout_seconds
     while True:
         try:
             return ask()
         except KafkaException as error:
-            if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
+            if error.args[0].code() not in passing or time.monotonic() > deadline:
                 raise
             time.sleep(_POLL_SECONDS)
 
@@ -114,7 +117,7 @@ def committed_offsets(bootstrap_servers: str, group: str, topic: str) -> dict[in
     try:
         partitions = reader.list_topics(topic, _ADMIN_TIMEOUT_SECONDS).topics[topic].partitions
         places = [TopicPartition(topic, number) for number in partitions]
-        answers = _answered(lambda: reader.committed(places, _ADMIN_TIMEOUT_SECONDS))
+        answers = answered(lambda: reader.committed(places, _ADMIN_TIMEOUT_SECONDS))
         return {answer.partition: answer.offset for answer in answers if answer.offset >= 0}
     finally:
         reader.close()

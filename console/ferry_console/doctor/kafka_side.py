@@ -126,18 +126,20 @@ class KafkaSide:
         The first question of all for a group makes Kafka create its topic of offsets, which takes a moment.
         """
         deadline = time.monotonic() + REQUEST_TIMEOUT_SECONDS
-        while True:
-            asked = self._admin.describe_consumer_groups(
-                [name], request_timeout=_left(deadline), include_authorized_operations=True
-            )
-            found = _answer(name, asked[name])
-            if not _is_soon_there(asked[name]) or time.monotonic() > deadline:
-                break
+        asked = self._describe_group(name, deadline)
+        while _is_soon_there(asked) and _left(deadline) > _ASK_AGAIN_SECONDS:
             time.sleep(_ASK_AGAIN_SECONDS)
+            asked = self._describe_group(name, deadline)
+        found = _answer(name, asked)
         if isinstance(found, Unknown):
             return found
         operations = operation_names(found.authorized_operations)
         return GroupFacts(name, found.state.name.lower(), len(found.members), operations)
+
+    def _describe_group(self, name: str, deadline: float) -> Future[Any]:
+        return self._admin.describe_consumer_groups(
+            [name], request_timeout=_left(deadline), include_authorized_operations=True
+        )[name]
 
     def committed(self, name: str) -> dict[TopicPartition, int] | Unknown:
         """Ask for all offsets that a consumer group has committed."""
