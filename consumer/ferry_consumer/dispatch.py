@@ -190,14 +190,17 @@ class _Builder:
 
 
 def still_unanswered(unanswered: Sequence[Dispatch], refused: Refused) -> list[Dispatch] | None:
-    """Judge a refusal of calls whose reply was lost: what remains to be sent, or None when recovery must decide.
+    """Judge a refusal of calls that were sent, in order: what remains to be sent, or None when recovery must decide.
 
     A lost reply is not a refusal: with our own epoch, a position at the end of one of the calls means that this call
-    and those before it did happen.
+    and those before it did happen. A position at the beginning of the first: it met a server that was full, and what
+    followed it was refused for its sake.
     """
     ownership = unanswered[0].ownership
     if (refused.ledger, refused.epoch) != (ownership.ledger, ownership.epoch):
         return None
+    if refused.position == unanswered[0].expected:
+        return list(unanswered)
     for index, call in enumerate(unanswered):
         if refused.position == call.next:
             return list(unanswered[index + 1 :])

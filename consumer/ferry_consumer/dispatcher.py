@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -67,7 +67,7 @@ class Dispatcher:
         self._server_clock = server_clock
         self._pauses = pauses
         self._limit = limit
-        self._sent: _Sent | None = None
+        self._under_way: deque[_Sent] = deque()
         self._batch_messages = self._limits.batch_messages
         self._linger = Linger()
 
@@ -118,7 +118,7 @@ class Dispatcher:
     @property
     def is_waiting(self) -> bool:
         """Whether something was sent whose replies are not read yet."""
-        return self._sent is not None
+        return bool(self._under_way)
 
     @property
     def linger_seconds(self) -> float:
@@ -126,39 +126,62 @@ class Dispatcher:
         return self._linger.seconds
 
     def send(self, partitions: Iterable[Partition]) -> None:
-        """Send what is prepared, all partitions in one go, behind what is in doubt; `settle` reads the replies.
+        """Send what is prepared, all partitions in one go, then read the replies to what was sent before.
 
-        Redis works on it while the next records are taken in.
+        In this order, so that Redis has the next dispatches when it is through with the last ones. What is in doubt
+        goes first; nothing is while something is under way.
 
         Raises:
             RedisUnavailable: what happened is unknown; it is judged when the same dispatches are sent again.
         """
-        self.settle()
         calls: list[tuple[Partition, Dispatch]] = []
         for partition in partitions:
             for call in partition.prepared:
                 self._metrics.records.labels(call.place.topic).inc(call.valid + len(call.invalid))
+            in_doubt = [] if self.is_waiting else partition.unanswered
+            calls += [(partition, call) for call in (*in_doubt, *partition.prepared)]
             partition.note_sent()
-            calls += [(partition, call) for call in partition.unanswered]
         if calls:
-            sent = dispatches.send_dispatches(self._client, [call for _, call in calls])
-            self._sent = _Sent(sent, calls, time.perf_counter())
+            self._send(calls)
+        self.settle(leaving=1 if calls else 0)
 
-    def settle(self) -> None:
-        """Read the replies to what was sent, and do what follows.
+    def _send(self, calls: Sequence[tuple[Partition, Dispatch]]) -> None:
+        behind = self._under_way[-1].dispatches if self._under_way else None
+        try:
+            sent = dispatches.send_dispatches(self._client, [call for _, call in calls], behind)
+        except RedisUnavailable:
+            # What is under way has gone with the connection.
+            self.settle()
+            raise
+        self._under_way.append(_Sent(sent, calls, time.perf_counter()))
+
+    def settle(self, leaving: int = 0) -> None:
+        """Read the replies to what was sent, `leaving` so many of the last sends under way, and do what follows.
 
         Raises:
-            RedisUnavailable: what happened is unknown; it is judged when the same dispatches are sent again.
+            RedisUnavailable: what happened is unknown, and nothing is under way any more; it is judged when the same
+                dispatches are sent again.
         """
-        sent, self._sent = self._sent, None
-        if sent is None:
-            return
+        failure: RedisUnavailable | None = None
+        while len(self._under_way) > (0 if failure else leaving):
+            try:
+                self._settle_next()
+            except RedisUnavailable as error:
+                failure = failure or error
+        if failure:
+            raise failure
+
+    def _settle_next(self) -> None:
+        sent = self._under_way.popleft()
         replies = sent.dispatches.replies()
         settled: list[tuple[TaskTemplate, Dispatch]] = []
         waiting: dict[TopicPartition, int] = {}
         for (partition, call), reply in zip(sent.calls, replies, strict=True):
             tenure = partition.tenure
-            if tenure and _settle(partition, call, reply):
+            if tenure is None or tenure.ownership != call.ownership:
+                # It was lost since, and perhaps acquired again.
+                continue
+            if _settle(partition, call, reply):
                 settled.append((tenure.template, call))
             if isinstance(reply, Dispatched) and self._has_batches(partition):
                 waiting.setdefault(call.place, reply.entries - call.entries)
@@ -204,11 +227,12 @@ def _settle(partition: Partition, call: Dispatch, reply: Dispatched | Refused | 
         return True
     if isinstance(reply, Refused):
         remaining = still_unanswered(partition.unanswered, reply)
-        if remaining is not None:
+        if remaining is None:
+            log.warning("%s: the ledger has moved on, acquiring it again", partition.topic_partition)
+            partition.lose()
+        elif len(remaining) < len(partition.unanswered):
             partition.note_dispatched(call)
             return True
-        log.warning("%s: the ledger has moved on, acquiring it again", partition.topic_partition)
-        partition.lose()
     elif str(reply).startswith(f"WRONGTYPE {call.queue_key} "):
         raise ConfigurationError(f"The queue can't be used: {reply}; expected a queue name that nothing else uses")
     elif not (isinstance(reply, RedisError) and is_passing(reply)):

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 #: What logs and Flower show in place of the arguments: a message can be long, and private.
 ARGUMENTS_SHOWN = "(<message>,)"
-_EMBED = b'{"callbacks": null, "errbacks": null, "chain": null, "chord": null}'
+_EMBED = b'{"callbacks":null,"errbacks":null,"chain":null,"chord":null}'
 _NUMBERS = frozenset({"retries", "copy", "timestamp_ms", "enqueued_ms", "offsets", "timestamps_ms"})
-_END_OF_BODY = b"], {}, " + _EMBED + b"]"
+_END_OF_BODY = b"],{}," + _EMBED + b"]"
 
 
 def body_of(payload: bytes) -> bytes:
@@ -214,7 +214,7 @@ class _Pattern:
                 return "".join(map(marked, part.parts))
             return f"{mark}{part.name}{mark}" if isinstance(part, Slot) else part
 
-        text = json.dumps(message, default=marked).replace("%", "%%")
+        text = json.dumps(message, default=marked, separators=(",", ":")).replace("%", "%%")
         slots = re.findall(f"{mark}(.*?){mark}", text)
         for name in set(slots):
             marker = f"{mark}{name}{mark}"

@@ -63,3 +63,47 @@ def test_a_server_that_is_away_is_told_when_sending() -> None:
         with pytest.raises(RedisUnavailable):
             client.send([("PING",)])
         assert not client.connection_pool._in_use_connections
+
+
+def test_what_is_sent_behind_others_keeps_its_place(client: LedgerClient) -> None:
+    """On their connection, which serves again once all replies are read."""
+    first = client.send([("SET", "text", "a"), ("APPEND", "text", "b")])
+    second = client.send([("APPEND", "text", "c"), ("GET", "text")], first)
+    third = client.send([("APPEND", "text", "d")], second)
+    assert first.replies() == [b"OK", 2]
+    assert second.replies() == [3, b"abc"]
+    assert len(client.connection_pool._in_use_connections) == 1
+    assert third.replies() == [4]
+    assert not client.connection_pool._in_use_connections
+    assert len(client.connection_pool._available_connections) == 1
+
+
+def test_a_reply_that_is_lost_takes_those_behind_it_along(client: LedgerClient) -> None:
+    """They would be taken for others; the connection is left to whoever comes next."""
+    first = client.send([("BLPOP", "nothing", 1)])
+    second = client.send([("ECHO", "late")], first)
+    for late in (first, second):
+        with pytest.raises(RedisUnavailable):
+            late.replies()
+    assert not client.connection_pool._in_use_connections
+    assert client.send([("ECHO", "mine")]).replies() == [b"mine"]
+
+
+def test_what_cannot_be_sent_behind_others_takes_their_replies_along(client: LedgerClient) -> None:
+    """Whether those happened is unknown now, too."""
+    first = client.send([("ECHO", "first")])
+    first.connection.disconnect()
+    with pytest.raises(RedisUnavailable):
+        client.send([("ECHO", "second")], first)
+    with pytest.raises(RedisUnavailable):
+        first.replies()
+    assert not client.connection_pool._in_use_connections
+
+
+def test_no_health_check_comes_between(redis_url: str) -> None:
+    """Who asks for some in the address gets them where no reply is on its way."""
+    with connect(f"{redis_url}?health_check_interval=1") as client:
+        first = client.send([("ECHO", "first")])
+        first.connection.next_health_check = 0
+        second = client.send([("ECHO", "second")], first)
+        assert [first.replies(), second.replies()] == [[b"first"], [b"second"]]

@@ -32,12 +32,13 @@ _PASSING_REPLIES = ("MISCONF", "BUSY", "NOREPLICAS")
 
 
 class UnderWay:
-    """Commands that were sent; their replies are still to be read, once."""
+    """Commands that were sent; their replies are still to be read, once, and in the order of sending."""
 
     def __init__(self, client: redis.Redis, connection: Any, commands: int) -> None:
         self._client = client
-        self._connection = connection
         self._commands = commands
+        self.connection = connection
+        self.is_followed = False
 
     def replies(self) -> list[Any]:
         """Wait for the replies; one can be a ResponseError, the others still count.
@@ -50,14 +51,15 @@ class UnderWay:
                 return [self._reply() for _ in range(self._commands)]
             except BaseException:
                 # What is unread would be taken for the next command's reply.
-                self._connection.disconnect()
+                self.connection.disconnect()
                 raise
             finally:
-                self._client.connection_pool.release(self._connection)
+                if not self.is_followed:
+                    self._client.connection_pool.release(self.connection)
 
     def _reply(self) -> Any:
         try:
-            return self._connection.read_response()
+            return self.connection.read_response()
         except redis.ResponseError as error:
             return error
 
@@ -65,21 +67,27 @@ class UnderWay:
 class LedgerClient(redis.Redis):
     """redis-py's client, which can also send commands now and read their replies later."""
 
-    def send(self, commands: Iterable[Sequence[str | bytes | int]]) -> UnderWay:
-        """Send commands in one go.
+    def send(self, commands: Iterable[Sequence[str | bytes | int]], behind: UnderWay | None = None) -> UnderWay:
+        """Send commands in one go; `behind` others that are under way they keep their order, and share their fate.
 
         Raises:
-            RedisUnavailable: which of them happen is unknown.
+            RedisUnavailable: which of them happen is unknown, and so it is of those that they were sent behind.
         """
         words = list(commands)
         with translated():
-            connection = self.connection_pool.get_connection()
+            connection = behind.connection if behind else self.connection_pool.get_connection()
             try:
-                connection.send_packed_command(connection.pack_commands(words))
+                if behind:
+                    _check_connected(connection)
+                # A health check waits for a reply, and there are others before it.
+                connection.send_packed_command(connection.pack_commands(words), check_health=behind is None)
             except BaseException:
                 connection.disconnect()
-                self.connection_pool.release(connection)
+                if behind is None:
+                    self.connection_pool.release(connection)
                 raise
+        if behind:
+            behind.is_followed = True
         return UnderWay(self, connection, len(words))
 
 
@@ -98,6 +106,12 @@ def connect(url: str) -> LedgerClient:
         client_name="ferry",
     )
     return cast("LedgerClient", client)
+
+
+def _check_connected(connection: Any) -> None:
+    """A lost connection connects again to send, and then takes the replies to this for those to what was before."""
+    if not connection.is_connected:
+        raise redis.ConnectionError("the connection was lost")
 
 
 def _plain_scheme(url: str) -> str:

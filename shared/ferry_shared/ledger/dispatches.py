@@ -105,7 +105,7 @@ class Dispatch:
 class SentDispatches:
     """Dispatches whose replies are still to be read, once."""
 
-    _sent: SentCalls
+    sent: SentCalls
 
     def replies(self) -> list[Dispatched | Refused | Exception]:
         """Wait for the replies, in the order of the calls.
@@ -113,16 +113,19 @@ class SentDispatches:
         Raises:
             RedisUnavailable: which of them happened is unknown.
         """
-        return [_dispatched(reply) for reply in self._sent.replies()]
+        return [_dispatched(reply) for reply in self.sent.replies()]
 
 
-def send_dispatches(client: LedgerClient, dispatches: Sequence[Dispatch]) -> SentDispatches:
+def send_dispatches(
+    client: LedgerClient, dispatches: Sequence[Dispatch], behind: SentDispatches | None = None
+) -> SentDispatches:
     """Record and queue, each in one atomic script, all in one go, in the order given; and don't wait for it.
 
     Raises:
-        RedisUnavailable: which of them happen is unknown.
+        RedisUnavailable: which of them happen is unknown, also of those under way that they were sent behind.
     """
-    return SentDispatches(send_all(client, [dispatch.call() for dispatch in dispatches]))
+    calls = [dispatch.call() for dispatch in dispatches]
+    return SentDispatches(send_all(client, calls, behind.sent if behind else None))
 
 
 def _dispatched(reply: Any) -> Dispatched | Refused | Exception:

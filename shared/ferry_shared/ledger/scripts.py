@@ -109,7 +109,7 @@ class SentCalls:
 
     _client: LedgerClient
     _calls: Sequence[Call]
-    _under_way: UnderWay
+    under_way: UnderWay
 
     def replies(self) -> list[Any]:
         """Wait for the replies; as those of `run_all`.
@@ -117,17 +117,17 @@ class SentCalls:
         Raises:
             RedisUnavailable: which of them ran is unknown.
         """
-        return _with_forgotten(self._client, self._calls, self._under_way.replies())
+        return _with_forgotten(self._client, self._calls, self.under_way.replies())
 
 
-def send_all(client: LedgerClient, calls: Sequence[Call]) -> SentCalls:
-    """Send several scripts, and go on; at most one `SentCalls` is open at a time, so that scripts keep their order.
+def send_all(client: LedgerClient, calls: Sequence[Call], behind: SentCalls | None = None) -> SentCalls:
+    """Send several scripts, and go on; those that were sent before and are still open are named, for the order's sake.
 
     Raises:
-        RedisUnavailable: which of them run is unknown.
+        RedisUnavailable: which of them run is unknown, also of those before.
     """
     commands = [("EVALSHA", script(call.name).digest, *call.words) for call in calls]
-    return SentCalls(client, calls, client.send(commands))
+    return SentCalls(client, calls, client.send(commands, behind.under_way if behind else None))
 
 
 def _with_forgotten(client: redis.Redis, calls: Sequence[Call], replies: Sequence[Any]) -> list[Any]:

@@ -1,7 +1,7 @@
 """A Redis client whose every round trip is a step of its process."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import redis
 from redis.client import Pipeline
@@ -28,18 +28,24 @@ class SteppedPipeline(Pipeline):
     observe: Callable[[tuple[Any, ...], Any], None]
     describe: Callable[[tuple[Any, ...]], str]
     transactional: bool
+    #: Whether all of them reached the server, and whether they can.
+    arrived = False
+    is_cut_off = False
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         """One step."""
         if not self.command_stack:
             return []
         what = f"pipeline of {len(self.command_stack)}: {self.describe(self.command_stack[0][0])}"
-        cut = None if self.transactional else self._first_half
+        cut = None if self.transactional or self.is_cut_off else self._first_half
         return Actor.current().step(what, lambda: self._all(raise_on_error), _away, cut)
 
     def _all(self, raise_on_error: bool) -> list[Any]:
+        if self.is_cut_off:
+            return cast("list[Any]", _away())
         commands = [command for command, _ in self.command_stack]
         replies: list[Any] = super().execute(raise_on_error)
+        self.arrived = True
         for command, reply in zip(commands, replies, strict=True):
             self.observe(command, reply)
         return replies
@@ -52,21 +58,32 @@ class SteppedPipeline(Pipeline):
 
 
 class Later:
-    """What commands came to, for who asks."""
+    """What commands came to, for who asks. Those sent behind others of the same connection share their fate.
 
-    def __init__(self, call: Callable[[], list[Any]]) -> None:
+    Where the first ones did not arrive, neither do these; where a reply is lost, so are all that follow. If these don't
+    arrive, the sender notices at once, and the replies to those before are gone with the connection.
+    """
+
+    arrived: bool
+
+    def __init__(self, pipeline: SteppedPipeline, behind: "Later | None") -> None:
+        pipeline.is_cut_off = behind is not None and not behind.arrived
         self._replies: list[Any] = []
-        self._error: redis.RedisError | None = None
+        self.error: redis.RedisError | None = behind.error if behind else None
         try:
-            self._replies = call()
+            self._replies = pipeline.execute(raise_on_error=False)
         except redis.RedisError as error:
-            self._error = error
+            self.error = error
+        self.arrived = pipeline.arrived
+        if behind and not self.arrived:
+            behind.error = self.error
+            self.replies()
 
     def replies(self) -> list[Any]:
         """The replies, or the error."""
-        if self._error:
+        if self.error:
             with translated():
-                raise self._error
+                raise self.error
         return self._replies
 
 
@@ -99,12 +116,12 @@ class SteppedRedis(LedgerClient):
         pipeline.observe, pipeline.describe, pipeline.transactional = self._observe, self._describe, transaction
         return pipeline
 
-    def send(self, commands: Iterable[Sequence[str | bytes | int]]) -> Any:
+    def send(self, commands: Iterable[Sequence[str | bytes | int]], behind: Any = None) -> Any:
         """One step; whether it went well is known later."""
         pipeline = self.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-        return Later(lambda: pipeline.execute(raise_on_error=False))
+        return Later(pipeline, behind)
 
     def _describe(self, args: tuple[Any, ...]) -> str:
         return self._names.get(str(args[1]), "?") if args[0] == "EVALSHA" else str(args[0])

@@ -122,6 +122,12 @@ def test_a_refusal_at_the_end_of_a_call_is_our_own_success() -> None:
     assert still_unanswered(calls, Refused("ledger", 5, 20)) == calls[1:]
 
 
+def test_a_refusal_at_the_beginning_of_the_first_call_leaves_all() -> None:
+    """The first met a full server, the others came too early."""
+    calls = unanswered((10, 20), (20, 30))
+    assert still_unanswered(calls, Refused("ledger", 5, 10)) == calls
+
+
 @pytest.mark.parametrize(
     "refused",
     [

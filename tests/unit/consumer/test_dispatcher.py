@@ -4,6 +4,7 @@ from typing import Any, cast
 
 import pytest
 from confluent_kafka import Message
+from redis.exceptions import OutOfMemoryError
 
 from ferry_consumer.dead_letter_limit import DeadLetterLimit
 from ferry_consumer.dispatcher import Dispatcher
@@ -14,7 +15,7 @@ from ferry_consumer.server_clock import ServerClock
 from ferry_consumer.standing_pauses import StandingPauses
 from ferry_shared.errors import RedisUnavailable
 from ferry_shared.ledger import dispatches
-from ferry_shared.ledger.consumer_ledger import Refused
+from ferry_shared.ledger.consumer_ledger import Ownership, Refused
 from ferry_shared.ledger.dispatches import Dispatch, Dispatched
 from ferry_shared.ledger.pauses import PauseCause
 from ferry_shared.message import Message as Text
@@ -38,14 +39,21 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, int]] = []
-        self.lost = self.refusing = False
+        self.lost = self.refusing = self.away = self.full = False
+        self.last: FakeReplies | None = None
         self.others = 0
         self.happened: set[tuple[int, int]] = set()
 
-    def send_dispatches(self, _client: object, calls: list[Dispatch]) -> "FakeReplies":
-        """Take calls."""
+    def send_dispatches(
+        self, _client: object, calls: list[Dispatch], behind: "FakeReplies | None" = None
+    ) -> "FakeReplies":
+        """Take calls; of those under way one is the last."""
+        assert behind is self.last
+        if self.away:
+            raise RedisUnavailable("away")
         self.sent += [(call.expected, call.next) for call in calls]
-        return FakeReplies(self, calls)
+        self.last = FakeReplies(self, calls)
+        return self.last
 
 
 class FakeReplies:
@@ -54,15 +62,19 @@ class FakeReplies:
     def __init__(self, server: FakeServer, calls: list[Dispatch]) -> None:
         self._server, self._calls = server, calls
 
-    def replies(self) -> list[Dispatched | Refused]:
+    def replies(self) -> list[Dispatched | Refused | Exception]:
         """What has become of them."""
+        if self._server.last is self:
+            self._server.last = None
         if self._server.lost:
             raise RedisUnavailable("cut by the test")
         return [self._reply(call) for call in self._calls]
 
-    def _reply(self, call: Dispatch) -> Dispatched | Refused:
+    def _reply(self, call: Dispatch) -> Dispatched | Refused | Exception:
         if self._server.refusing:
             return Refused("another", 2, 0)
+        if self._server.full:
+            return OutOfMemoryError("full") if call.expected == 0 else Refused("ledger", 1, 0)
         if (call.expected, call.next) in self._server.happened:
             return Refused("ledger", 1, call.next)
         return Dispatched(call.next, call.entries + self._server.others)
@@ -188,46 +200,81 @@ def test_replays_for_other_groups_are_counted_once_they_are_passed(
     assert "orders-0: 2 dead letters of other groups, sent again, passed over up to offset 2" in caplog.messages
 
 
-def test_the_next_drain_is_prepared_while_redis_works(world: World) -> None:
-    """It begins where the one under way will end, and is sent once the reply to that is read."""
+def under_way(world: World) -> Partition:
+    """A partition with a dispatch that is under way, and one prepared that follows it."""
     world.take(record(0, 0, VALID))
     world.send()
-    assert (world.of("orders").expected, world.of("orders").following) == (0, 1)
     world.take(record(0, 1, VALID), record(0, 2, VALID))
-    assert [(call.expected, call.next) for call in world.of("orders").prepared] == [(1, 3)]
-    assert world.server.sent == [(0, 1)]
+    held = world.of("orders")
+    assert [(call.expected, call.next) for call in held.prepared] == [(1, 3)]
+    assert (world.server.sent, held.expected, held.following) == ([(0, 1)], 0, 1)
+    return held
+
+
+def test_the_next_drain_is_prepared_and_sent_while_redis_works(world: World) -> None:
+    """It begins where the one under way will end, whose replies are read once it is sent."""
+    held = under_way(world)
     world.send()
-    assert (world.server.sent, world.of("orders").expected) == ([(0, 1), (1, 3)], 1)
+    assert (world.server.sent, held.expected, world.dispatcher.is_waiting) == ([(0, 1), (1, 3)], 1, True)
     world.dispatcher.settle()
-    assert (world.of("orders").expected, world.of("orders").unanswered, world.dispatcher.is_waiting) == (3, [], False)
+    assert (held.expected, held.unanswered, world.dispatcher.is_waiting) == (3, [], False)
+
+
+def test_with_nothing_to_send_all_replies_are_read(world: World) -> None:
+    """Nobody sends what they would be read behind."""
+    world.take(record(0, 0, VALID))
+    world.send()
+    world.send()
+    assert (world.of("orders").expected, world.dispatcher.is_waiting) == (1, False)
 
 
 def test_a_refused_dispatch_takes_what_follows_with_it(world: World) -> None:
-    """It would be refused as well: recovery reads all of it again."""
-    world.take(record(0, 0, VALID))
-    world.send()
+    """It is refused as well: recovery reads all of it again, and hears nothing of it when it has taken it up."""
+    held = under_way(world)
     world.server.refusing = True
-    world.take(record(0, 1, VALID))
     world.send()
-    held = world.of("orders")
-    assert (world.server.sent, held.tenure, held.prepared, held.unanswered) == ([(0, 1)], None, [], [])
+    assert (world.server.sent, held.tenure, held.prepared, held.unanswered) == ([(0, 1), (1, 3)], None, [], [])
+    acquired = held_partition(held.place.route, place=held.topic_partition, ownership=Ownership("ledger", 2)).tenure
+    assert acquired is not None
+    held.start(acquired, 0, 0, 0)
+    world.dispatcher.settle()
+    assert (held.tenure, held.expected, world.dispatcher.is_waiting) == (acquired, 0, False)
 
 
-def test_after_a_lost_reply_the_same_dispatch_goes_first(world: World) -> None:
-    """What followed it was held back; a refusal that shows the end of the lost one means that it happened."""
-    world.take(record(0, 0, VALID))
-    world.send()
+def test_after_a_lost_reply_the_same_dispatches_go_first(world: World) -> None:
+    """What they were sent behind is lost as well; a refusal that shows the end of one means that it happened."""
+    held = under_way(world)
     world.server.lost = True
-    world.take(record(0, 1, VALID))
     with pytest.raises(RedisUnavailable):
         world.send()
-    held = world.of("orders")
-    held.hold_back()
-    assert ([call.next for call in held.unanswered], held.prepared, world.dispatcher.is_waiting) == ([1], [], False)
+    assert ([call.next for call in held.unanswered], held.prepared, world.dispatcher.is_waiting) == ([1, 3], [], False)
     world.server.lost, world.server.happened = False, {(0, 1)}
     world.send()
     world.dispatcher.settle()
-    assert (world.server.sent, held.expected, held.unanswered) == ([(0, 1), (0, 1)], 1, [])
+    assert (world.server.sent[2:], held.expected, held.unanswered) == ([(0, 1), (1, 3)], 3, [])
+
+
+def test_what_could_not_be_sent_is_in_doubt_with_what_was_under_way(world: World) -> None:
+    """They share a connection."""
+    held = under_way(world)
+    world.server.away = world.server.lost = True
+    with pytest.raises(RedisUnavailable):
+        world.send()
+    assert ([call.next for call in held.unanswered], held.prepared, world.dispatcher.is_waiting) == ([1, 3], [], False)
+
+
+def test_behind_a_dispatch_that_a_full_redis_refused_nothing_is_lost(world: World) -> None:
+    """Redis had room again for what followed, which then did not follow: both are sent again."""
+    held = under_way(world)
+    world.server.full = True
+    with pytest.raises(RedisUnavailable, match="full"):
+        world.send()
+    assert ([call.next for call in held.unanswered], world.dispatcher.is_waiting) == ([1, 3], False)
+    assert held.tenure is not None
+    world.server.full = False
+    world.send()
+    world.dispatcher.settle()
+    assert (world.server.sent[2:], held.expected) == ([(0, 1), (1, 3)], 3)
 
 
 def test_batches_are_counted_by_their_messages(
