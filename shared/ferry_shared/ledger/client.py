@@ -10,9 +10,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ferry_shared.errors import RedisUnavailable
+from ferry_shared.ledger.packing import packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from ferry_shared.ledger.packing import Word
 
 SOCKET_TIMEOUT_SECONDS = 5.0
 CONNECT_TIMEOUT_SECONDS = 2.0
@@ -67,20 +70,20 @@ class UnderWay:
 class LedgerClient(redis.Redis):
     """redis-py's client, which can also send commands now and read their replies later."""
 
-    def send(self, commands: Iterable[Sequence[str | bytes | int]], behind: UnderWay | None = None) -> UnderWay:
+    def send(self, commands: Iterable[Sequence[Word]], behind: UnderWay | None = None) -> UnderWay:
         """Send commands in one go; `behind` others that are under way they keep their order, and share their fate.
 
         Raises:
             RedisUnavailable: which of them happen is unknown, and so it is of those that they were sent behind.
         """
-        words = list(commands)
+        words = [packed(command) for command in commands]
         with translated():
             connection = behind.connection if behind else self.connection_pool.get_connection()
             try:
                 if behind:
                     _check_connected(connection)
                 # A health check waits for a reply, and there are others before it.
-                connection.send_packed_command(connection.pack_commands(words), check_health=behind is None)
+                connection.send_packed_command(words, check_health=behind is None)
             except BaseException:
                 connection.disconnect()
                 if behind is None:

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     import redis
 
     from ferry_shared.ledger.client import LedgerClient, UnderWay
-
-Argument = str | bytes | int
+    from ferry_shared.ledger.packing import Word
 
 #: Only these add to what Redis holds; the others must work on a full one, or its queue could never drain.
 _REFUSED_WHEN_FULL = frozenset({"dispatch", "enqueue", "redeliver", "split", "divide"})
@@ -65,10 +64,10 @@ class Call:
 
     name: str
     keys: Sequence[str]
-    arguments: Sequence[Argument]
+    arguments: Sequence[Word]
 
     @property
-    def words(self) -> tuple[Argument, ...]:
+    def words(self) -> tuple[Word, ...]:
         """What EVALSHA takes after the digest."""
         return (len(self.keys), *self.keys, *self.arguments)
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from ferry_shared.ledger.consumer_ledger import Ownership
     from ferry_shared.ledger.keys import LedgerKeys
+    from ferry_shared.ledger.packing import Word
     from ferry_shared.ledger.redelivery import Stranded, Transport
-    from ferry_shared.ledger.scripts import Argument
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class QueuedSingle:
     celery_message: bytes
 
     @property
-    def words(self) -> tuple[Argument, ...]:
+    def words(self) -> tuple[Word, ...]:
         """As the scripts take it."""
         return ("queued", self.offset, self.celery_message, b"")
 
@@ -42,7 +42,7 @@ class RetriedSingle:
     stored: bytes
 
     @property
-    def words(self) -> tuple[Argument, ...]:
+    def words(self) -> tuple[Word, ...]:
         """As the scripts take it."""
         return ("retry", self.offset, self.delay_ms, self.stored)
 
@@ -56,7 +56,7 @@ class FailedSingle:
     payload: bytes
 
     @property
-    def words(self) -> tuple[Argument, ...]:
+    def words(self) -> tuple[Word, ...]:
         """As the scripts take it."""
         return ("failed", self.offset, self.error, self.payload)
 

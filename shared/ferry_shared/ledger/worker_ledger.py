@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import redis
 
-    from ferry_shared.ledger.scripts import Argument
+    from ferry_shared.ledger.packing import Word
     from ferry_shared.ledger.singles import Single
     from ferry_shared.ledger.untracked import Obstacle
 
@@ -187,5 +187,5 @@ class WorkerLedger:
         return LedgerKeys.of(self._key_prefix, task.group, TopicPartition(task.topic, task.partition))
 
 
-def _words(singles: Iterable[Single]) -> list[Argument]:
+def _words(singles: Iterable[Single]) -> list[Word]:
     return [word for single in singles for word in single.words]

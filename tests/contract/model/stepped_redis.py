@@ -7,6 +7,7 @@ import redis
 from redis.client import Pipeline
 
 from ferry_shared.ledger.client import LedgerClient, translated
+from ferry_shared.ledger.packing import Word
 from tests.contract.model.actor import Actor
 from tests.contract.model.virtual_time import VirtualTime
 
@@ -116,7 +117,7 @@ class SteppedRedis(LedgerClient):
         pipeline.observe, pipeline.describe, pipeline.transactional = self._observe, self._describe, transaction
         return pipeline
 
-    def send(self, commands: Iterable[Sequence[str | bytes | int]], behind: Any = None) -> Any:
+    def send(self, commands: Iterable[Sequence[Word]], behind: Any = None) -> Any:
         """One step; whether it went well is known later."""
         pipeline = self.pipeline(transaction=False)
         for command in commands:
