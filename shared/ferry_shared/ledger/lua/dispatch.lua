@@ -20,7 +20,7 @@ local first_argument, queued, waiting = 8, tonumber(ARGV[6]), tonumber(ARGV[7])
 local scored, messages, count = {}, {}, 0
 for entry = 1, queued do
   local member = ARGV[first_argument + 2 * (entry - 1)]
-  scored[2 * entry - 1] = string.match(member, '^%d+')
+  scored[2 * entry - 1] = first_offset(member)
   scored[2 * entry] = member
   messages[entry] = ARGV[first_argument + 2 * entry - 1]
   count = count + message_count(member)
@@ -29,7 +29,7 @@ local first_waiting = first_argument + 2 * queued
 local first_invalid = first_waiting + 3 * waiting
 for argument = first_waiting, first_invalid - 1, 3 do
   local member, due = ARGV[argument], tonumber(ARGV[argument + 1])
-  scored[#scored + 1] = string.match(member, '^%d+')
+  scored[#scored + 1] = first_offset(member)
   scored[#scored + 1] = member
   count = count + 1
   redis.call('HSET', STATE, member .. ':payload', ARGV[argument + 2], member, cjson.encode({
@@ -38,7 +38,7 @@ for argument = first_waiting, first_invalid - 1, 3 do
 end
 for argument = first_invalid, #ARGV, 2 do
   local member = ARGV[argument]
-  scored[#scored + 1] = string.match(member, '^%d+')
+  scored[#scored + 1] = first_offset(member)
   scored[#scored + 1] = member
   count = count + 1
   redis.call('HSET', STATE, member, cjson.encode({
