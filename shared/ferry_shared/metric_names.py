@@ -54,7 +54,7 @@ UNKNOWN_TASK = Metric(
 SCRIPT_SECONDS = Metric(
     "ferry_dispatch_seconds",
     "histogram",
-    "From sending a dispatch to Redis until its replies are read; the next records are taken in meanwhile.",
+    "From sending a dispatch to Redis until its replies are read; the next records are taken in and sent meanwhile.",
 )
 
 LOG_END = Metric("ferry_log_end", "gauge", "Kafka's log end offset.", PLACE)
