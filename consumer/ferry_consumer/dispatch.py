@@ -189,19 +189,19 @@ class _Builder:
         return self._calls
 
 
-def still_unanswered(unanswered: Sequence[Dispatch], refused: Refused) -> list[Dispatch] | None:
-    """Judge a refusal of calls that were sent, in order: what remains to be sent, or None when recovery must decide.
+def still_unanswered(call: Dispatch, refused: Refused, unanswered: Sequence[Dispatch]) -> list[Dispatch] | None:
+    """Judge the refusal of one of the calls that were sent: which remain to be sent, None when recovery must decide.
 
     A lost reply is not a refusal: with our own epoch, a position at the end of one of the calls means that this call
-    and those before it did happen. A position at the beginning of the first: it met a server that was full, and what
-    followed it was refused for its sake.
+    and those before it did happen. A position at the beginning of the first: that one met a server that was full, and
+    this one was refused for its sake.
     """
     ownership = unanswered[0].ownership
     if (refused.ledger, refused.epoch) != (ownership.ledger, ownership.epoch):
         return None
-    if refused.position == unanswered[0].expected:
+    if refused.position == unanswered[0].expected and call is not unanswered[0]:
         return list(unanswered)
-    for index, call in enumerate(unanswered):
-        if refused.position == call.next:
+    for index, sent in enumerate(unanswered):
+        if refused.position == sent.next:
             return list(unanswered[index + 1 :])
     return None

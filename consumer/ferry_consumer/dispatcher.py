@@ -226,7 +226,7 @@ def _settle(partition: Partition, call: Dispatch, reply: Dispatched | Refused | 
         partition.note_dispatched(call)
         return True
     if isinstance(reply, Refused):
-        remaining = still_unanswered(partition.unanswered, reply)
+        remaining = still_unanswered(call, reply, partition.unanswered)
         if remaining is None:
             log.warning("%s: the ledger has moved on, acquiring it again", partition.topic_partition)
             partition.lose()

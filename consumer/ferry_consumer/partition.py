@@ -140,10 +140,11 @@ class Partition:
         self.unanswered, self.prepared = self.unanswered + self.prepared, []
 
     def note_dispatched(self, dispatch: Dispatch) -> None:
-        """The oldest unanswered dispatch has happened."""
+        """An unanswered dispatch has happened, and so have those that were sent before it: it follows their end."""
         self.expected = dispatch.next
-        self.in_flight += dispatch.valid + len(dispatch.invalid)
-        self.unanswered = self.unanswered[1:]
+        happened = [call for call in self.unanswered if call.next <= dispatch.next]
+        self.in_flight += sum(call.valid + len(call.invalid) for call in happened)
+        self.unanswered = self.unanswered[len(happened) :]
 
     def note_snapshot(self, snapshot: Snapshot) -> None:
         """Take over what the ledger says."""

@@ -160,13 +160,14 @@ class Consumer:
         if self._trouble.lasting:
             # A turn that happens to need nothing from Redis would pass for its return.
             ping(self._client)
-            self._dispatcher.settle()
         self._server_watch.check()
         self._memory_limit.look()
         self._pauses.write()
+        if not self._snapshot_turn.seconds_left:
+            # What is under way would be counted by the snapshot, and by its reply once more.
+            self._dispatcher.settle()
         if self._snapshot_turn.is_due():
             # Before the dispatch: a full Redis refuses that, and is emptied by this.
-            self._dispatcher.settle()
             self._ledger.note_committed(self._partitions)
             self._ledger.read(self._partitions)
         self._dispatcher.send(self._partitions.values())

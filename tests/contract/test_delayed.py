@@ -61,6 +61,8 @@ class Consumer:
         sent = (TIMESTAMP_CREATE_TIME, int(time.time() * 1000))
         records = [fetched(offset, value, timestamp=sent) for offset, value in enumerate(values, self.ledger.position)]
         (call,) = dispatches_of(self.partition, records, self.clock.now_ms(), LIMITS)
+        self.partition.prepared = [call]
+        self.partition.note_sent()
         self.ledger.send(call)
         self.partition.note_dispatched(call)
 

@@ -203,3 +203,15 @@ def test_scripts_that_the_server_has_forgotten_are_sent_again(
         calls = [ledger.dispatch_call(["0"]), other.dispatch_call(["0"])][:partitions]
 
         assert dispatches.send_dispatches(ledger.client, calls).replies() == [Dispatched(1, 1)] * partitions
+
+
+def test_a_script_that_is_forgotten_with_two_sends_under_way_keeps_their_order(ledger: LedgerProbe) -> None:
+    """Each is sent again when its replies are read, the first ones first."""
+    ledger.own()
+    ledger.call("SCRIPT", "FLUSH")
+    first = dispatches.send_dispatches(ledger.client, [ledger.dispatch_call(["0"])])
+    ledger.position = 1
+    second = dispatches.send_dispatches(ledger.client, [ledger.dispatch_call(["1"])], first)
+
+    assert [first.replies(), second.replies()] == [[Dispatched(1, 1)], [Dispatched(2, 2)]]
+    assert ledger.queued() == [payload_of("0"), payload_of("1")]

@@ -92,7 +92,7 @@ def test_a_reply_that_is_lost_takes_those_behind_it_along(client: LedgerClient) 
 def test_what_cannot_be_sent_behind_others_takes_their_replies_along(client: LedgerClient) -> None:
     """Whether those happened is unknown now, too."""
     first = client.send([("ECHO", "first")])
-    first.connection.disconnect()
+    first.line.lose()
     with pytest.raises(RedisUnavailable):
         client.send([("ECHO", "second")], first)
     with pytest.raises(RedisUnavailable):
@@ -104,6 +104,6 @@ def test_no_health_check_comes_between(redis_url: str) -> None:
     """Who asks for some in the address gets them where no reply is on its way."""
     with connect(f"{redis_url}?health_check_interval=1") as client:
         first = client.send([("ECHO", "first")])
-        first.connection.next_health_check = 0
+        first.line.connection.next_health_check = 0
         second = client.send([("ECHO", "second")], first)
         assert [first.replies(), second.replies()] == [[b"first"], [b"second"]]

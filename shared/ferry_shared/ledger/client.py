@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import redis
@@ -13,7 +14,7 @@ from ferry_shared.errors import RedisUnavailable
 from ferry_shared.ledger.packing import packed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from ferry_shared.ledger.packing import Word
 
@@ -34,13 +35,26 @@ _PASSING_ERRORS = (
 _PASSING_REPLIES = ("MISCONF", "BUSY", "NOREPLICAS")
 
 
+@dataclass(slots=True)
+class Line:
+    """A connection that one or several sends are under way on; a lost one would connect again to send."""
+
+    connection: Any
+    is_lost: bool = False
+
+    def lose(self) -> None:
+        """Leave what is unread on it unread: it would be taken for other commands' replies."""
+        self.is_lost = True
+        self.connection.disconnect()
+
+
 class UnderWay:
     """Commands that were sent; their replies are still to be read, once, and in the order of sending."""
 
-    def __init__(self, client: redis.Redis, connection: Any, commands: int) -> None:
+    def __init__(self, client: redis.Redis, line: Line, commands: int) -> None:
         self._client = client
         self._commands = commands
-        self.connection = connection
+        self.line = line
         self.is_followed = False
 
     def replies(self) -> list[Any]:
@@ -53,16 +67,15 @@ class UnderWay:
             try:
                 return [self._reply() for _ in range(self._commands)]
             except BaseException:
-                # What is unread would be taken for the next command's reply.
-                self.connection.disconnect()
+                self.line.lose()
                 raise
             finally:
                 if not self.is_followed:
-                    self._client.connection_pool.release(self.connection)
+                    self._client.connection_pool.release(self.line.connection)
 
     def _reply(self) -> Any:
         try:
-            return self.connection.read_response()
+            return self.line.connection.read_response()
         except redis.ResponseError as error:
             return error
 
@@ -70,28 +83,26 @@ class UnderWay:
 class LedgerClient(redis.Redis):
     """redis-py's client, which can also send commands now and read their replies later."""
 
-    def send(self, commands: Iterable[Sequence[Word]], behind: UnderWay | None = None) -> UnderWay:
+    def send(self, commands: Sequence[Sequence[Word]], behind: UnderWay | None = None) -> UnderWay:
         """Send commands in one go; `behind` others that are under way they keep their order, and share their fate.
 
         Raises:
             RedisUnavailable: which of them happen is unknown, and so it is of those that they were sent behind.
         """
-        words = [packed(command) for command in commands]
         with translated():
-            connection = behind.connection if behind else self.connection_pool.get_connection()
+            line = behind.line if behind else Line(self.connection_pool.get_connection())
             try:
-                if behind:
-                    _check_connected(connection)
+                _check_not_lost(line)
                 # A health check waits for a reply, and there are others before it.
-                connection.send_packed_command(words, check_health=behind is None)
+                line.connection.send_packed_command(map(packed, commands), check_health=behind is None)
             except BaseException:
-                connection.disconnect()
+                line.lose()
                 if behind is None:
-                    self.connection_pool.release(connection)
+                    self.connection_pool.release(line.connection)
                 raise
         if behind:
             behind.is_followed = True
-        return UnderWay(self, connection, len(words))
+        return UnderWay(self, line, len(commands))
 
 
 def connect(url: str) -> LedgerClient:
@@ -111,9 +122,8 @@ def connect(url: str) -> LedgerClient:
     return cast("LedgerClient", client)
 
 
-def _check_connected(connection: Any) -> None:
-    """A lost connection connects again to send, and then takes the replies to this for those to what was before."""
-    if not connection.is_connected:
+def _check_not_lost(line: Line) -> None:
+    if line.is_lost:
         raise redis.ConnectionError("the connection was lost")
 
 

@@ -1,6 +1,6 @@
 """A Redis client whose every round trip is a step of its process."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 import redis
@@ -29,8 +29,9 @@ class SteppedPipeline(Pipeline):
     observe: Callable[[tuple[Any, ...], Any], None]
     describe: Callable[[tuple[Any, ...]], str]
     transactional: bool
-    #: Whether all of them reached the server, and whether they can.
+    #: Whether they reached the server: all of them, or the first half. Those that are cut off can't.
     arrived = False
+    is_halved = False
     is_cut_off = False
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
@@ -55,14 +56,16 @@ class SteppedPipeline(Pipeline):
         del self.command_stack[len(self.command_stack) // 2 :]
         if self.command_stack:
             self._all(raise_on_error=False)
+        self.arrived, self.is_halved = False, True
         self.reset()
 
 
 class Later:
     """What commands came to, for who asks. Those sent behind others of the same connection share their fate.
 
-    Where the first ones did not arrive, neither do these; where a reply is lost, so are all that follow. If these don't
-    arrive, the sender notices at once, and the replies to those before are gone with the connection.
+    Where the first ones did not arrive, neither do these; where a reply is lost, so are all that follow. If none of
+    these arrives, the sender notices at once, and the replies to those before are gone with the connection; if some
+    do, it has the replies to those before.
     """
 
     arrived: bool
@@ -75,13 +78,14 @@ class Later:
             self._replies = pipeline.execute(raise_on_error=False)
         except redis.RedisError as error:
             self.error = error
-        self.arrived = pipeline.arrived
-        if behind and not self.arrived:
+        self.arrived, self.is_read = pipeline.arrived, False
+        if behind and not self.arrived and not pipeline.is_halved:
             behind.error = self.error
             self.replies()
 
     def replies(self) -> list[Any]:
         """The replies, or the error."""
+        self.is_read = True
         if self.error:
             with translated():
                 raise self.error
@@ -96,6 +100,7 @@ class SteppedRedis(LedgerClient):
     ) -> None:
         super().__init__(connection_pool=pool)
         self._clock, self._names, self._observer = clock, names, observer
+        self._last_sent: Later | None = None
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """One step."""
@@ -117,17 +122,20 @@ class SteppedRedis(LedgerClient):
         pipeline.observe, pipeline.describe, pipeline.transactional = self._observe, self._describe, transaction
         return pipeline
 
-    def send(self, commands: Iterable[Sequence[Word]], behind: Any = None) -> Any:
+    def send(self, commands: Sequence[Sequence[Word]], behind: Any = None) -> Any:
         """One step; whether it went well is known later."""
         pipeline = self.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-        return Later(pipeline, behind)
+        self._last_sent = Later(pipeline, behind)
+        return self._last_sent
 
     def _describe(self, args: tuple[Any, ...]) -> str:
         return self._names.get(str(args[1]), "?") if args[0] == "EVALSHA" else str(args[0])
 
     def _observe(self, args: tuple[Any, ...], reply: Any) -> None:
         name = self._names.get(str(args[1])) if args[0] == "EVALSHA" else None
+        if name == "snapshot" and self._last_sent and not self._last_sent.is_read:
+            raise AssertionError("a snapshot counts what is under way, and its replies would count it again")
         if name and not isinstance(reply, Exception):
             self._observer.script_ran(Actor.current(), name, args[2:], reply)

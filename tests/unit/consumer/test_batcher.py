@@ -297,6 +297,8 @@ def test_what_is_in_flight_is_counted_in_messages(route: Route) -> None:
     owned = held_partition(route, FIRST, ownership=OWNER)
     records = [*run_of(5), Fetched(15, "invalid"), Fetched(16, "delayed"), Fetched(17, "foreign"), Fetched(18)]
     (call,) = dispatches_of(owned, [record.message for record in records], NOW_MS, LIMITS)
+    owned.prepared = [call]
+    owned.note_sent()
     owned.note_dispatched(call)
     queued = ["10-14-5", "18"] if route is DELAYING else ["10-14-5", "16", "18"]
     assert [entry.member for entry in call.queued] == queued

@@ -118,14 +118,15 @@ def unanswered(*spans: tuple[int, int]) -> list[Dispatch]:
 def test_a_refusal_at_the_end_of_a_call_is_our_own_success() -> None:
     """The reply was lost, not the call."""
     calls = unanswered((10, 20), (20, 30))
-    assert still_unanswered(calls, Refused("ledger", 5, 30)) == []
-    assert still_unanswered(calls, Refused("ledger", 5, 20)) == calls[1:]
+    assert still_unanswered(calls[0], Refused("ledger", 5, 30), calls) == []
+    assert still_unanswered(calls[1], Refused("ledger", 5, 20), calls) == calls[1:]
 
 
 def test_a_refusal_at_the_beginning_of_the_first_call_leaves_all() -> None:
-    """The first met a full server, the others came too early."""
+    """The first met a full server, the others came too early; of the first itself it makes no sense."""
     calls = unanswered((10, 20), (20, 30))
-    assert still_unanswered(calls, Refused("ledger", 5, 10)) == calls
+    assert still_unanswered(calls[1], Refused("ledger", 5, 10), calls) == calls
+    assert still_unanswered(calls[0], Refused("ledger", 5, 10), calls) is None
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,8 @@ def test_a_refusal_at_the_beginning_of_the_first_call_leaves_all() -> None:
 )
 def test_any_other_refusal_is_for_recovery(refused: Refused) -> None:
     """No ledger, another owner, a position that none of our calls could have left."""
-    assert still_unanswered(unanswered((10, 20), (20, 30)), refused) is None
+    calls = unanswered((10, 20), (20, 30))
+    assert [still_unanswered(call, refused, calls) for call in calls] == [None, None]
 
 
 def test_memory_keeps_only_so_many_invalid_records_and_no_large_ones(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, int]] = []
-        self.lost = self.refusing = self.away = self.full = False
+        self.lost = self.first_is_lost = self.refusing = self.away = self.full = False
         self.last: FakeReplies | None = None
         self.others = 0
         self.happened: set[tuple[int, int]] = set()
@@ -66,7 +66,7 @@ class FakeReplies:
         """What has become of them."""
         if self._server.last is self:
             self._server.last = None
-        if self._server.lost:
+        if self._server.lost or (self._server.first_is_lost and self._calls[0].expected == 0):
             raise RedisUnavailable("cut by the test")
         return [self._reply(call) for call in self._calls]
 
@@ -252,6 +252,15 @@ def test_after_a_lost_reply_the_same_dispatches_go_first(world: World) -> None:
     world.send()
     world.dispatcher.settle()
     assert (world.server.sent[2:], held.expected, held.unanswered) == ([(0, 1), (1, 3)], 3, [])
+
+
+def test_a_dispatch_that_happened_shows_that_those_before_it_did(world: World) -> None:
+    """Also where the reply to one of them was lost, and its own was not."""
+    held = under_way(world)
+    world.server.first_is_lost = True
+    with pytest.raises(RedisUnavailable):
+        world.send()
+    assert (held.expected, held.unanswered, held.in_flight, world.dispatcher.is_waiting) == (3, [], 3, False)
 
 
 def test_what_could_not_be_sent_is_in_doubt_with_what_was_under_way(world: World) -> None:
