@@ -52,7 +52,7 @@ soak: $(INSTALLED) ## twenty minutes with a fault a minute: does memory grow? SE
 CHAOS_OPTIONS = $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE)) $(if $(BATCH),--batch-size $(BATCH))
 
 bench: $(INSTALLED) ## all measurements against peers, an hour or two; one of them: NAME=dispatch OUTPUT=folder
-	@$(BIN)/python -m bench $(if $(NAME),$(NAME),all) --output $(if $(OUTPUT),$(OUTPUT),.ferry/bench)
+	@$(BIN)/python -m bench $(if $(NAME),$(NAME),all) --code --output $(if $(OUTPUT),$(OUTPUT),.ferry/bench)
 
 bench-regression: $(INSTALLED) ## a minute: is dispatch still as far ahead of the usual loop, as close to the limit?
 	@$(BIN)/python -m bench regression

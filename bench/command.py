@@ -17,7 +17,7 @@ from bench.failures import MeasurementFailed
 from bench.files import read_reports, write_report
 from bench.options import Options
 from bench.progress import telling
-from bench.text import code_lines, gate_lines, report_lines
+from bench.text import code_lines, gate_lines, missing_lines, report_lines
 from ferry_console.local.errors import LocalSystemError
 from ferry_console.output import json_line, say
 
@@ -65,7 +65,10 @@ def _run(arguments: Arguments) -> int:
         found = read_reports(arguments.folder, MEASUREMENTS)
         judged = gates.judge(gates.GATES, found)
         say([json_line([_document(item) for item in judged])] if arguments.json else gate_lines(judged))
-        return EXIT_OK if all(item.holds for item in judged) else EXIT_NOT_SO
+        incomplete = [line for report in found.values() for line in missing_lines(report)]
+        for line in incomplete:
+            print(f"bench: {line}", file=sys.stderr)
+        return EXIT_OK if not incomplete and all(item.holds for item in judged) else EXIT_NOT_SO
     if arguments.command == "regression":
         report = _measured(regression.NAME, regression.run, REGRESSION, arguments)
         return _tell(report, regression.GATES, arguments)
@@ -74,11 +77,16 @@ def _run(arguments: Arguments) -> int:
         _tell(report, gates.GATES, arguments)
         # What its ratios are is told; a short measurement is no verdict.
         return EXIT_NOT_SO if report.missing else EXIT_OK
-    codes = [
-        _tell(_measured(name, run, SIZES[name], arguments), gates.GATES, arguments)
-        for name, run in MEASUREMENTS.items()
-    ]
-    return max(codes)
+    return max([_measured_and_told(name, arguments) for name in MEASUREMENTS])
+
+
+def _measured_and_told(name: str, arguments: Arguments) -> int:
+    """One of all; one that can't be measured stops none of the others."""
+    try:
+        return _tell(_measured(name, MEASUREMENTS[name], SIZES[name], arguments), gates.GATES, arguments)
+    except MeasurementFailed as error:
+        print(f"bench: {name}: {error}", file=sys.stderr)
+        return EXIT_NOT_SO
 
 
 def _measured(name: str, run: Callable[[Options], Report], size: Size, arguments: Arguments) -> Report:

@@ -14,11 +14,12 @@ from bench import ferry, peer
 from bench.failures import MeasurementFailed
 from bench.figures import percentile
 from bench.report import Reading, Report
-from bench.rounds import Subject, alternate
+from bench.rounds import Measured, Subject, alternate
 from bench.servers import started_servers
 from bench.work import QUIET, create_topic, value_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from bench.options import Options
@@ -30,12 +31,15 @@ WARM_UP_RATE, WARM_UP_MESSAGES = 100, 200
 TIMEOUT_SECONDS = 60.0
 NOTES = (
     peer.CANNOT_RUN,
-    "all systems run all the time, one at a time gets messages",
+    "plain loop and Ferry run all the time, one at a time gets messages; Ferry with batches runs alone afterwards",
     "from just before produce() to the task's first line, in the worker",
 )
 LABELS = {"plain": "plain loop + stock worker", "ferry": "ferry", "batch": "ferry, batches of 100"}
-#: Messages a second, and who is measured at that.
-PACES = ((100, "plain"), (100, "ferry"), (400, "plain"), (400, "ferry"), (100, "batch"), (1_000, "batch"))
+#: Messages a second, and who is measured at that, among those who run at once.
+PACES = (
+    ((100, "plain"), (100, "ferry"), (400, "plain"), (400, "ferry")),
+    ((100, "batch"), (1_000, "batch")),
+)
 
 
 @dataclass(slots=True)
@@ -46,13 +50,16 @@ class System:
     file: Path
     producer: Producer
     seen: int = 0
+    is_behind: bool = False
 
     def measure(self, rate: int, messages: int) -> list[float]:
         """Send messages at an even pace and wait for their tasks; returns their latencies.
 
         Raises:
-            MeasurementFailed: they did not all run.
+            MeasurementFailed: they did not all run, now or in an earlier round: late ones would be taken for these.
         """
+        if self.is_behind:
+            raise MeasurementFailed("it was not through with an earlier round")
         start = time.monotonic()
         for number in range(messages):
             wait = start + number / rate - time.monotonic()
@@ -71,32 +78,42 @@ class System:
                 self.seen += wanted
                 return [float(line) for line in lines[self.seen - wanted : self.seen]]
             if time.monotonic() > deadline:
+                self.is_behind = True
                 raise MeasurementFailed(f"{len(lines) - self.seen} of {wanted} tasks ran in {TIMEOUT_SECONDS:.0f} s")
             time.sleep(0.05)
 
 
 def run(options: Options) -> Report:
     """Measure everybody in alternating rounds."""
+    with started_servers() as servers:
+        found = [_alternated(servers, options, paces) for paces in PACES]
+    series = tuple(series for measured in found for series in measured.series)
+    missing = {who: why for measured in found for who, why in measured.missing.items()}
+    facts = {"rounds": options.rounds, "seconds": options.seconds, "worker processes": WORKER_PROCESSES}
+    code = peer.code_of("plain_loop", "stock")
+    return Report(NAME, series, missing, NOTES, facts, code)
+
+
+def _alternated(servers: Servers, options: Options, paces: Sequence[tuple[int, str]]) -> Measured:
+    """Start those who are measured, and measure them in alternating rounds."""
     missing: dict[str, str] = {}
-    with started_servers() as servers, ExitStack() as stack:
-        systems: dict[str, System] = {}
-        for database, name in enumerate(LABELS):
+    systems: dict[str, System] = {}
+    with ExitStack() as stack:
+        for name in dict.fromkeys(name for _, name in paces):
             options.tell(f"starting {LABELS[name]}")
             try:
-                systems[name] = _started(servers, name, database, stack)
+                systems[name] = _started(servers, name, list(LABELS).index(name), stack)
+                systems[name].measure(WARM_UP_RATE, WARM_UP_MESSAGES)
             except MeasurementFailed as error:
                 missing[LABELS[name]] = str(error)
-        for system in systems.values():
-            system.measure(WARM_UP_RATE, WARM_UP_MESSAGES)
+                systems.pop(name, None)
         subjects = [
             Subject(f"{LABELS[name]} at {rate:,}/s", partial(_round, systems[name], rate, options.seconds))
-            for rate, name in PACES
+            for rate, name in paces
             if name in systems
         ]
         measured = alternate(subjects, options.rounds, options.tell)
-    facts = {"rounds": options.rounds, "seconds": options.seconds, "worker processes": WORKER_PROCESSES}
-    code = peer.code_of("plain_loop", "stock")
-    return Report(NAME, measured.series, missing | measured.missing, NOTES, facts, code)
+    return Measured(measured.series, missing | measured.missing)
 
 
 def _round(system: System, rate: int, seconds: float) -> list[Reading]:

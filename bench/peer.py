@@ -41,10 +41,15 @@ def stock_worker(
     servers: Servers, of: Mapping[str, str], processes: int, *, log_level: str = "WARNING"
 ) -> AbstractContextManager[ServiceProcess]:
     """A stock Celery worker with so many processes. At INFO it writes two lines a task besides the task's own."""
-    words = ("-m", "celery", "-A", "bench.peers.stock", "worker", f"--concurrency={processes}")
-    return running(servers, "stock-worker", python(*words, f"--loglevel={log_level}"), of)
+    return running(servers, "stock-worker", python("-m", *_worker_words(str(processes), log_level)), of)
+
+
+def _worker_words(processes: str, log_level: str) -> tuple[str, ...]:
+    return ("celery", "-A", "bench.peers.stock", "worker", f"--concurrency={processes}", f"--loglevel={log_level}")
 
 
 def code_of(*names: str) -> dict[str, str]:
-    """The peers' programs, by module."""
-    return {f"bench.peers.{name}": (ROOT / "bench" / "peers" / f"{name}.py").read_text() for name in names}
+    """The peers' programs, by module, and the stock worker's command."""
+    programs = {f"bench.peers.{name}": (ROOT / "bench" / "peers" / f"{name}.py").read_text() for name in names}
+    command = " ".join(_worker_words("PROCESSES", "WARNING, or INFO for a task that prints"))
+    return programs | ({"the stock worker": f"{command}\n"} if "stock" in names else {})

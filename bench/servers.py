@@ -71,7 +71,7 @@ def started_servers() -> Iterator[Servers]:
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ferry-bench-")))
-        kafka, valkey = LocalKafka(folder / "kafka"), LocalValkey(folder / "valkey")
+        kafka, valkey = LocalKafka(folder / "kafka", quick_start=False), LocalValkey(folder / "valkey")
         for server in (kafka, valkey):
             stack.callback(server.stop)
             server.start()

@@ -36,9 +36,13 @@ def report_lines(report: Report) -> list[str]:
         )
     facts = ", ".join(f"{name}: {value:,}" for name, value in report.facts.items())
     lines = [f"{report.name} ({facts})", *columns(rows, {"what", "unit"})]
+    return [*lines, *missing_lines(report), *(f"- {note}" for note in report.notes)]
+
+
+def missing_lines(report: Report) -> list[str]:
+    """What could not be measured, at least not in all rounds, and why."""
     # A reason quotes logs.
-    lines += [f"not measured: {printable(f'{name}: {reason}')}" for name, reason in report.missing.items()]
-    return [*lines, *(f"- {note}" for note in report.notes)]
+    return [f"not measured: {printable(f'{name}: {reason}')}" for name, reason in report.missing.items()]
 
 
 def gate_lines(judged: Sequence[Judged]) -> list[str]:

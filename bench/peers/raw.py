@@ -1,5 +1,6 @@
 """The limit: `consume` and parse, and do nothing with it."""
 
+import json
 import os
 
 import orjson
@@ -12,6 +13,7 @@ consumer = Consumer(
         "bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
         "group.id": os.environ["BENCH_GROUP"],
         "auto.offset.reset": "earliest",
+        **json.loads(os.environ.get("BENCH_PROPERTIES", "{}")),
     }
 )
 consumer.subscribe([os.environ["BENCH_TOPIC"]])

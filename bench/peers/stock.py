@@ -9,6 +9,8 @@ from celery.utils.log import get_task_logger
 from bench import tally
 
 app = Celery("stock", broker=os.environ["CELERY_BROKER_URL"])
+# For many short tasks, as Celery's guide to optimizing has it ("Prefetch Limits": 64, or 128).
+app.conf.worker_prefetch_multiplier = 64
 log = get_task_logger(__name__)
 
 

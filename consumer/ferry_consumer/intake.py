@@ -33,6 +33,8 @@ REQUEST_TIMEOUT_SECONDS = 5.0
 LEAVE_TIMEOUT_SECONDS = 5.0
 #: librdkafka hands an answer over during a poll, and returns from that only at its end.
 ANSWER_POLL_SECONDS = 0.01
+#: Less memory than librdkafka takes by itself (64 MiB), and no second of waiting once that is full.
+FETCHING_AHEAD = {"queued.max.messages.kbytes": 16_384, "fetch.queue.backoff.ms": 10}
 _REPORTED_ELSEWHERE = frozenset({KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET})
 
 
@@ -315,10 +317,7 @@ def _properties(settings: ConsumerSettings) -> dict[str, object]:
         "heartbeat.interval.ms": settings.consumer_session_timeout_ms // 4,
         "isolation.level": "read_committed",
         "reconnect.backoff.max.ms": 2_000,
-        # Less memory than librdkafka takes by itself (64 MiB), and no second of waiting once that is full.
-        "queued.max.messages.kbytes": 16_384,
-        "fetch.queue.backoff.ms": 10,
-    }
+    } | FETCHING_AHEAD
     fixed: dict[str, object] = {
         "group.id": settings.consumer_group,
         "group.protocol": "classic",

@@ -23,8 +23,8 @@ def at_goal(gate: gates.Gate) -> dict[str, float]:
     return {gate.over: gate.goal * 100, gate.under: 100.0} if gate.under else {gate.over: gate.goal}
 
 
-def write_all(folder: Path, *, but: str | None = None) -> None:
-    """Write reports in which all gates reach their goals, one of them aside."""
+def write_all(folder: Path, *, but: str | None = None, missing: dict[str, str] | None = None) -> None:
+    """Write reports in which all gates reach their goals, one of them aside; each lacks what is `missing`."""
     values: dict[str, dict[str, float]] = {name: {} for name in command.MEASUREMENTS}
     for gate in gates.GATES:
         values[gate.report] |= at_goal(gate)
@@ -36,7 +36,7 @@ def write_all(folder: Path, *, but: str | None = None) -> None:
         del values["dispatch"][but]
     for name, series in values.items():
         found = tuple(Series(key, key, "x", (value,)) for key, value in series.items())
-        write_report(folder, Report(name, found))
+        write_report(folder, Report(name, found, missing or {}))
 
 
 def test_all_gates_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,6 +56,14 @@ def test_a_gate_that_was_not_measured_fails(tmp_path: Path, capsys: pytest.Captu
     assert command.main(["gates", str(tmp_path), "--json"]) == 1
     (found,) = [item for item in json.loads(capsys.readouterr().out) if not item["holds"]]
     assert (found["under"], found["measured"]) == ("kombu", None)
+
+
+def test_what_was_not_measured_to_the_end_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever failed in the second round has a median of one round."""
+    write_all(tmp_path, missing={"kombu's batch": "ended with 1"})
+
+    assert command.main(["gates", str(tmp_path)]) == 1
+    assert "bench: not measured: kombu's batch: ended with 1" in capsys.readouterr().err
 
 
 def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:
@@ -175,8 +183,10 @@ def test_every_measurement_has_a_size() -> None:
 Run = Callable[[Options], Report]
 
 
-def test_all_stop_at_nothing_but_measure_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The gates of all decide over the exit code."""
+def test_all_stop_at_nothing_but_measure_each(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gates of all decide over the exit code; one that can't be measured stops none of the others."""
     write_all(tmp_path)
     documents = {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in command.MEASUREMENTS}
 
@@ -190,3 +200,12 @@ def test_all_stop_at_nothing_but_measure_each(monkeypatch: pytest.MonkeyPatch, t
     assert len(list((tmp_path / "out").glob("*.json"))) == len(command.MEASUREMENTS)
     documents["dispatch"]["series"] = []
     assert command.main(["all"]) == 1
+
+    def impossible(_options: Options) -> Report:
+        raise MeasurementFailed("not here")
+
+    monkeypatch.setitem(command.MEASUREMENTS, "dispatch", impossible)
+    capsys.readouterr()
+    assert command.main(["all", "--output", str(tmp_path / "others")]) == 1
+    assert "bench: dispatch: not here" in capsys.readouterr().err
+    assert {path.stem for path in (tmp_path / "others").glob("*.json")} == set(command.MEASUREMENTS) - {"dispatch"}

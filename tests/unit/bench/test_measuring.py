@@ -6,10 +6,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from bench import dispatch, ferry, produce, sampling
+from bench import dispatch, ferry, latency, peer, produce, sampling
 from bench.costs import LABELS, cost_readings
 from bench.failures import MeasurementFailed
 from bench.figures import Sample
@@ -156,18 +157,50 @@ def test_a_setting_that_ferry_does_not_know_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("messages", "tasks", "batches"),
-    [(1_000, 1_000, False), (1_000, 1_003, False), (1_000, 12, True), (1_000, 100, True)],
+    [(1_000, 1_000, False), (1_000, 1_003, False), (1_000, 12, True), (1_000, 20, True)],
 )
 def test_tasks_of_the_right_kind(messages: int, tasks: int, *, batches: bool) -> None:
     """Single tasks are as many as messages, batches far fewer."""
     dispatch.check_tasks(messages, tasks, batches=batches)
 
 
-@pytest.mark.parametrize(("tasks", "batches"), [(1_000, True), (101, True), (999, False), (10, False)])
+@pytest.mark.parametrize(("tasks", "batches"), [(1_000, True), (21, True), (0, True), (999, False), (10, False)])
 def test_tasks_of_another_kind(tasks: int, *, batches: bool) -> None:
     """A figure under the wrong name is none."""
     with pytest.raises(MeasurementFailed, match=f"1,000 messages became {tasks:,} tasks"):
         dispatch.check_tasks(1_000, tasks, batches=batches)
+
+
+def test_who_was_late_once_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its late latencies would be taken for those of the next round."""
+    monkeypatch.setattr(latency, "TIMEOUT_SECONDS", 0.0)
+    system = latency.System("plain", tmp_path / "latencies", cast("Any", SilentProducer()))
+    with pytest.raises(MeasurementFailed, match="0 of 2 tasks ran"):
+        system.measure(1_000_000, 2)
+    system.file.write_text("1.0\n" * 4)
+    with pytest.raises(MeasurementFailed, match="earlier round"):
+        system.measure(1_000_000, 2)
+
+
+class SilentProducer:
+    """Takes messages, and sends none."""
+
+    def produce(self, *_arguments: object) -> None:
+        """Take one."""
+
+    def poll(self, _timeout: float) -> None:
+        """Nothing comes."""
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+
+def test_the_stock_workers_command_stands_beside_its_program() -> None:
+    """As it is run."""
+    code = peer.code_of("raw", "stock")
+    assert list(code) == ["bench.peers.raw", "bench.peers.stock", "the stock worker"]
+    assert code["the stock worker"].startswith("celery -A bench.peers.stock worker --concurrency=PROCESSES")
+    assert "the stock worker" not in peer.code_of("raw")
 
 
 def test_a_missing_kcat_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
