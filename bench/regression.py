@@ -25,10 +25,10 @@ def _gate(what: str, over: str, under: str, usual: float) -> Gate:
 
 
 GATES = (
-    _gate("dispatch, single tasks / plain loop", "ferry_single", "plain", 43.0),
-    _gate("dispatch, single tasks / raw consume + parse", "ferry_single", "raw", 0.1),
-    _gate("dispatch, batches of 100 / plain loop", "ferry_batch", "plain", 125.0),
-    _gate("dispatch, batches of 100 / raw consume + parse", "ferry_batch", "raw", 0.29),
+    _gate("dispatch, single tasks / plain loop", "ferry_single", "plain", 60.0),
+    _gate("dispatch, single tasks / raw consume + parse", "ferry_single", "raw", 0.135),
+    _gate("dispatch, batches of 100 / plain loop", "ferry_batch", "plain", 135.0),
+    _gate("dispatch, batches of 100 / raw consume + parse", "ferry_batch", "raw", 0.3),
 )
 
 
