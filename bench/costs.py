@@ -10,7 +10,7 @@ import psutil
 
 from bench import ferry, tally
 from bench.failures import MeasurementFailed
-from bench.line import NOTHING, Backlog
+from bench.line import NOTHING, Backlog, await_worker
 from bench.processes import cpu_seconds
 from bench.report import Reading
 from bench.sampling import samples_until
@@ -44,7 +44,7 @@ def costs(servers: Servers, backlog: Backlog, kind: str) -> list[Reading]:
     done = partial(tally.total, counts)
     with ExitStack() as stack:
         worker = stack.enter_context(ferry.worker(servers, of, WORKER_PROCESSES))
-        ferry.await_ready(worker)
+        await_worker(servers, worker)
         consumer = stack.enter_context(ferry.consumer(servers, of))
         parts = {
             "kafka": [_pid(servers.kafka.process)],

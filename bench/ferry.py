@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from bench.failures import MeasurementFailed
-from bench.processes import check_running, python, running
+from bench.processes import python, running
 from bench.work import PARTITIONS
 from ferry_console.local.ports import free_port
 from ferry_shared.ledger.keys import LedgerKeys
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from bench.servers import Servers
     from ferry_console.local.service_process import ServiceProcess
 
-READY_SECONDS = 60.0
 BATCH = {"CONSUMER_BATCH_SIZE": "100"}
 
 
@@ -70,20 +68,6 @@ def worker(servers: Servers, of: Mapping[str, str], processes: int) -> AbstractC
     """Ferry's worker with so many processes."""
     command = python("-m", "celery", "-A", "ferry_worker", "worker", f"--concurrency={processes}", "--loglevel=INFO")
     return running(servers, "ferry-worker", command, of)
-
-
-def await_ready(of_worker: ServiceProcess) -> None:
-    """Wait until a worker takes tasks, as Celery's line in its log says.
-
-    Raises:
-        MeasurementFailed: it ended, or does not in time.
-    """
-    deadline = time.monotonic() + READY_SECONDS
-    while " ready." not in of_worker.log_tail():
-        check_running([of_worker])
-        if time.monotonic() > deadline:
-            raise MeasurementFailed(f"the worker is not ready after {READY_SECONDS:.0f} s:\n{of_worker.log_tail()}")
-        time.sleep(0.05)
 
 
 def heads(group: str, topic: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bench import ferry, tally
 from bench.figures import between, drift_percent, rate_of, window_costs
-from bench.line import NOTHING
+from bench.line import NOTHING, await_worker
 from bench.processes import peak_memory_bytes
 from bench.report import Reading, Report
 from bench.rounds import Subject, alternate
@@ -66,7 +66,7 @@ def _round(servers: Servers, options: Options, topic: str, messages: int) -> lis
     with ExitStack() as stack:
         worker = stack.enter_context(ferry.worker(servers, of, WORKER_PROCESSES))
         # A consumer that waits for its worker would use time that belongs to no message.
-        ferry.await_ready(worker)
+        await_worker(servers, worker)
         consumer = stack.enter_context(ferry.consumer(servers, of))
         done = ferry.dispatched(servers, group, topic)
         samples = samples_until(messages, done, [consumer, worker], most_seconds=options.seconds, cpu_of=consumer)

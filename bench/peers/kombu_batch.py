@@ -17,7 +17,7 @@ consumer = Consumer(
 )
 consumer.subscribe([os.environ["BENCH_TOPIC"]])
 with stock.app.producer_pool.acquire(block=True) as producer:
-    # Without this kombu would send each by itself, and say nothing.
+    # Else kombu sends each by itself, and says nothing. A check of this program, which is never run with -O (S101).
     assert producer.supports_batch_publish, "kombu can't batch over this connection"  # noqa: S101
     while True:
         messages = consumer.consume(500, 0.1)

@@ -196,8 +196,7 @@ def still_unanswered(call: Dispatch, refused: Refused, unanswered: Sequence[Disp
     and those before it did happen. A position at the beginning of the first: that one met a server that was full, and
     this one was refused for its sake.
     """
-    ownership = unanswered[0].ownership
-    if (refused.ledger, refused.epoch) != (ownership.ledger, ownership.epoch):
+    if (refused.ledger, refused.epoch) != (call.ownership.ledger, call.ownership.epoch):
         return None
     if refused.position == unanswered[0].expected and call is not unanswered[0]:
         return list(unanswered)

@@ -35,7 +35,7 @@ from ferry_consumer.status import StatusWriter
 from ferry_consumer.topics import Topics
 from ferry_consumer.trouble import Trouble
 from ferry_consumer.turns import BLOCKED_POLL_SECONDS, Every, poll_seconds
-from ferry_shared.errors import KafkaUnavailable, TransientError
+from ferry_shared.errors import KafkaUnavailable, RedisUnavailable, TransientError
 from ferry_shared.ledger.client import connect, ping
 
 if TYPE_CHECKING:
@@ -163,13 +163,9 @@ class Consumer:
         self._server_watch.check()
         self._memory_limit.look()
         self._pauses.write()
-        if not self._snapshot_turn.seconds_left:
-            # What is under way would be counted by the snapshot, and by its reply once more.
-            self._dispatcher.settle()
         if self._snapshot_turn.is_due():
             # Before the dispatch: a full Redis refuses that, and is emptied by this.
-            self._ledger.note_committed(self._partitions)
-            self._ledger.read(self._partitions)
+            self._read_ledger()
         self._dispatcher.send(self._partitions.values())
         if lost := [partition for partition in self._partitions.values() if partition.is_to_be_acquired]:
             self._pausing.hold(lost)
@@ -181,6 +177,16 @@ class Consumer:
         for field in self._pauses.take_lifted():
             self._limit.start_anew(field)
         self._pausing.apply(self._partitions.values())
+
+    def _read_ledger(self) -> None:
+        try:
+            # What is under way would be counted by the snapshot, and by its reply once more.
+            self._dispatcher.settle()
+        except RedisUnavailable:
+            self._snapshot_turn.again()
+            raise
+        self._ledger.note_committed(self._partitions)
+        self._ledger.read(self._partitions)
 
     def _look_at_topics(self) -> None:
         """Now and then: tell how far each partition is, and see what has become of its topic."""

@@ -37,10 +37,21 @@ _PASSING_REPLIES = ("MISCONF", "BUSY", "NOREPLICAS")
 
 @dataclass(slots=True)
 class Line:
-    """A connection that one or several sends are under way on; a lost one would connect again to send."""
+    """A connection that one or several sends are under way on."""
 
     connection: Any
     is_lost: bool = False
+
+    def send(self, commands: Sequence[Sequence[Word]], *, is_first: bool) -> None:
+        """Send commands in one go.
+
+        Raises:
+            redis.ConnectionError: the line was lost, now or before: the connection would connect again to send.
+        """
+        if self.is_lost:
+            raise redis.ConnectionError("the connection was lost")
+        # A health check waits for a reply, and behind others it would read one of theirs.
+        self.connection.send_packed_command(map(packed, commands), check_health=is_first)
 
     def lose(self) -> None:
         """Leave what is unread on it unread: it would be taken for other commands' replies."""
@@ -92,9 +103,7 @@ class LedgerClient(redis.Redis):
         with translated():
             line = behind.line if behind else Line(self.connection_pool.get_connection())
             try:
-                _check_not_lost(line)
-                # A health check waits for a reply, and there are others before it.
-                line.connection.send_packed_command(map(packed, commands), check_health=behind is None)
+                line.send(commands, is_first=behind is None)
             except BaseException:
                 line.lose()
                 if behind is None:
@@ -120,11 +129,6 @@ def connect(url: str) -> LedgerClient:
         client_name="ferry",
     )
     return cast("LedgerClient", client)
-
-
-def _check_not_lost(line: Line) -> None:
-    if line.is_lost:
-        raise redis.ConnectionError("the connection was lost")
 
 
 def _plain_scheme(url: str) -> str:
