@@ -192,10 +192,10 @@ def _memory(growths: Sequence[Growth]) -> Iterator[str]:
     if growths:
         yield from _table(
             "Resident memory by role, of the processes that lived from the first quarter to the end",
-            ("role", "processes", "second quarter, MiB", "last quarter, MiB", "growth"),
+            ("role", "processes", "third quarter, MiB", "last quarter, MiB", "growth"),
             [
                 (
-                    growth.role, growth.processes, f"{growth.second_quarter / 2**20:.1f}",
+                    growth.role, growth.processes, f"{growth.third_quarter / 2**20:.1f}",
                     f"{growth.last_quarter / 2**20:.1f}", f"{growth.share:+.1%}",
                 )
                 for growth in growths
