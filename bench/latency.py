@@ -16,6 +16,7 @@ from bench.figures import percentile
 from bench.report import Reading, Report
 from bench.rounds import Measured, Subject, alternate
 from bench.servers import started_servers
+from bench.warm_up import warm_up
 from bench.work import QUIET, create_topic, value_of
 
 if TYPE_CHECKING:
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
 
 NAME = "latency"
 WORKER_PROCESSES = 2
-WARM_UP_RATE, WARM_UP_MESSAGES = 100, 200
+WARM_UP_RATE, WARM_UP_MESSAGES = 400, 2_000
 TIMEOUT_SECONDS = 60.0
 NOTES = (
     peer.CANNOT_RUN,
     "plain loop and Ferry run all the time, one at a time gets messages; Ferry with batches runs alone afterwards",
+    "before all of them Kafka is warmed up, each system by some seconds of messages",
     "from just before produce() to the task's first line, in the worker",
 )
 LABELS = {"plain": "plain loop + stock worker", "ferry": "ferry", "batch": "ferry, batches of 100"}
@@ -86,6 +88,8 @@ class System:
 def run(options: Options) -> Report:
     """Measure everybody in alternating rounds."""
     with started_servers() as servers:
+        options.tell("warming up Kafka")
+        warm_up(servers.kafka.bootstrap_servers)
         found = [_alternated(servers, options, paces) for paces in PACES]
     series = tuple(series for measured in found for series in measured.series)
     missing = {who: why for measured in found for who, why in measured.missing.items()}

@@ -120,10 +120,9 @@ class Dispatcher:
         """Whether something was sent whose replies are not read yet."""
         return bool(self._under_way)
 
-    @property
-    def linger_seconds(self) -> float:
+    def linger_seconds(self, partitions: Iterable[Partition]) -> float:
         """How long to wait for more records to go with the first one."""
-        return self._linger.seconds
+        return self._linger.seconds({partition.place.queue_key for partition in partitions})
 
     def send(self, partitions: Iterable[Partition]) -> None:
         """Send what is prepared, all partitions in one go, then read the replies to what was sent before.
@@ -175,7 +174,6 @@ class Dispatcher:
         sent = self._under_way.popleft()
         replies = sent.dispatches.replies()
         settled: list[tuple[TaskTemplate, Dispatch]] = []
-        waiting: dict[TopicPartition, int] = {}
         for (partition, call), reply in zip(sent.calls, replies, strict=True):
             tenure = partition.tenure
             if tenure is None or tenure.ownership != call.ownership:
@@ -183,13 +181,28 @@ class Dispatcher:
                 continue
             if _settle(partition, call, reply):
                 settled.append((tenure.template, call))
-            if isinstance(reply, Dispatched) and self._has_batches(partition):
-                waiting.setdefault(call.place, reply.entries - call.entries)
-        if waiting:
-            self._linger.note(sum(waiting.values()))
+        self._note_waiting(sent.calls, replies)
         self._tell(settled, time.perf_counter() - sent.at)
         if passing := [reply for reply in replies if isinstance(reply, RedisError) and is_passing(reply)]:
             raise RedisUnavailable(f"Redis: {passing[0]}")
+
+    def _note_waiting(
+        self, calls: Sequence[tuple[Partition, Dispatch]], replies: Sequence[Dispatched | Refused | Exception]
+    ) -> None:
+        """For the next linger: what these dispatches have found waiting."""
+        entries: dict[TopicPartition, int] = {}
+        queues: dict[str, tuple[int, int]] = {}
+        for (partition, call), reply in zip(calls, replies, strict=True):
+            if not isinstance(reply, Dispatched):
+                continue
+            if self._has_batches(partition):
+                entries.setdefault(call.place, reply.entries - call.entries)
+            before, _ = queues.get(call.queue_key, (reply.queue_length - len(call.queued), 0))
+            queues[call.queue_key] = before, reply.queue_length
+        if entries:
+            self._linger.note_entries(sum(entries.values()))
+        for queue, (before, after) in queues.items():
+            self._linger.note_queue(queue, before, after)
 
     def _has_batches(self, partition: Partition) -> bool:
         return (partition.place.route.batch_size or self._batch_messages) > 1

@@ -1,33 +1,61 @@
 """How long to wait for more records to go out with the first one, while workers are behind.
 
-A batch costs a worker little more than a single message, and what goes out alone then only waits in the queue instead.
+What goes out alone then only waits in the queue instead. A batch costs a worker little more than a single message, and
+single messages that go out together cost the consumer and Redis less, which leaves more for a worker beside them.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-#: For each entry that was dispatched before and is not done: the longer the queue, the fewer and larger the batches, so
-#: it comes to rest where workers keep up.
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Batches: for each entry that was dispatched before and is not done: the longer the queue, the fewer and larger the
+#: batches, so it comes to rest where workers keep up.
 SECONDS_AN_ENTRY = 0.005
+#: Single messages: of the time for which one would wait in the queue, as fast as it was worked off since the last ones.
+SHARE_OF_WAIT = 0.5
 MAX_SECONDS = 0.025
 #: What was known of the workers is no longer true.
 KNOWN_FOR_SECONDS = 0.1
 
 
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    """How long a queue was after a dispatch, `at` (s, of time.monotonic), and how long to wait since."""
+
+    length: int
+    at: float
+    seconds: float
+
+
 class Linger:
-    """Knows what the last dispatch has found."""
+    """Knows what the last dispatches have found."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
         self._until = 0.0
+        self._queues: dict[str, _Queue] = {}
 
-    def note(self, waiting_entries: int) -> None:
-        """So many entries of before are not done."""
-        self._seconds = min(waiting_entries * SECONDS_AN_ENTRY, MAX_SECONDS)
+    def note_entries(self, waiting: int) -> None:
+        """Batches went out, and so many entries of before are not done."""
+        self._seconds = min(waiting * SECONDS_AN_ENTRY, MAX_SECONDS)
         self._until = time.monotonic() + KNOWN_FOR_SECONDS
 
-    @property
-    def seconds(self) -> float:
-        """How long to wait now."""
-        return self._seconds if time.monotonic() < self._until else 0.0
+    def note_queue(self, queue: str, before: int, after: int) -> None:
+        """Single messages went out: so long was their queue before them, and so long it is now."""
+        now, last = time.monotonic(), self._queues.get(queue)
+        wait = before * (now - last.at) / max(last.length - before, 1) if last else 0.0
+        self._queues[queue] = _Queue(after, now, min(wait * SHARE_OF_WAIT, MAX_SECONDS))
+
+    def seconds(self, queues: Iterable[str]) -> float:
+        """How long to wait now, where records become batches, or go to these queues: to one that is empty at once."""
+        now = time.monotonic()
+        if now < self._until:
+            return self._seconds
+        known = (self._queues.get(queue) for queue in queues)
+        waits = (found.seconds if found and now < found.at + KNOWN_FOR_SECONDS else 0.0 for found in known)
+        return min(waits, default=0.0)

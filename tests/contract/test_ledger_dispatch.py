@@ -16,7 +16,7 @@ def test_entries_are_recorded_and_queued_in_order(ledger: LedgerProbe) -> None:
 
     reply = ledger.dispatch(["5", "6", "9"])
 
-    assert reply == Dispatched(position=10, entries=3)
+    assert reply == Dispatched(position=10, entries=3, queue_length=3)
     assert ledger.members() == ["5", "6", "9"]
     assert ledger.queued() == [payload_of(member) for member in ("5", "6", "9")]
     assert ledger.times() == ["9 epoch 1"]
@@ -30,7 +30,7 @@ def test_a_second_dispatch_goes_on_at_the_position_of_the_first(ledger: LedgerPr
     ledger.own()
     ledger.dispatch(["0", "1"])
 
-    assert ledger.dispatch(["2"]) == Dispatched(position=3, entries=3)
+    assert ledger.dispatch(["2"]) == Dispatched(position=3, entries=3, queue_length=3)
     assert ledger.queued() == [payload_of(member) for member in ("0", "1", "2")]
     assert ledger.times() == ["1 epoch 1", "2 epoch 1"]
 
@@ -48,7 +48,7 @@ def test_a_dispatch_without_entries_moves_the_position(ledger: LedgerProbe) -> N
     ledger.own()
     ledger.dispatch(["0"])
 
-    assert ledger.dispatch(next_position=8) == Dispatched(position=8, entries=1)
+    assert ledger.dispatch(next_position=8) == Dispatched(position=8, entries=1, queue_length=1)
     assert (ledger.members(), ledger.times(), len(ledger.queued())) == (["0"], ["0 epoch 1"], 1)
     ledger.assert_counts_match()
 
@@ -57,7 +57,7 @@ def test_a_batch_counts_its_messages(ledger: LedgerProbe) -> None:
     """A batch is one entry and as many messages as its member says."""
     ledger.own()
 
-    assert ledger.dispatch(["0", "1-20-12", "21"]) == Dispatched(position=22, entries=3)
+    assert ledger.dispatch(["0", "1-20-12", "21"]) == Dispatched(position=22, entries=3, queue_length=3)
     assert (ledger.counts().messages, ledger.snapshot().messages) == (14, 14)
     ledger.assert_counts_match()
 
@@ -83,7 +83,7 @@ def test_only_invalid_records_queue_nothing(ledger: LedgerProbe) -> None:
     """A dispatch of nothing but invalid records makes no queue."""
     ledger.own()
 
-    assert ledger.dispatch([], {"0": "a", "1": "b"}) == Dispatched(position=2, entries=2)
+    assert ledger.dispatch([], {"0": "a", "1": "b"}) == Dispatched(position=2, entries=2, queue_length=0)
     assert ledger.queued() == []
     ledger.assert_counts_match()
 
@@ -187,7 +187,7 @@ def test_several_partitions_are_dispatched_in_one_round_trip(ledger: LedgerProbe
 
         replies = dispatches.send_dispatches(ledger.client, calls).replies()
 
-        assert replies == [Dispatched(1, 1), Refused(None, None, None), Dispatched(9, 1)]
+        assert replies == [Dispatched(1, 1, 1), Refused(None, None, None), Dispatched(9, 1, 1)]
         assert (ledger.members(), other.members(), absent.members()) == (["0"], ["8"], [])
 
 
@@ -202,7 +202,7 @@ def test_scripts_that_the_server_has_forgotten_are_sent_again(
         ledger.call("SCRIPT", "FLUSH")
         calls = [ledger.dispatch_call(["0"]), other.dispatch_call(["0"])][:partitions]
 
-        assert dispatches.send_dispatches(ledger.client, calls).replies() == [Dispatched(1, 1)] * partitions
+        assert dispatches.send_dispatches(ledger.client, calls).replies() == [Dispatched(1, 1, 1)] * partitions
 
 
 def test_a_script_that_is_forgotten_with_two_sends_under_way_keeps_their_order(ledger: LedgerProbe) -> None:
@@ -213,5 +213,5 @@ def test_a_script_that_is_forgotten_with_two_sends_under_way_keeps_their_order(l
     ledger.position = 1
     second = dispatches.send_dispatches(ledger.client, [ledger.dispatch_call(["1"])], first)
 
-    assert [first.replies(), second.replies()] == [[Dispatched(1, 1)], [Dispatched(2, 2)]]
+    assert [first.replies(), second.replies()] == [[Dispatched(1, 1, 1)], [Dispatched(2, 2, 2)]]
     assert ledger.queued() == [payload_of("0"), payload_of("1")]

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
-    """A dispatch is recorded and queued; `entries` are in flight now."""
+    """A dispatch is recorded and queued; `entries` are in flight now, and so many Celery messages in the queue."""
 
     position: int
     entries: int
+    queue_length: int
 
 
 class Queued(NamedTuple):
@@ -131,4 +132,4 @@ def send_dispatches(
 def _dispatched(reply: Any) -> Dispatched | Refused | Exception:
     if isinstance(reply, Exception):
         return reply
-    return Dispatched(int(reply[1]), int(reply[2])) if reply[0] == b"dispatched" else refused(reply)
+    return Dispatched(int(reply[1]), int(reply[2]), int(reply[3])) if reply[0] == b"dispatched" else refused(reply)

@@ -41,7 +41,7 @@ class FakeServer:
         self.sent: list[tuple[int, int]] = []
         self.lost = self.first_is_lost = self.refusing = self.away = self.full = False
         self.last: FakeReplies | None = None
-        self.others = 0
+        self.others = self.queued_before = 0
         self.happened: set[tuple[int, int]] = set()
 
     def send_dispatches(
@@ -77,7 +77,8 @@ class FakeReplies:
             return OutOfMemoryError("full") if call.expected == 0 else Refused("ledger", 1, 0)
         if (call.expected, call.next) in self._server.happened:
             return Refused("ledger", 1, call.next)
-        return Dispatched(call.next, call.entries + self._server.others)
+        self._server.queued_before += len(call.queued)
+        return Dispatched(call.next, call.entries + self._server.others, self._server.queued_before)
 
 
 class World:
@@ -100,6 +101,10 @@ class World:
     def send(self) -> None:
         """Send what is prepared."""
         self.dispatcher.send(self.partitions.values())
+
+    def linger_seconds(self) -> float:
+        """Of all partitions."""
+        return self.dispatcher.linger_seconds(self.partitions.values())
 
     def of(self, topic: str, number: int = 0) -> Partition:
         """A partition."""
@@ -323,18 +328,36 @@ def test_a_single_batch_is_named_once(monkeypatch: pytest.MonkeyPatch, caplog: p
 @pytest.mark.parametrize(
     ("batch", "others", "seconds"), [(4, 0, 0.0), (4, 1, SECONDS_AN_ENTRY), (4, 100, MAX_SECONDS), (1, 1, 0.0)]
 )
-def test_it_lingers_while_workers_are_behind(
+def test_batches_wait_while_workers_are_behind(
     monkeypatch: pytest.MonkeyPatch, batch: int, others: int, seconds: float
 ) -> None:
-    """As long as there is in flight besides what was just dispatched; and only where there are batches."""
+    """As long as there is in flight besides what was just dispatched; single messages go by their queue."""
     now = [100.0]
     monkeypatch.setattr("ferry_consumer.linger.time.monotonic", lambda: now[0])
     world = world_of(monkeypatch, consumer_batch_size=batch)
     world.server.others = others
     world.take(record(0, 0, VALID), record(0, 1, INVALID))
     world.send()
-    assert world.dispatcher.linger_seconds == 0
+    assert world.linger_seconds() == 0
     world.dispatcher.settle()
-    assert world.dispatcher.linger_seconds == seconds
+    assert world.linger_seconds() == seconds
     now[0] += KNOWN_FOR_SECONDS
-    assert world.dispatcher.linger_seconds == 0
+    assert world.linger_seconds() == 0
+
+
+def test_single_messages_wait_while_their_queue_is_worked_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the time for which they would wait in it: two of four were taken in 20 ms, so two more take 20 ms."""
+    now = [100.0]
+    monkeypatch.setattr("ferry_consumer.linger.time.monotonic", lambda: now[0])
+    world = world_of(monkeypatch)
+    world.take(record(0, 0, VALID), record(0, 1, VALID), record(1, 0, VALID), record(1, 1, VALID))
+    world.send()
+    world.dispatcher.settle()
+    assert world.linger_seconds() == 0
+
+    now[0] += 0.02
+    world.server.queued_before -= 2
+    world.take(record(0, 2, VALID), record(1, 2, VALID))
+    world.send()
+    world.dispatcher.settle()
+    assert world.linger_seconds() == pytest.approx(0.01)

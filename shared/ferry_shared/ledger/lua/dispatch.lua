@@ -60,4 +60,4 @@ if added < #scored / 2 then
 end
 redis.call('HINCRBY', HEAD, 'messages', count)
 call_in_chunks('LPUSH', QUEUE, messages)
-return {'dispatched', ARGV[4], entries}
+return {'dispatched', ARGV[4], entries, redis.call('LLEN', QUEUE)}
