@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from bench.failures import MeasurementFailed
+from bench.failures import MeasurementFailed, TooFewSamples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +29,11 @@ def rate_of(samples: Sequence[Sample]) -> float:
     """Messages a second from the first sample that has any to the first that has all: start-up doesn't count.
 
     Raises:
-        MeasurementFailed: nothing was seen to grow.
+        TooFewSamples: nothing was seen to grow.
     """
     begun = [sample for sample in samples if sample.count]
     if not begun or begun[-1].count == begun[0].count:
-        raise MeasurementFailed("it was over before two samples could be taken: measure with more messages")
+        raise TooFewSamples("it was over before two samples could be taken: measure with more messages")
     first = begun[0]
     last = next(sample for sample in begun if sample.count == begun[-1].count)
     return (last.count - first.count) / (last.at - first.at)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bench.failures import MeasurementFailed
+from bench.failures import MeasurementFailed, TooFewSamples
 from bench.report import Reading, series_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bench.report import Series
+
+#: Of a round that was over before it was seen; who fails in another way isn't measured again.
+TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,17 @@ def alternate(subjects: Sequence[Subject], rounds: int, tell: Callable[[str], No
                 continue
             tell(f"round {number} of {rounds}: {subject.name}")
             try:
-                readings += subject.measure()
+                readings += _readings(subject)
             except MeasurementFailed as error:
                 missing[subject.name] = str(error)
     return Measured(series_of(readings), missing)
+
+
+def _readings(subject: Subject) -> Sequence[Reading]:
+    for _ in range(TRIES - 1):
+        with suppress(TooFewSamples):
+            return subject.measure()
+    return subject.measure()
 
 
 def rate(key: str, label: str, messages_per_second: float) -> list[Reading]:

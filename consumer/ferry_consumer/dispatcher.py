@@ -41,7 +41,7 @@ log = logging.getLogger("ferry.consumer")
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """What is under way, in order, and since when (s, of time.perf_counter)."""
+    """What is under way, in order, and since when (s, of time.monotonic)."""
 
     dispatches: SentDispatches
     calls: Sequence[tuple[Partition, Dispatch]]
@@ -122,7 +122,7 @@ class Dispatcher:
 
     def linger_seconds(self, partitions: Iterable[Partition]) -> float:
         """How long to wait for more records to go with the first one."""
-        return self._linger.seconds({partition.place.queue_key for partition in partitions})
+        return self._linger.seconds({partition.place.queue_key for partition in partitions if partition.fetching})
 
     def send(self, partitions: Iterable[Partition]) -> None:
         """Send what is prepared, all partitions in one go, then read the replies to what was sent before.
@@ -152,7 +152,7 @@ class Dispatcher:
             # What is under way has gone with the connection.
             self.settle()
             raise
-        self._under_way.append(_Sent(sent, calls, time.perf_counter()))
+        self._under_way.append(_Sent(sent, calls, time.monotonic()))
 
     def settle(self, leaving: int = 0) -> None:
         """Read the replies to what was sent, `leaving` so many of the last sends under way, and do what follows.
@@ -181,18 +181,16 @@ class Dispatcher:
                 continue
             if _settle(partition, call, reply):
                 settled.append((tenure.template, call))
-        self._note_waiting(sent.calls, replies)
-        self._tell(settled, time.perf_counter() - sent.at)
+        self._note_waiting(sent, replies)
+        self._tell(settled, time.monotonic() - sent.at)
         if passing := [reply for reply in replies if isinstance(reply, RedisError) and is_passing(reply)]:
             raise RedisUnavailable(f"Redis: {passing[0]}")
 
-    def _note_waiting(
-        self, calls: Sequence[tuple[Partition, Dispatch]], replies: Sequence[Dispatched | Refused | Exception]
-    ) -> None:
+    def _note_waiting(self, sent: _Sent, replies: Sequence[Dispatched | Refused | Exception]) -> None:
         """For the next linger: what these dispatches have found waiting."""
         entries: dict[TopicPartition, int] = {}
         queues: dict[str, tuple[int, int]] = {}
-        for (partition, call), reply in zip(calls, replies, strict=True):
+        for (partition, call), reply in zip(sent.calls, replies, strict=True):
             if not isinstance(reply, Dispatched):
                 continue
             if self._has_batches(partition):
@@ -202,7 +200,7 @@ class Dispatcher:
         if entries:
             self._linger.note_entries(sum(entries.values()))
         for queue, (before, after) in queues.items():
-            self._linger.note_queue(queue, before, after)
+            self._linger.note_queue(queue, before, after, sent.at)
 
     def _has_batches(self, partition: Partition) -> bool:
         return (partition.place.route.batch_size or self._batch_messages) > 1

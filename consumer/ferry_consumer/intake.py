@@ -20,7 +20,7 @@ from ferry_shared.errors import ConfigurationError, FerryError, KafkaUnavailable
 from ferry_shared.record import TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from confluent_kafka import Message
 
@@ -61,10 +61,11 @@ class Intake:
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
 
-    def take(self, timeout_seconds: float, linger_seconds: float = 0.0) -> list[Message]:
+    def take(self, timeout_seconds: float, linger_seconds: Callable[[], float] = lambda: 0.0) -> list[Message]:
         """Wait for a record, then drain what has arrived with it; rebalance and commit callbacks run in here.
 
-        `consume(n, t)` alone would wait for n records or the whole t: so it does after the first one, to linger.
+        `consume(n, t)` alone would wait for n records or the whole t: so it does after the first one, to linger as long
+        as `linger_seconds` says then.
 
         Raises:
             ConfigurationError, FerryError: the client has met an error that no waiting mends.
@@ -75,8 +76,11 @@ class Intake:
         early, self._early = self._early, []
         if first is None:
             return early
-        rest = self._consumer.consume(self._max_messages - 1, linger_seconds) if self._max_messages > 1 else []
-        return [*early, first, *rest]
+        if self._max_messages == 1:
+            return [*early, first]
+        # The end of a partition is no record.
+        seconds = linger_seconds() if first.error() is None else 0.0
+        return [*early, first, *self._consumer.consume(self._max_messages - 1, seconds)]
 
     def take_newly_assigned(self) -> list[TopicPartition]:
         """Partitions that this member got since the last call; they are paused."""

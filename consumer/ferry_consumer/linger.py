@@ -25,7 +25,7 @@ KNOWN_FOR_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class _Queue:
-    """How long a queue was after a dispatch, `at` (s, of time.monotonic), and how long to wait since."""
+    """How long a queue was after a dispatch that was sent `at` (s, of time.monotonic), and how long to wait since."""
 
     length: int
     at: float
@@ -33,29 +33,38 @@ class _Queue:
 
 
 class Linger:
-    """Knows what the last dispatches have found."""
+    """Knows what the last dispatches have found.
+
+    Where batches go out, their rule holds for the records of all partitions: one call of Kafka's client takes them.
+    """
 
     def __init__(self) -> None:
-        self._seconds = 0.0
-        self._until = 0.0
+        self._batch_seconds = 0.0
+        self._batch_until = 0.0
         self._queues: dict[str, _Queue] = {}
 
     def note_entries(self, waiting: int) -> None:
         """Batches went out, and so many entries of before are not done."""
-        self._seconds = min(waiting * SECONDS_AN_ENTRY, MAX_SECONDS)
-        self._until = time.monotonic() + KNOWN_FOR_SECONDS
+        self._batch_seconds = min(waiting * SECONDS_AN_ENTRY, MAX_SECONDS)
+        self._batch_until = time.monotonic() + KNOWN_FOR_SECONDS
 
-    def note_queue(self, queue: str, before: int, after: int) -> None:
-        """Single messages went out: so long was their queue before them, and so long it is now."""
-        now, last = time.monotonic(), self._queues.get(queue)
-        wait = before * (now - last.at) / max(last.length - before, 1) if last else 0.0
-        self._queues[queue] = _Queue(after, now, min(wait * SHARE_OF_WAIT, MAX_SECONDS))
+    def note_queue(self, queue: str, before: int, after: int, at: float) -> None:
+        """A dispatch that was sent `at` (s, of time.monotonic) found this queue so long, and left it so long."""
+        last = self._queues.get(queue)
+        seconds = 0.0
+        if last and at < last.at + KNOWN_FOR_SECONDS:
+            wait = before * (at - last.at) / max(last.length - before, 1)
+            seconds = min(wait * SHARE_OF_WAIT, MAX_SECONDS)
+            if seconds * (after - before) < at - last.at:
+                # As few as come, none would come meanwhile.
+                seconds = 0.0
+        self._queues[queue] = _Queue(after, at, seconds)
 
     def seconds(self, queues: Iterable[str]) -> float:
-        """How long to wait now, where records become batches, or go to these queues: to one that is empty at once."""
+        """How long to wait now for records of batches, or for these queues: if one of those is empty, not at all."""
         now = time.monotonic()
-        if now < self._until:
-            return self._seconds
+        if now < self._batch_until:
+            return self._batch_seconds
         known = (self._queues.get(queue) for queue in queues)
         waits = (found.seconds if found and now < found.at + KNOWN_FOR_SECONDS else 0.0 for found in known)
         return min(waits, default=0.0)

@@ -138,7 +138,7 @@ class Consumer:
         timeout = poll_seconds(
             self._snapshot_turn.seconds_left, blocked=self._trouble.waiting, replies=self._dispatcher.is_waiting
         )
-        messages = self._intake.take(timeout, self._dispatcher.linger_seconds(self._partitions.values()))
+        messages = self._intake.take(timeout, lambda: self._dispatcher.linger_seconds(self._partitions.values()))
         self._follow_rebalance()
         self._dispatcher.accept(messages, self._partitions, blocked=self._trouble.waiting)
         if self._status_turn.is_due():

@@ -75,7 +75,7 @@ def problems_of(growths: Sequence[Growth]) -> Iterator[str]:
     """What is wrong, in sentences."""
     for growth in growths:
         if not growth.processes:
-            yield f"memory: no {growth.role} lived from the third quarter to the last"
+            yield f"memory: no {growth.role} lived from the first quarter to the end"
         elif growth.share > MOST_GROWTH:
             yield (
                 f"memory: each {growth.role} grew by {growth.share:.1%} from the third quarter to the last "

@@ -12,11 +12,11 @@ import pytest
 
 from bench import dispatch, ferry, latency, peer, produce, sampling
 from bench.costs import LABELS, cost_readings
-from bench.failures import MeasurementFailed
+from bench.failures import MeasurementFailed, TooFewSamples
 from bench.figures import Sample
 from bench.processes import check_running, cpu_seconds, environment, peak_memory_bytes, python
 from bench.report import Reading
-from bench.rounds import Subject, alternate, rate
+from bench.rounds import TRIES, Subject, alternate, rate
 from ferry_console.local.service_process import ServiceProcess
 
 
@@ -65,6 +65,22 @@ def test_who_fails_does_not_stop_the_others() -> None:
 
     assert measured.missing == {"a": "try 1"}
     assert [(series.key, series.values) for series in measured.series] == [("b", (1.0, 1.0, 1.0))]
+
+
+@pytest.mark.parametrize(("unseen", "measured"), [(0, 2), (TRIES - 1, 2), (TRIES, 0)])
+def test_a_round_that_nobody_saw_is_repeated(unseen: int, measured: int) -> None:
+    """So often, and no more."""
+    left = [unseen]
+
+    def quick() -> list[Reading]:
+        if left[0]:
+            left[0] -= 1
+            raise TooFewSamples("too quick")
+        return rate("quick", "quick", 1.0)
+
+    found = alternate([Subject("quick", quick)], 2, silent)
+    assert [len(series.values) for series in found.series] == ([measured] if measured else [])
+    assert found.missing == ({} if measured else {"quick": "too quick"})
 
 
 @pytest.fixture

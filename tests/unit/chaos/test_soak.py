@@ -77,7 +77,7 @@ def test_growth_beyond_the_limit_fails_the_run() -> None:
     (problem,) = problems_of([*fine[1:], Growth(Part.CONSUMER, 1, 100.0 * MIB, (101 + 100 * MOST_GROWTH) * MIB)])
     assert problem.startswith("memory: each consumer grew by 3.5%")
     (problem,) = problems_of([*fine[1:], growth(*samples(Part.CONSUMER, 1, 100, 100, until=60.0))])
-    assert problem == "memory: no consumer lived from the third quarter to the last"
+    assert problem == "memory: no consumer lived from the first quarter to the end"
 
 
 def test_memory_may_shrink() -> None:

@@ -41,7 +41,7 @@ class FakeServer:
         self.sent: list[tuple[int, int]] = []
         self.lost = self.first_is_lost = self.refusing = self.away = self.full = False
         self.last: FakeReplies | None = None
-        self.others = self.queued_before = 0
+        self.others = self.queued = self.taken = 0
         self.happened: set[tuple[int, int]] = set()
 
     def send_dispatches(
@@ -60,7 +60,7 @@ class FakeReplies:
     """The replies to some calls."""
 
     def __init__(self, server: FakeServer, calls: list[Dispatch]) -> None:
-        self._server, self._calls = server, calls
+        self._server, self._calls, self._taken = server, calls, server.taken
 
     def replies(self) -> list[Dispatched | Refused | Exception]:
         """What has become of them."""
@@ -77,8 +77,8 @@ class FakeReplies:
             return OutOfMemoryError("full") if call.expected == 0 else Refused("ledger", 1, 0)
         if (call.expected, call.next) in self._server.happened:
             return Refused("ledger", 1, call.next)
-        self._server.queued_before += len(call.queued)
-        return Dispatched(call.next, call.entries + self._server.others, self._server.queued_before)
+        self._server.queued += len(call.queued)
+        return Dispatched(call.next, call.entries + self._server.others, self._server.queued - self._taken)
 
 
 class World:
@@ -345,19 +345,50 @@ def test_batches_wait_while_workers_are_behind(
     assert world.linger_seconds() == 0
 
 
+def behind(world: World, now: list[float]) -> None:
+    """Four messages went out, two of them were taken within 20 ms, and three more went out; no reply is read yet."""
+    world.take(record(0, 0, VALID), record(0, 1, VALID), record(1, 0, VALID), record(1, 1, VALID))
+    world.send()
+    now[0] += 0.02
+    world.take(record(0, 2, VALID), record(0, 3, VALID), record(1, 2, VALID))
+    world.server.taken = 2
+    world.send()
+
+
 def test_single_messages_wait_while_their_queue_is_worked_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of the time for which they would wait in it: two of four were taken in 20 ms, so two more take 20 ms."""
+    """Half of the time for which they would wait in it: the two that are left take 20 ms, from sending to sending."""
     now = [100.0]
     monkeypatch.setattr("ferry_consumer.linger.time.monotonic", lambda: now[0])
     world = world_of(monkeypatch)
-    world.take(record(0, 0, VALID), record(0, 1, VALID), record(1, 0, VALID), record(1, 1, VALID))
-    world.send()
+    behind(world, now)
+    assert world.linger_seconds() == 0
+
+    now[0] += 0.001
+    world.dispatcher.settle()
+    assert world.linger_seconds() == pytest.approx(0.01)
+
+
+def test_refused_dispatches_tell_nothing_of_their_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing went into it."""
+    now = [100.0]
+    monkeypatch.setattr("ferry_consumer.linger.time.monotonic", lambda: now[0])
+    world = world_of(monkeypatch)
+    world.server.refusing = True
+    behind(world, now)
     world.dispatcher.settle()
     assert world.linger_seconds() == 0
 
-    now[0] += 0.02
-    world.server.queued_before -= 2
-    world.take(record(0, 2, VALID), record(1, 2, VALID))
-    world.send()
+
+def test_a_quiet_partition_with_a_queue_of_its_own_switches_waiting_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless nothing is fetched of it."""
+    now = [100.0]
+    monkeypatch.setattr("ferry_consumer.linger.time.monotonic", lambda: now[0])
+    world = world_of(monkeypatch)
+    urgent = TopicPartition("urgent", 0)
+    world.partitions[urgent] = held_partition(Route("urgent", Text, "task", queue="urgent"), place=urgent)
+    behind(world, now)
     world.dispatcher.settle()
     assert world.linger_seconds() == pytest.approx(0.01)
+
+    world.partitions[urgent].fetching = True
+    assert world.linger_seconds() == 0

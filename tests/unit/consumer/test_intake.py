@@ -15,6 +15,7 @@ from ferry_consumer.resume import Committed
 from ferry_shared.errors import ConfigurationError, KafkaUnavailable
 from ferry_shared.record import TopicPartition
 from ferry_shared.settings import ConsumerSettings
+from tests.support.fetched_message import fetched
 
 FIRST, SECOND = TopicPartition("orders", 0), TopicPartition("orders", 1)
 
@@ -45,6 +46,7 @@ class Client:
         self.stored: list[Answered] | KafkaException = []
         self.on_revoke: Callable[..., None]
         self.leaves_after_seconds = 0.0
+        self.lingered: list[float] = []
 
     def subscribe(
         self, _topics: list[str], *, on_assign: object, on_revoke: Callable[..., None], on_lost: object
@@ -79,9 +81,10 @@ class Client:
         found()
         return None
 
-    def consume(self, count: int, _timeout: float) -> list[Message]:
+    def consume(self, count: int, timeout: float) -> list[Message]:
         """Nothing more has arrived."""
         assert count > 0
+        self.lingered.append(timeout)
         return []
 
     def committed(self, _places: list[KafkaPartition], timeout: float) -> list[Answered]:
@@ -246,6 +249,24 @@ def test_records_of_a_partition_that_was_set_back_are_dropped(
     intake.commit_and_wait({FIRST: (3, "signed")})
     set_back(intake, client)
     assert offsets_of(intake.take(0.0)) == [(1, 8)]
+
+
+def test_how_long_to_linger_is_asked_once_there_is_a_record(client: Client, intake: Intake) -> None:
+    """What was known before a poll can be old after it; and behind the end of a partition nothing is waited for."""
+    asked: list[bool] = []
+
+    def linger() -> float:
+        asked.append(not client.polled)
+        return 0.025
+
+    assert intake.take(0.0, linger) == []
+    assert (asked, client.lingered) == ([], [])
+    client.polled = [record(FIRST, 3)]
+    assert offsets_of(intake.take(0.0, linger)) == [(0, 3)]
+    assert (asked, client.lingered) == ([True], [0.025])
+    client.polled = [fetched(4, topic=FIRST.topic, error=KafkaError._PARTITION_EOF)]
+    assert offsets_of(intake.take(0.0, linger)) == [(0, 4)]
+    assert client.lingered == [0.025, 0.0]
 
 
 def test_what_is_revoked_while_it_waits_is_known_at_once(client: Client, intake: Intake) -> None:
