@@ -16,7 +16,7 @@ from ferry_shared.ledger.worker_ledger import WorkerLedger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import redis
+    from ferry_shared.ledger.client import LedgerClient
 
 log = logging.getLogger("ferry.worker")
 
@@ -66,23 +66,23 @@ def parent_ledger(url: str, key_prefix: str) -> WorkerLedger:
     return WorkerLedger(_hurried_client(os.getpid(), url), key_prefix)
 
 
-def parent_client(url: str) -> redis.Redis:
+def parent_client(url: str) -> LedgerClient:
     """Return the parent's client, for what isn't the ledger; its calls give up within a second or two."""
     return _hurried_client(os.getpid(), url)
 
 
-def pool_client(url: str) -> redis.Redis:
+def pool_client(url: str) -> LedgerClient:
     """Return this process's client, for what isn't the ledger."""
     return _client(os.getpid(), url)
 
 
 @cache
-def _client(_pid: int, url: str) -> redis.Redis:
+def _client(_pid: int, url: str) -> LedgerClient:
     return connect(url)
 
 
 @cache
-def _hurried_client(_pid: int, url: str) -> redis.Redis:
+def _hurried_client(_pid: int, url: str) -> LedgerClient:
     client = connect(url)
     limits = {"socket_timeout": PARENT_TIMEOUT_SECONDS, "socket_connect_timeout": PARENT_TIMEOUT_SECONDS}
     client.connection_pool.connection_kwargs.update(limits)

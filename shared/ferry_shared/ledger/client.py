@@ -62,7 +62,7 @@ class Line:
 class UnderWay:
     """Commands that were sent; their replies are still to be read, once, and in the order of sending."""
 
-    def __init__(self, client: redis.Redis, line: Line, commands: int) -> None:
+    def __init__(self, client: LedgerClient, line: Line, commands: int) -> None:
         self._client = client
         self._commands = commands
         self.line = line
@@ -82,7 +82,7 @@ class UnderWay:
                 raise
             finally:
                 if not self.is_followed:
-                    self._client.connection_pool.release(self.line.connection)
+                    self._client.take_back(self.line)
 
     def _reply(self) -> Any:
         try:
@@ -92,7 +92,32 @@ class UnderWay:
 
 
 class LedgerClient(redis.Redis):
-    """redis-py's client, which can also send commands now and read their replies later."""
+    """redis-py's client, which can also send commands now and read their replies later.
+
+    For that it keeps its connections: redis-py's way of a command through pool, retry and measurements takes as much
+    processor time as the command.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._kept: list[Any] = []
+
+    def take_back(self, line: Line) -> None:
+        """Keep the connection of a line whose replies are read; a lost one is the pool's again."""
+        if line.is_lost:
+            self.connection_pool.release(line.connection)
+        else:
+            self._kept.append(line.connection)
+
+    def _take_connection(self) -> Any:
+        try:
+            # As a list does it, it is safe from any thread.
+            connection = self._kept.pop()
+        except IndexError:
+            return self.connection_pool.get_connection()
+        if _is_stale(connection):
+            connection.disconnect()
+        return connection
 
     def send(self, commands: Sequence[Sequence[Word]], behind: UnderWay | None = None) -> UnderWay:
         """Send commands in one go; `behind` others that are under way they keep their order, and share their fate.
@@ -101,13 +126,13 @@ class LedgerClient(redis.Redis):
             RedisUnavailable: which of them happen is unknown, and so it is of those that they were sent behind.
         """
         with translated():
-            line = behind.line if behind else Line(self.connection_pool.get_connection())
+            line = behind.line if behind else Line(self._take_connection())
             try:
                 line.send(commands, is_first=behind is None)
             except BaseException:
                 line.lose()
                 if behind is None:
-                    self.connection_pool.release(line.connection)
+                    self.take_back(line)
                 raise
         if behind:
             behind.is_followed = True
@@ -129,6 +154,14 @@ def connect(url: str) -> LedgerClient:
         client_name="ferry",
     )
     return cast("LedgerClient", client)
+
+
+def _is_stale(connection: Any) -> bool:
+    """Whether the server has closed it meanwhile: nothing was asked, so there is nothing to read but the end."""
+    try:
+        return bool(connection.can_read())
+    except redis.ConnectionError:
+        return True
 
 
 def _plain_scheme(url: str) -> str:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from ferry_shared.ledger.client import server_time_ms
 from ferry_shared.ledger.keys import LedgerKeys, member_span, queue_key
-from ferry_shared.ledger.scripts import Call, run
+from ferry_shared.ledger.scripts import Call, run_quickly
 from ferry_shared.record import TaskId, TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    import redis
-
+    from ferry_shared.ledger.client import LedgerClient
     from ferry_shared.ledger.packing import Word
     from ferry_shared.ledger.singles import Single
     from ferry_shared.ledger.untracked import Obstacle
@@ -129,7 +128,7 @@ _COMMON_FIELDS = ("ledger", "group", "topic", "partition", "member", "token", "c
 class WorkerLedger:
     """Calls the worker's scripts; each raises `RedisUnavailable` when it is unknown whether it ran."""
 
-    def __init__(self, client: redis.Redis, key_prefix: str) -> None:
+    def __init__(self, client: LedgerClient, key_prefix: str) -> None:
         self._client = client
         self._key_prefix = key_prefix
 
@@ -164,7 +163,7 @@ class WorkerLedger:
         """End a batch; those of its messages that are not done go on by themselves, the `QueuedSingle`s at once."""
         keys = (*self._keys(batch).all, queue_key(self._key_prefix, queue, priority))
         call = Call("split", keys, (batch.ledger, batch.member, batch.token, owner, *_words(singles)))
-        return Recorded(run(self._client, call)[0].decode())
+        return Recorded(run_quickly(self._client, call)[0].decode())
 
     def untracked(
         self, task: TaskHeader, task_name: str, obstacle: Obstacle, *, max_claims: int, error: str
@@ -181,7 +180,7 @@ class WorkerLedger:
 
     def _run(self, name: str, task: TaskHeader, *arguments: str | bytes | int) -> Any:
         call = Call(name, self._keys(task).all, (task.ledger, task.member, task.token, *arguments))
-        return run(self._client, call)
+        return run_quickly(self._client, call)
 
     def _keys(self, task: TaskHeader) -> LedgerKeys:
         return LedgerKeys.of(self._key_prefix, task.group, TopicPartition(task.topic, task.partition))
