@@ -10,6 +10,8 @@ from ferry_shared.ledger import client as ledger_client
 from ferry_shared.ledger.client import LedgerClient, UnderWay, connect
 
 TIMEOUT_SECONDS = 0.2
+#: What the server calls the connection that asks: higher for each that is opened.
+ID = ("CLIENT", "ID")
 
 
 @pytest.fixture
@@ -32,10 +34,30 @@ def test_replies_come_in_order_with_errors_among_them(client: LedgerClient) -> N
 
 def test_its_connection_serves_again(client: LedgerClient) -> None:
     """No more of them are opened than are in use at once."""
-    for _ in range(5):
-        client.send([("PING",)]).replies()
-    assert len(client.connection_pool._available_connections) == 1
-    assert not client.connection_pool._in_use_connections
+    (connection,) = client.send([ID]).replies()
+    assert client.send([ID]).replies() == [connection]
+    assert client.ask(*ID) == connection
+    first, second = client.send([ID]), client.send([ID])
+    used = {*first.replies(), *second.replies()}
+    assert connection in used
+    assert {client.ask(*ID) for _ in range(5)} < used
+
+
+def test_a_connection_that_the_server_has_closed_is_opened_again(client: LedgerClient) -> None:
+    """Before anything is sent on it, so that nobody need wonder whether it happened."""
+    connection = client.ask(*ID)
+    client.client_kill_filter(_id=str(connection))
+    assert client.ask(*ID) > connection
+
+
+def test_a_refusal_is_raised_and_the_connection_serves_on(client: LedgerClient) -> None:
+    """One that passes is told as Redis being away."""
+    connection = client.ask(*ID)
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        client.ask("EVAL", "return redis.error_reply('WRONGTYPE of the test')", 0)
+    with pytest.raises(RedisUnavailable, match="MISCONF"):
+        client.ask("EVAL", "return redis.error_reply('MISCONF of the test')", 0)
+    assert client.ask(*ID) == connection
 
 
 def test_a_late_reply_is_nobody_elses(client: LedgerClient) -> None:
@@ -72,10 +94,9 @@ def test_what_is_sent_behind_others_keeps_its_place(client: LedgerClient) -> Non
     third = client.send([("APPEND", "text", "d")], second)
     assert first.replies() == [b"OK", 2]
     assert second.replies() == [3, b"abc"]
-    assert len(client.connection_pool._in_use_connections) == 1
+    other = client.ask(*ID)
     assert third.replies() == [4]
-    assert not client.connection_pool._in_use_connections
-    assert len(client.connection_pool._available_connections) == 1
+    assert client.ask(*ID) < other
 
 
 def test_a_reply_that_is_lost_takes_those_behind_it_along(client: LedgerClient) -> None:

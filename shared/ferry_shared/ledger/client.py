@@ -94,8 +94,8 @@ class UnderWay:
 class LedgerClient(redis.Redis):
     """redis-py's client, which can also send commands now and read their replies later.
 
-    For that it keeps its connections: redis-py's way of a command through pool, retry and measurements takes as much
-    processor time as the command.
+    For that it keeps connections of its own: redis-py's way of a command, through pool, retry and measurements, takes
+    more processor time than the command itself.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -111,13 +111,27 @@ class LedgerClient(redis.Redis):
 
     def _take_connection(self) -> Any:
         try:
-            # As a list does it, it is safe from any thread.
+            # Safe from any thread, as a list does it at once.
             connection = self._kept.pop()
         except IndexError:
             return self.connection_pool.get_connection()
-        if _is_stale(connection):
+        if _has_ended(connection):
+            # It connects again when it is used.
             connection.disconnect()
         return connection
+
+    def ask(self, *words: Word) -> Any:
+        """Send one command, and wait for its reply, which is returned as it came.
+
+        Raises:
+            RedisUnavailable: whether it happened is unknown.
+            redis.ResponseError: it is refused.
+        """
+        (reply,) = self.send([words]).replies()
+        if isinstance(reply, redis.ResponseError):
+            with translated():
+                raise reply
+        return reply
 
     def send(self, commands: Sequence[Sequence[Word]], behind: UnderWay | None = None) -> UnderWay:
         """Send commands in one go; `behind` others that are under way they keep their order, and share their fate.
@@ -156,8 +170,8 @@ def connect(url: str) -> LedgerClient:
     return cast("LedgerClient", client)
 
 
-def _is_stale(connection: Any) -> bool:
-    """Whether the server has closed it meanwhile: nothing was asked, so there is nothing to read but the end."""
+def _has_ended(connection: Any) -> bool:
+    """Whether the server has closed it meanwhile: nothing was asked, so there is nothing to read but that."""
     try:
         return bool(connection.can_read())
     except redis.ConnectionError:

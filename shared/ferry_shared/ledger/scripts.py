@@ -86,6 +86,18 @@ def run(client: redis.Redis, call: Call) -> Any:
             return client.execute_command("EVAL", wanted.text, *call.words)
 
 
+def ask(client: LedgerClient, call: Call) -> Any:
+    """As `run`, in less than half the processor time: for what runs with every task.
+
+    Raises:
+        RedisUnavailable: whether the script ran is unknown.
+    """
+    try:
+        return client.ask("EVALSHA", script(call.name).digest, *call.words)
+    except NoScriptError:
+        return run(client, call)
+
+
 def run_all(client: redis.Redis, calls: Sequence[Call]) -> list[Any]:
     """Run several scripts in one round trip; a reply can be a RedisError, the others still count.
 
@@ -127,19 +139,6 @@ def send_all(client: LedgerClient, calls: Sequence[Call], behind: SentCalls | No
     """
     commands = [("EVALSHA", script(call.name).digest, *call.words) for call in calls]
     return SentCalls(client, calls, client.send(commands, behind.under_way if behind else None))
-
-
-def run_quickly(client: LedgerClient, call: Call) -> Any:
-    """As `run`, over a connection that the client keeps: for what runs with every task.
-
-    Raises:
-        RedisUnavailable: whether the script ran is unknown.
-    """
-    (reply,) = send_all(client, [call]).replies()
-    with translated():
-        if isinstance(reply, RedisError):
-            raise reply
-    return reply
 
 
 def _with_forgotten(client: redis.Redis, calls: Sequence[Call], replies: Sequence[Any]) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferry_shared.ledger.client import server_time_ms
 from ferry_shared.ledger.keys import LedgerKeys, member_span, queue_key
-from ferry_shared.ledger.scripts import Call, run_quickly
+from ferry_shared.ledger.scripts import Call, ask
 from ferry_shared.record import TaskId, TopicPartition
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class WorkerLedger:
         """End a batch; those of its messages that are not done go on by themselves, the `QueuedSingle`s at once."""
         keys = (*self._keys(batch).all, queue_key(self._key_prefix, queue, priority))
         call = Call("split", keys, (batch.ledger, batch.member, batch.token, owner, *_words(singles)))
-        return Recorded(run_quickly(self._client, call)[0].decode())
+        return Recorded(ask(self._client, call)[0].decode())
 
     def untracked(
         self, task: TaskHeader, task_name: str, obstacle: Obstacle, *, max_claims: int, error: str
@@ -180,7 +180,7 @@ class WorkerLedger:
 
     def _run(self, name: str, task: TaskHeader, *arguments: str | bytes | int) -> Any:
         call = Call(name, self._keys(task).all, (task.ledger, task.member, task.token, *arguments))
-        return run_quickly(self._client, call)
+        return ask(self._client, call)
 
     def _keys(self, task: TaskHeader) -> LedgerKeys:
         return LedgerKeys.of(self._key_prefix, task.group, TopicPartition(task.topic, task.partition))

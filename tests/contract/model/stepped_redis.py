@@ -116,6 +116,11 @@ class SteppedRedis(LedgerClient):
             )
         return Actor.current().step(self._describe(args), call, _away)
 
+    def ask(self, *words: Word) -> Any:
+        """One step."""
+        with translated():
+            return self.execute_command(*words)
+
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> SteppedPipeline:
         """Commands that go out together."""
         pipeline = SteppedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)

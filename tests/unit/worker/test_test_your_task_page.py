@@ -68,7 +68,7 @@ def test_the_list_of_the_page_about_batches(tmp_path: Path) -> None:
         ("return FailedMessages(failed)", "return FailedMessages({})"),
         ("count.number < 0", "count.number < 3"),
         ("if index not in failed", "if index in failed"),
-        ("takes_list=True)", "takes_list=False)"),
+        ("takes_list=True,", "takes_list=False,"),
         ('"nut", "number": 2}', '"nut", "number": -2}'),
     ],
 )
