@@ -472,6 +472,55 @@ def _refuse(*_: object) -> None:
     raise redis.ConnectionError("away")
 
 
+def _drained(channel: Any, client: redis.Redis, prefix: str, *numbers: int) -> list[str]:
+    """Put messages into the queue, and take them as a worker does; returns their tags."""
+    tags: list[str] = []
+    if not channel._consumers:
+        channel.basic_consume("orders", False, lambda message: tags.append(message.delivery_tag), "a worker")
+    for number in numbers:
+        client.lpush(f"{prefix}orders", _deliverable(number))
+        channel.connection.drain_events(channel.connection, timeout=5)
+    return tags
+
+
+def test_what_was_taken_is_noted_over_the_connection_that_it_came_by(
+    channel: Any, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else is asked for."""
+    monkeypatch.setattr(transport.QoS, "_run", None)
+    client = redis.Redis.from_url(redis_url)
+    assert _drained(channel, client, prefix, 1, 2) == ["1", "2"]
+    assert _held(client, prefix) == [1, 2]
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("lost", ["before it is noted", "while it is noted"])
+def test_a_message_whose_connection_is_lost_is_noted_all_the_same(
+    channel: Any, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """Once, by another connection; the next one comes again."""
+    client = redis.Redis.from_url(redis_url)
+    note = transport.QoS._note
+
+    def lost_reply() -> None:
+        channel.client.connection.disconnect()
+        monkeypatch.delattr(channel.client.connection, "read_response")
+        raise redis.ConnectionError("lost by the test")
+
+    def lose(qos: Any, *arguments: Any) -> None:
+        connection = channel.read_from
+        if lost == "before it is noted":
+            connection._sock.shutdown(socket.SHUT_RDWR)
+        else:
+            monkeypatch.setattr(connection, "read_response", lost_reply)
+        monkeypatch.setattr(transport.QoS, "_note", note)
+        note(qos, *arguments)
+
+    monkeypatch.setattr(transport.QoS, "_note", lose)
+    assert _drained(channel, client, prefix, 1, 2) == ["1", "2"]
+    assert _held(client, prefix) == [1, 2]
+
+
 def test_one_client_serves_all_that_is_waited_for(channel: Any) -> None:
     """Another one after the connection was lost: kombu makes a new pool then."""
     with channel.conn_or_acquire() as first, channel.conn_or_acquire() as second:
