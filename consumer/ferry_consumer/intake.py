@@ -47,6 +47,7 @@ class Intake:
         self.joined = False
         self._max_messages = settings.consumer_intake_max_messages
         self._early: list[Message] = []
+        self._interrupted: set[TopicPartition] = set()
         self._commit_under_way = False
         self._commit_error: KafkaError | None = None
         self._refused: dict[TopicPartition, str] = {}
@@ -90,6 +91,11 @@ class Intake:
     def take_gone(self) -> list[TopicPartition]:
         """Partitions that this member lost since the last call."""
         places, self._gone = self._gone, []
+        return places
+
+    def take_interrupted(self) -> set[TopicPartition]:
+        """Partitions that are paused since the last call for what came of them while an answer was waited for."""
+        places, self._interrupted = self._interrupted, set()
         return places
 
     def pause(self, places: Iterable[TopicPartition]) -> None:
@@ -173,7 +179,7 @@ class Intake:
         """Commit, and wait for the answer; returns why Kafka refuses those partitions that it refuses.
 
         librdkafka's own synchronous commit waits for as long as the coordinator stands still, whatever its timeouts.
-        Waiting here runs rebalance callbacks; records that arrive are for the next `take`.
+        Waiting here runs rebalance callbacks; records that arrive are for the next `take`, as many as that takes.
 
         Raises:
             KafkaUnavailable: Kafka refused all of it, or did not answer in time; it may still take the commit later.
@@ -208,6 +214,18 @@ class Intake:
                 raise KafkaUnavailable("Kafka: committing: the group's coordinator does not answer")
             if message := self._consumer.poll(ANSWER_POLL_SECONDS):
                 self._early.append(message)
+                if len(self._early) > self._max_messages:
+                    self._interrupt()
+
+    def _interrupt(self) -> None:
+        """More has come than is taken in at once: what it is of is paused, to go on where it was."""
+        places = {
+            TopicPartition(topic, partition)
+            for each in self._early
+            if (topic := each.topic()) is not None and (partition := each.partition()) is not None
+        }
+        self._interrupted |= places
+        self.pause(places)
 
     def _drop_early(self, places: Collection[TopicPartition]) -> None:
         """As librdkafka drops what it has fetched of a partition that is paused, sought, or revoked."""

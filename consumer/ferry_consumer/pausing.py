@@ -45,9 +45,11 @@ class Pausing:
         Raises:
             KafkaUnavailable: a partition could not go on; the next call tries again.
         """
+        interrupted = self._intake.take_interrupted()
         for partition in partitions:
             if partition.tenure is None:
                 continue
+            partition.fetching &= partition.topic_partition not in interrupted
             self._judge_fullness(partition)
             partition.paused = self._cause(partition)
             if partition.paused and partition.fetching:

@@ -14,6 +14,7 @@ from ferry_consumer.partition import Partition, Tenure
 from ferry_consumer.resume import Committed, Facts, Plan, Reason, is_signed, plan, went_back
 from ferry_consumer.turns import Backoff
 from ferry_shared.errors import KafkaUnavailable
+from ferry_shared.ledger import dispatches
 from ferry_shared.ledger.client import server_time_ms
 from ferry_shared.ledger.consumer_ledger import Acquired, Inspection, acquire, inspect
 from ferry_shared.ledger.keys import unacked_key
@@ -23,13 +24,12 @@ from ferry_shared.task_message import TaskTemplate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import redis
-
     from ferry_consumer.intake import Intake
     from ferry_consumer.metrics import Metrics
     from ferry_consumer.server_clock import ServerClock
     from ferry_consumer.standing_pauses import StandingPauses
     from ferry_consumer.topics import Identity, Topics
+    from ferry_shared.ledger.client import LedgerClient
     from ferry_shared.record import TopicPartition
     from ferry_shared.settings import ConsumerSettings
 
@@ -82,7 +82,7 @@ class Recovery:
     def __init__(
         self,
         settings: ConsumerSettings,
-        client: redis.Redis,
+        client: LedgerClient,
         intake: Intake,
         topics: Topics,
         metrics: Metrics,
@@ -111,6 +111,7 @@ class Recovery:
         # In this order: `acquire` is refused if a successor has changed a ledger since it was read, so whatever else is
         # known must be younger; and a topic's id is older than its range, or a new topic would begin at the old one's.
         seen = [inspect(self._client, partition.place.keys) for partition in partitions]
+        dispatches.make_known(self._client)
         try:
             answers = self._ask_kafka([partition.topic_partition for partition in partitions])
         except KafkaUnavailable as error:

@@ -2,10 +2,11 @@
 
 import pytest
 
+from ferry_shared.errors import RedisUnavailable
 from ferry_shared.ledger import dispatches
 from ferry_shared.ledger.consumer_ledger import Refused
 from ferry_shared.ledger.dispatches import Dispatched
-from tests.support.ledger_probe import LedgerProbe, payload_of
+from tests.support.ledger_probe import LEDGER, LedgerProbe, payload_of
 
 KINDS = {"inflight": "zset", "state": "hash", "times": "zset", "attention": "zset"}
 
@@ -191,27 +192,38 @@ def test_several_partitions_are_dispatched_in_one_round_trip(ledger: LedgerProbe
         assert (ledger.members(), other.members(), absent.members()) == (["0"], ["8"], [])
 
 
-@pytest.mark.parametrize("partitions", [1, 2])
-def test_scripts_that_the_server_has_forgotten_are_sent_again(
-    ledger: LedgerProbe, redis_url: str, group: str, partitions: int
-) -> None:
-    """A server that was restarted without its script cache is no failure, alone or in a pipeline."""
-    ledger.own()
-    with LedgerProbe(redis_url, group, "another") as other:
-        other.own()
-        ledger.call("SCRIPT", "FLUSH")
-        calls = [ledger.dispatch_call(["0"]), other.dispatch_call(["0"])][:partitions]
+def test_a_forgotten_script_keeps_the_order_of_what_is_under_way(ledger: LedgerProbe, redis_url: str) -> None:
+    """A server that was restarted without its script cache: what is sent again, all in order, happens.
 
-        assert dispatches.send_dispatches(ledger.client, calls).replies() == [Dispatched(1, 1, 1)] * partitions
-
-
-def test_a_script_that_is_forgotten_with_two_sends_under_way_keeps_their_order(ledger: LedgerProbe) -> None:
-    """Each is sent again when its replies are read, the first ones first."""
+    Meanwhile somebody else may have let the server know the script, and what is sent then must not overtake.
+    """
     ledger.own()
     ledger.call("SCRIPT", "FLUSH")
-    first = dispatches.send_dispatches(ledger.client, [ledger.dispatch_call(["0"])])
-    ledger.position = 1
-    second = dispatches.send_dispatches(ledger.client, [ledger.dispatch_call(["1"])], first)
+    calls = [_next_dispatch(ledger, offset) for offset in range(3)]
+    first = dispatches.send_dispatches(ledger.client, calls[:1])
+    second = dispatches.send_dispatches(ledger.client, calls[1:2], first)
+    with pytest.raises(RedisUnavailable, match="forgotten"):
+        first.replies()
+    third = dispatches.send_dispatches(ledger.client, calls[2:], second)
+    with pytest.raises(RedisUnavailable, match="forgotten"):
+        second.replies()
+    assert third.replies() == [Refused(LEDGER, 1, 0)]
+    assert ledger.members() == []
 
-    assert [first.replies(), second.replies()] == [[Dispatched(1, 1, 1)], [Dispatched(2, 2, 2)]]
-    assert ledger.queued() == [payload_of("0"), payload_of("1")]
+    again = dispatches.send_dispatches(ledger.client, calls).replies()
+    assert again == [Dispatched(1, 1, 1), Dispatched(2, 2, 2), Dispatched(3, 3, 3)]
+    assert ledger.queued() == [payload_of("0"), payload_of("1"), payload_of("2")]
+
+
+def test_a_script_that_was_made_known_is_not_forgotten_in_the_middle(ledger: LedgerProbe) -> None:
+    """On a server that has never run it."""
+    ledger.own()
+    ledger.call("SCRIPT", "FLUSH")
+    dispatches.make_known(ledger.client)
+    sent = dispatches.send_dispatches(ledger.client, [ledger.dispatch_call(["0"])])
+    assert sent.replies() == [Dispatched(1, 1, 1)]
+
+
+def _next_dispatch(ledger: LedgerProbe, offset: int) -> dispatches.Dispatch:
+    ledger.position = offset
+    return ledger.dispatch_call([str(offset)])

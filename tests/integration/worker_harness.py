@@ -48,6 +48,7 @@ class Partition:
 
     def acquire(self) -> None:
         """Create the ledger, or take it over with the next epoch."""
+        dispatches.make_known(self.client)
         seen = consumer_ledger.inspect(self.client, self.keys)
         acquired = consumer_ledger.acquire(
             self.client, self.keys, seen, ledger=self.ledger, epoch_floor=0, position=self.position, committed=0,

@@ -117,7 +117,8 @@ class LedgerProbe:
         return reply
 
     def own(self, position: int = 0, **arguments: Any) -> Acquired:
-        """Acquire it; it must succeed."""
+        """Acquire it, as the consumer does; it must succeed."""
+        dispatches.make_known(self.client)
         reply = self.acquire(position, **arguments)
         assert isinstance(reply, Acquired), reply
         return reply

@@ -5,8 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import redis
-
+from ferry_shared.ledger.client import connect
 from ferry_shared.ledger.worker_ledger import TaskHeader, WorkerLedger
 
 
@@ -24,7 +23,7 @@ class QueueReader:
 
     def __init__(self, url: str, queue: str = "celery") -> None:
         """`url` is the broker's."""
-        self.client = redis.Redis.from_url(url)
+        self.client = connect(url)
         self.ledger = WorkerLedger(self.client, "")
         self._queue = queue
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ferry_shared.ledger.consumer_ledger import Refused, refused
-from ferry_shared.ledger.scripts import Call, send_all
+from ferry_shared.ledger.scripts import Call, load, send_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,6 +115,15 @@ class SentDispatches:
             RedisUnavailable: which of them happened is unknown.
         """
         return [_dispatched(reply) for reply in self.sent.replies()]
+
+
+def make_known(client: LedgerClient) -> None:
+    """Have the server know the script, so that it need not be told in the middle of dispatches.
+
+    Raises:
+        RedisUnavailable: it does not answer.
+    """
+    load(client, "dispatch")
 
 
 def send_dispatches(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoScriptError, RedisError
 
+from ferry_shared.errors import RedisUnavailable
 from ferry_shared.ledger.client import translated
 
 if TYPE_CHECKING:
@@ -72,6 +73,16 @@ class Call:
         return (len(self.keys), *self.keys, *self.arguments)
 
 
+def load(client: redis.Redis, name: str) -> None:
+    """Have the server know a script.
+
+    Raises:
+        RedisUnavailable: it doesn't answer.
+    """
+    with translated():
+        client.script_load(script(name).text)
+
+
 def run(client: redis.Redis, call: Call) -> Any:
     """Run one script.
 
@@ -111,7 +122,10 @@ def run_all(client: redis.Redis, calls: Sequence[Call]) -> list[Any]:
         pipeline.execute_command("EVALSHA", script(call.name).digest, *call.words)
     with translated():
         replies = pipeline.execute(raise_on_error=False)
-    return _with_forgotten(client, calls, replies)
+    return [
+        _run_alone(client, call) if isinstance(reply, NoScriptError) else reply
+        for call, reply in zip(calls, replies, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +140,15 @@ class SentCalls:
         """Wait for the replies; as those of `run_all`.
 
         Raises:
-            RedisUnavailable: which of them ran is unknown.
+            RedisUnavailable: which of them ran is unknown; or the server had forgotten a script: it knows it again, but
+                what was sent behind would overtake what was run now.
         """
-        return _with_forgotten(self._client, self._calls, self.under_way.replies())
+        replies = self.under_way.replies()
+        for call, reply in zip(self._calls, replies, strict=True):
+            if isinstance(reply, NoScriptError):
+                load(self._client, call.name)
+                raise RedisUnavailable(f"Redis: it had forgotten the script {call.name!r}, and has it again")
+        return replies
 
 
 def send_all(client: LedgerClient, calls: Sequence[Call], behind: SentCalls | None = None) -> SentCalls:
@@ -139,14 +159,6 @@ def send_all(client: LedgerClient, calls: Sequence[Call], behind: SentCalls | No
     """
     commands = [("EVALSHA", script(call.name).digest, *call.words) for call in calls]
     return SentCalls(client, calls, client.send(commands, behind.under_way if behind else None))
-
-
-def _with_forgotten(client: redis.Redis, calls: Sequence[Call], replies: Sequence[Any]) -> list[Any]:
-    """Run those that the server did not know."""
-    return [
-        _run_alone(client, call) if isinstance(reply, NoScriptError) else reply
-        for call, reply in zip(calls, replies, strict=True)
-    ]
 
 
 def _run_alone(client: redis.Redis, call: Call) -> Any:

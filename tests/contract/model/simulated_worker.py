@@ -8,12 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
-import redis
 from celery import Celery
 from celery.app.trace import build_tracer
 from kombu.utils.json import loads
 
 from ferry_shared.errors import RedisUnavailable
+from ferry_shared.ledger.client import LedgerClient
 from ferry_shared.ledger.worker_ledger import HEADER, TaskHeader, WorkerLedger
 from ferry_shared.settings import WorkerSettings
 from ferry_worker.attempt import OWNER_FIELD, SENT_LIMITS_FIELD
@@ -61,7 +61,7 @@ class WorkerProcess:
         self,
         bench: TaskBench,
         transport: Transport,
-        client: redis.Redis,
+        client: LedgerClient,
         prefetch: int,
         child_lost: Callable[[Actor], None],
     ) -> None:

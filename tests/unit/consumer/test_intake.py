@@ -47,6 +47,7 @@ class Client:
         self.on_revoke: Callable[..., None]
         self.leaves_after_seconds = 0.0
         self.lingered: list[float] = []
+        self.paused: list[TopicPartition] = []
 
     def subscribe(
         self, _topics: list[str], *, on_assign: object, on_revoke: Callable[..., None], on_lost: object
@@ -94,8 +95,9 @@ class Client:
             raise self.stored
         return self.stored
 
-    def pause(self, _places: list[KafkaPartition]) -> None:
-        """Nothing to do."""
+    def pause(self, places: list[KafkaPartition]) -> None:
+        """Note which."""
+        self.paused += [TopicPartition(item.topic, item.partition) for item in places]
 
     def seek(self, _place: KafkaPartition) -> None:
         """Nothing to do."""
@@ -249,6 +251,22 @@ def test_records_of_a_partition_that_was_set_back_are_dropped(
     intake.commit_and_wait({FIRST: (3, "signed")})
     set_back(intake, client)
     assert offsets_of(intake.take(0.0)) == [(1, 8)]
+
+
+def test_a_flood_while_it_waits_is_held_until_it_is_wanted(client: Client) -> None:
+    """Not more is kept than is taken in at once; what it is of goes on where it was."""
+    intake = Intake(ConsumerSettings(consumer_intake_max_messages=10))
+    client.polled = [record(FIRST, offset) for offset in range(10)]
+    intake.commit_and_wait({FIRST: (3, "signed")})
+    assert client.paused == []
+    assert intake.take_interrupted() == set()
+
+    client.polled = [record(SECOND, 0)]
+    intake.commit_and_wait({FIRST: (3, "signed")})
+    assert set(client.paused) == {FIRST, SECOND}
+    assert intake.take_interrupted() == {FIRST, SECOND}
+    assert intake.take_interrupted() == set()
+    assert intake.take(0.0) == []
 
 
 def test_how_long_to_linger_is_asked_once_there_is_a_record(client: Client, intake: Intake) -> None:

@@ -27,6 +27,11 @@ class World:
         self.standing: dict[int, Pause] = {}
         self.is_reached = False
         self.kafka_is_away = False
+        self.interrupted: set[TopicPartition] = set()
+
+    def take_interrupted(self) -> set[TopicPartition]:
+        """What the intake has paused by itself."""
+        return self.interrupted
 
     def pause(self, places: Iterable[TopicPartition]) -> None:
         """Fetch these no more."""
@@ -70,6 +75,19 @@ def test_what_nothing_pauses_is_fetched(world: World, pausing: Pausing, partitio
     pausing.apply(partitions)
     assert world.fetched == [0]
     assert [partition.fetching for partition in partitions] == [True, False]
+
+
+def test_what_the_intake_has_interrupted_goes_on_where_it_was(
+    world: World, pausing: Pausing, partitions: list[Partition]
+) -> None:
+    """Unless something else pauses it."""
+    pausing.apply(partitions)
+    world.interrupted = {partition.topic_partition for partition in partitions}
+    world.standing[0] = Pause("alice", 1, "maintenance")
+    world.fetched = []
+    pausing.apply(partitions)
+    assert world.fetched == [1]
+    assert [partition.fetching for partition in partitions] == [False, True]
 
 
 def test_a_standing_pause_holds_its_partition_alone(
