@@ -210,13 +210,19 @@ class Consumer:
         return Place.of(place, route, adapter, self._settings.ferry_key_prefix, self._settings.consumer_group)
 
     def _finish(self) -> None:
-        """Intake has stopped: settle what is open, commit what is done."""
+        """Intake has stopped: settle what is open; and commit what is done, also where a full Redis refuses that."""
         log.info("stopping: committing and leaving the group")
-        try:
-            self._dispatcher.send(self._partitions.values())
-            self._dispatcher.settle()
-            self._dead_letters.close()
-            self._ledger.read(self._partitions, last=True)
-            self._ledger.note_committed(self._partitions)
-        except TransientError as error:
-            log.warning("%s: what is not committed now is found in the ledger at the next start", error)
+        for step in (self._end_dispatches, self._end_ledger):
+            try:
+                step()
+            except TransientError as error:
+                log.warning("%s: what is not committed now is found in the ledger at the next start", error)
+
+    def _end_dispatches(self) -> None:
+        self._dispatcher.send(self._partitions.values())
+        self._dispatcher.settle()
+
+    def _end_ledger(self) -> None:
+        self._dead_letters.close()
+        self._ledger.read(self._partitions, last=True)
+        self._ledger.note_committed(self._partitions)

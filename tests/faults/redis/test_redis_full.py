@@ -1,5 +1,6 @@
 """Redis out of memory, and Redis that begins to evict."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -59,6 +60,34 @@ def test_redis_full_at_the_moment_of_a_retry_and_a_failure(system: FaultSystem) 
     system.wait_for_the_end()
     assert sorted(system.told("started").items()) == [("fail 1", 1), ("retry 0", 2)]
     system.assert_only_repeated()
+
+
+def test_a_consumer_that_is_stopped_beside_a_full_redis_commits_what_is_done(system: FaultSystem) -> None:
+    """Its last dispatch is refused, and nothing but its end would commit: it looks once a minute."""
+    consumer = system.consumer(CONSUMER_SNAPSHOT_INTERVAL_MS="60000")
+    worker = system.worker()
+    system.hold_tasks()
+    system.send(20)
+    system.wait_until_in_flight(20)
+    with system.server.client() as client:
+        client.client_pause(5_000, all=False)
+        system.send(20)
+        eventually(lambda: any(each["name"] == "ferry" and "b" in each["flags"] for each in client.client_list()), True)
+        with full(system):
+            client.client_unpause()
+            consumer.wait_for_text("used memory > 'maxmemory'")
+            system.let_tasks_end()
+            system.wait_until_done(20)
+            eventually(lambda: system.in_flight, 0)
+            assert sum(system.committed().values()) == 0
+            consumer.send_signal(signal.SIGTERM)
+            assert consumer.wait(20.0) == 0
+            assert sum(system.committed().values()) == 20
+    assert worker.running
+    system.consumer()
+    system.wait_for_the_end()
+    system.assert_each_ran_once()
+    system.assert_each_queued_once()
 
 
 @pytest.mark.long
