@@ -42,7 +42,7 @@ def run(options: Options) -> Report:
         produce_backlog(servers.kafka.bootstrap_servers, NAME, options.messages)
         measured = alternate(list(subjects(servers, options).values()), options.rounds, options.tell)
     code = peer.code_of("raw", "plain_loop", "kombu_batch", "stock")
-    facts = {"messages": options.messages, "rounds": options.rounds, "seconds": options.seconds}
+    facts = {"messages": options.messages, "rounds": options.rounds, "seconds": options.seconds} | measured.facts
     return Report(NAME, measured.series, measured.missing, NOTES, facts, code)
 
 

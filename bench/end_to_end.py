@@ -44,7 +44,11 @@ def run(options: Options) -> Report:
             for who, measure, backlog in (("plain loop + stock worker", _plain, plain), ("ferry", _ferry, whole))
         ]
         measured = alternate(subjects, options.rounds, options.tell)
-    facts = {"messages": options.messages, "rounds": options.rounds, "worker processes": WORKER_PROCESSES}
+    facts = {
+        "messages": options.messages,
+        "rounds": options.rounds,
+        "worker processes": WORKER_PROCESSES,
+    } | measured.facts
     return Report(NAME, measured.series, measured.missing, NOTES, facts, peer.code_of("plain_loop", "stock"))
 
 

@@ -6,4 +6,4 @@ class MeasurementFailed(Exception):
 
 
 class TooFewSamples(MeasurementFailed):
-    """It was over while Kafka was too busy to say how far it is: that says nothing of who was measured."""
+    """It was over between two looks, such as while Kafka was too busy to answer: whoever it was is measured again."""

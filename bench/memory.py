@@ -54,7 +54,7 @@ def run(options: Options) -> Report:
             for topic, messages in (("small", small), ("large", large))
         ]
         measured = alternate(subjects, options.rounds, options.tell)
-    facts = {"messages": options.messages, "small backlog": small, "rounds": options.rounds}
+    facts = {"messages": options.messages, "small backlog": small, "rounds": options.rounds} | measured.facts
     return Report(NAME, measured.series, measured.missing, NOTES, facts)
 
 

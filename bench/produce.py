@@ -53,7 +53,7 @@ def run(options: Options) -> Report:
             for key, (label, command) in commands.items()
         ]
         measured = alternate(subjects, options.rounds, options.tell)
-    facts = {"messages": options.messages, "rounds": options.rounds}
+    facts = {"messages": options.messages, "rounds": options.rounds} | measured.facts
     code = {"kcat": f"{' '.join(KCAT)} -b BROKER -t TOPIC -l FILE\n"} | code_of("plain_producer")
     return Report(NAME, measured.series, measured.missing, NOTES, facts, code)
 

@@ -40,5 +40,5 @@ def run(options: Options) -> Report:
         produce_backlog(servers.kafka.bootstrap_servers, dispatch.NAME, options.messages)
         subjects = [subject for key, subject in dispatch.subjects(servers, options).items() if key in keys]
         measured = alternate(subjects, options.rounds, options.tell)
-    facts = {"messages": options.messages, "rounds": options.rounds, "seconds": options.seconds}
+    facts = {"messages": options.messages, "rounds": options.rounds, "seconds": options.seconds} | measured.facts
     return Report(NAME, measured.series, measured.missing, facts=facts)

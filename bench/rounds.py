@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,33 +27,46 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What came of the rounds, and who could not be measured, why."""
+    """What came of the rounds, and who could not be measured, why; `again`: how many rounds of one were not seen."""
 
     series: tuple[Series, ...]
     missing: dict[str, str] = field(default_factory=dict)
+    again: int = 0
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """What a report tells of the rounds themselves."""
+        return {"measured again": self.again} if self.again else {}
 
 
 def alternate(subjects: Sequence[Subject], rounds: int, tell: Callable[[str], None]) -> Measured:
     """Measure everybody in each round; who can't be measured is left out from then on, the others go on."""
     readings: list[Reading] = []
     missing: dict[str, str] = {}
+    again = 0
     for number in range(1, rounds + 1):
         for subject in subjects:
             if subject.name in missing:
                 continue
             tell(f"round {number} of {rounds}: {subject.name}")
             try:
-                readings += _readings(subject)
+                found, unseen = _readings(subject)
             except MeasurementFailed as error:
                 missing[subject.name] = str(error)
-    return Measured(series_of(readings), missing)
+                continue
+            readings += found
+            again += unseen
+    return Measured(series_of(readings), missing, again)
 
 
-def _readings(subject: Subject) -> Sequence[Reading]:
-    for _ in range(TRIES - 1):
-        with suppress(TooFewSamples):
-            return subject.measure()
-    return subject.measure()
+def _readings(subject: Subject) -> tuple[Sequence[Reading], int]:
+    """One round, and how many before it were not seen."""
+    for unseen in range(TRIES - 1):
+        try:
+            return subject.measure(), unseen
+        except TooFewSamples:
+            continue
+    return subject.measure(), TRIES - 1
 
 
 def rate(key: str, label: str, messages_per_second: float) -> list[Reading]:

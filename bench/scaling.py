@@ -66,7 +66,7 @@ def run(options: Options) -> Report:
             Subject("costs, batches of 100", partial(costs, servers, backlog, "batch")),
         ]
         measured = alternate([*consumers, *workers, *parts], options.rounds, options.tell)
-    facts = {"messages": options.messages, "rounds": options.rounds, "processors": os.cpu_count() or 0}
+    facts = {"messages": options.messages, "rounds": options.rounds, "processors": os.cpu_count() or 0} | measured.facts
     return Report(NAME, measured.series, measured.missing, NOTES, facts)
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ferry_consumer.kafka_message import Headers
     from ferry_consumer.partition import Partition, Tenure
     from ferry_shared.ledger.consumer_ledger import Refused
+    from ferry_shared.routes import Route
     from ferry_shared.settings import ConsumerSettings
 
 #: A script call holds the server up while it runs, so a call is bounded (ledger.md: 4 MiB).
@@ -51,6 +52,10 @@ class DispatchLimits:
         return cls(
             settings.consumer_max_record_bytes, settings.consumer_max_countdown_seconds, settings.consumer_batch_size
         )
+
+    def batch_messages_of(self, route: Route) -> int:
+        """How many messages of this route go into one Celery message at most."""
+        return route.batch_size or self.batch_messages
 
 
 def dispatches_of(
@@ -79,7 +84,7 @@ class _Builder:
         self._now_ms = now_ms
         self._limits = limits
         token = str(Token(tenure.ownership.epoch, 1))
-        most = partition.place.route.batch_size or limits.batch_messages
+        most = limits.batch_messages_of(partition.place.route)
         self._batcher = Batcher(tenure.template, token, now_ms, most)
         self._calls: list[Dispatch] = []
         self._expected = self._next = partition.following

@@ -68,7 +68,6 @@ class Dispatcher:
         self._pauses = pauses
         self._limit = limit
         self._under_way: deque[_Sent] = deque()
-        self._batch_messages = self._limits.batch_messages
         self._linger = Linger()
 
     def accept(
@@ -121,8 +120,14 @@ class Dispatcher:
         return bool(self._under_way)
 
     def linger_seconds(self, partitions: Iterable[Partition]) -> float:
-        """How long to wait for more records to go with the first one."""
-        return self._linger.seconds({partition.place.queue_key for partition in partitions if partition.fetching})
+        """How long to wait for more records to go with the first one; what is delayed by a field waits anyway."""
+        return self._linger.seconds(
+            {
+                partition.place.queue_key
+                for partition in partitions
+                if partition.fetching and partition.place.route.countdown_field is None
+            }
+        )
 
     def send(self, partitions: Iterable[Partition]) -> None:
         """Send what is prepared, all partitions in one go, then read the replies to what was sent before.
@@ -179,8 +184,7 @@ class Dispatcher:
             if tenure is None or tenure.ownership != call.ownership:
                 # It was lost since, and perhaps acquired again.
                 continue
-            if _settle(partition, call, reply):
-                settled.append((tenure.template, call))
+            settled += [(tenure.template, each) for each in _settle(partition, call, reply)]
         self._note_waiting(sent, replies)
         self._tell(settled, time.monotonic() - sent.at)
         if passing := [reply for reply in replies if isinstance(reply, RedisError) and is_passing(reply)]:
@@ -193,17 +197,17 @@ class Dispatcher:
         for (partition, call), reply in zip(sent.calls, replies, strict=True):
             if not isinstance(reply, Dispatched):
                 continue
-            if self._has_batches(partition):
+            if self._limits.batch_messages_of(partition.place.route) > 1:
                 entries.setdefault(call.place, reply.entries - call.entries)
+            if not call.queued:
+                # It says nothing of how fast messages come.
+                continue
             before, _ = queues.get(call.queue_key, (reply.queue_length - len(call.queued), 0))
             queues[call.queue_key] = before, reply.queue_length
         if entries:
-            self._linger.note_entries(sum(entries.values()))
+            self._linger.note_entries(sum(entries.values()), sent.at)
         for queue, (before, after) in queues.items():
             self._linger.note_queue(queue, before, after, sent.at)
-
-    def _has_batches(self, partition: Partition) -> bool:
-        return (partition.place.route.batch_size or self._batch_messages) > 1
 
     def _tell(self, settled: Sequence[tuple[TaskTemplate, Dispatch]], seconds: float) -> None:
         self._metrics.dispatch_seconds.observe(seconds)
@@ -231,25 +235,23 @@ class Dispatcher:
                     log.debug("dispatched", extra={"task_id": template.task_id(entry.member)})
 
 
-def _settle(partition: Partition, call: Dispatch, reply: Dispatched | Refused | Exception) -> bool:
-    """Apply one reply; True when the dispatch has happened."""
+def _settle(partition: Partition, call: Dispatch, reply: Dispatched | Refused | Exception) -> Sequence[Dispatch]:
+    """Apply one reply; returns the dispatches that have happened by it."""
     if isinstance(reply, Dispatched):
-        partition.note_dispatched(call)
-        return True
+        return partition.note_dispatched(call)
     if isinstance(reply, Refused):
         remaining = still_unanswered(call, reply, partition.unanswered)
         if remaining is None:
             log.warning("%s: the ledger has moved on, acquiring it again", partition.topic_partition)
             partition.lose()
         elif len(remaining) < len(partition.unanswered):
-            partition.note_dispatched(call)
-            return True
+            return partition.note_dispatched(call)
     elif str(reply).startswith(f"WRONGTYPE {call.queue_key} "):
         raise ConfigurationError(f"The queue can't be used: {reply}; expected a queue name that nothing else uses")
     elif not (isinstance(reply, RedisError) and is_passing(reply)):
         log.error("%s: the ledger is damaged: %s", partition.topic_partition, reply)
         partition.lose()
-    return False
+    return ()
 
 
 @dataclass(slots=True)

@@ -43,10 +43,10 @@ class Linger:
         self._batch_until = 0.0
         self._queues: dict[str, _Queue] = {}
 
-    def note_entries(self, waiting: int) -> None:
-        """Batches went out, and so many entries of before are not done."""
+    def note_entries(self, waiting: int, at: float) -> None:
+        """Batches that were sent `at` (s, of time.monotonic) found so many entries of before that are not done."""
         self._batch_seconds = min(waiting * SECONDS_AN_ENTRY, MAX_SECONDS)
-        self._batch_until = time.monotonic() + KNOWN_FOR_SECONDS
+        self._batch_until = at + KNOWN_FOR_SECONDS
 
     def note_queue(self, queue: str, before: int, after: int, at: float) -> None:
         """A dispatch that was sent `at` (s, of time.monotonic) found this queue so long, and left it so long."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     UntrackedByPlace = Mapping[TopicPartition, Sequence[Untracked]]
 
-_SCRIPT_BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+_DISPATCH_BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 
 
 class LedgerCounters(Collector):
@@ -68,10 +68,10 @@ class Metrics:
         self._ledger_counters = LedgerCounters()
         self.registry.register(self._ledger_counters)
         self.dispatch_seconds = Histogram(
-            names.SCRIPT_SECONDS.name,
-            names.SCRIPT_SECONDS.meaning,
+            names.DISPATCH_SECONDS.name,
+            names.DISPATCH_SECONDS.meaning,
             registry=self.registry,
-            buckets=_SCRIPT_BUCKETS_SECONDS,
+            buckets=_DISPATCH_BUCKETS_SECONDS,
         )
         self._log_end = self._gauge(names.LOG_END)
         self._position = self._gauge(names.POSITION)

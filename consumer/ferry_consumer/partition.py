@@ -55,8 +55,9 @@ class Tenure:
 class Partition:
     """An assigned partition. Without a tenure nothing of it is dispatched, read or committed.
 
-    `expected` is the position that the last script returned, never computed from what was fetched. `unanswered` holds
-    dispatches that were sent, and whose reply is on its way or lost, `prepared` those that follow them.
+    `expected` is the position in the ledger as far as its replies tell: where the partition was taken up, or the end of
+    the last dispatch that is known to have happened. `unanswered` holds dispatches that were sent, and whose reply is
+    on its way or lost, `prepared` those that follow them.
     `committed_in_ledger` is what the ledger has taken note of: less means that it went back in time. `invalid` keeps
     records of entries that wait for their dead letter.
     `reached` is the end of what may have been dispatched when the last tenure ended: by it rewinds are counted.
@@ -139,12 +140,16 @@ class Partition:
         """What was prepared is on its way."""
         self.unanswered, self.prepared = self.unanswered + self.prepared, []
 
-    def note_dispatched(self, dispatch: Dispatch) -> None:
-        """An unanswered dispatch has happened, and so have those that were sent before it: it follows their end."""
+    def note_dispatched(self, dispatch: Dispatch) -> list[Dispatch]:
+        """An unanswered dispatch has happened, and so have those that were sent before it: it follows their end.
+
+        Returns all of them.
+        """
         self.expected = dispatch.next
         happened = [call for call in self.unanswered if call.next <= dispatch.next]
         self.in_flight += sum(call.valid + len(call.invalid) for call in happened)
         self.unanswered = self.unanswered[len(happened) :]
+        return happened
 
     def note_snapshot(self, snapshot: Snapshot) -> None:
         """Take over what the ledger says."""

@@ -51,10 +51,11 @@ UNKNOWN_TASK = Metric(
     "Messages received by a worker that doesn't know their task, and not run, by the ledger.",
     (*PLACE, "task"),
 )
-SCRIPT_SECONDS = Metric(
+DISPATCH_SECONDS = Metric(
     "ferry_dispatch_seconds",
     "histogram",
-    "From sending a dispatch to Redis until its replies are read; the next records are taken in and sent meanwhile.",
+    "From sending a dispatch to Redis until its replies are read; meanwhile the next records are waited for "
+    "(up to 25 ms while workers are behind), taken in and sent.",
 )
 
 LOG_END = Metric("ferry_log_end", "gauge", "Kafka's log end offset.", PLACE)
@@ -68,6 +69,6 @@ UP = Metric("ferry_up", "gauge", "1 while the server answers.", ("server",))
 
 ALL = (
     RECORDS, DISPATCHED, INVALID, OTHERS_REPLAYS, RETRIED, REDELIVERED, DEAD_LETTERS, ACQUISITIONS, LOST_TO_RETENTION,
-    RESTORED, REWOUND, UNTRACKED, UNKNOWN_TASK, SCRIPT_SECONDS, LOG_END, POSITION, COMMITTED, IN_FLIGHT,
+    RESTORED, REWOUND, UNTRACKED, UNKNOWN_TASK, DISPATCH_SECONDS, LOG_END, POSITION, COMMITTED, IN_FLIGHT,
     OLDEST_SECONDS, BACKLOG, PAUSED, UP,
 )  # fmt: skip

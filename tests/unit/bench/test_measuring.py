@@ -81,6 +81,7 @@ def test_a_round_that_nobody_saw_is_repeated(unseen: int, measured: int) -> None
     found = alternate([Subject("quick", quick)], 2, silent)
     assert [len(series.values) for series in found.series] == ([measured] if measured else [])
     assert found.missing == ({} if measured else {"quick": "too quick"})
+    assert found.facts == ({"measured again": unseen} if measured and unseen else {})
 
 
 @pytest.fixture

@@ -266,6 +266,7 @@ def test_a_dispatch_that_happened_shows_that_those_before_it_did(world: World) -
     with pytest.raises(RedisUnavailable):
         world.send()
     assert (held.expected, held.unanswered, held.in_flight, world.dispatcher.is_waiting) == (3, [], 3, False)
+    assert 'ferry_dispatched_total{topic="orders"} 3.0' in world.metrics.text().decode()
 
 
 def test_what_could_not_be_sent_is_in_doubt_with_what_was_under_way(world: World) -> None:
@@ -368,6 +369,18 @@ def test_single_messages_wait_while_their_queue_is_worked_off(monkeypatch: pytes
     assert world.linger_seconds() == pytest.approx(0.01)
 
 
+def test_a_dispatch_that_queues_nothing_tells_nothing_of_its_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Invalid records, say: the queue is worked off as it was."""
+    now = [100.0]
+    monkeypatch.setattr("ferry_consumer.linger.time.monotonic", lambda: now[0])
+    world = world_of(monkeypatch)
+    behind(world, now)
+    world.take(record(1, 3, INVALID))
+    world.send()
+    world.dispatcher.settle()
+    assert world.linger_seconds() == pytest.approx(0.01)
+
+
 def test_refused_dispatches_tell_nothing_of_their_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing went into it."""
     now = [100.0]
@@ -392,3 +405,17 @@ def test_a_quiet_partition_with_a_queue_of_its_own_switches_waiting_off(monkeypa
 
     world.partitions[urgent].fetching = True
     assert world.linger_seconds() == 0
+
+
+def test_a_route_whose_messages_are_delayed_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its queue may be empty for long, and what waits for its time has time."""
+    now = [100.0]
+    monkeypatch.setattr("ferry_consumer.linger.time.monotonic", lambda: now[0])
+    world = world_of(monkeypatch)
+    later = TopicPartition("later", 0)
+    route = Route("later", Text, "task", queue="later", countdown_field="sent_at")
+    world.partitions[later] = held_partition(route, place=later)
+    world.partitions[later].fetching = True
+    behind(world, now)
+    world.dispatcher.settle()
+    assert world.linger_seconds() == pytest.approx(0.01)

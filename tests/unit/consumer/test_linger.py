@@ -102,7 +102,7 @@ def test_no_queue_waits_for_the_sake_of_another(now: list[float]) -> None:
 def test_where_batches_go_out_their_rule_holds_for_all(now: list[float]) -> None:
     """Until nothing is known of them any more."""
     linger = behind(now, QUEUE)
-    linger.note_entries(2)
+    linger.note_entries(2, now[0])
     assert linger.seconds([QUEUE]) == linger.seconds([OTHER]) == 2 * SECONDS_AN_ENTRY
 
     now[0] += KNOWN_FOR_SECONDS
@@ -121,5 +121,5 @@ def test_it_is_never_negative_nor_too_long(dispatches: list[tuple[float, int, in
         linger.note_queue(QUEUE, before, before + pushed, at)
         assert 0 <= linger.seconds([QUEUE]) <= MAX_SECONDS
     for waiting in entries:
-        linger.note_entries(waiting)
+        linger.note_entries(waiting, at)
         assert 0 <= linger.seconds([QUEUE]) <= MAX_SECONDS
