@@ -35,6 +35,7 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps, loads
 
 from ferry_shared.ledger.worker_ledger import HEADER
+from ferry_worker.sparing_loop import SparingLoop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -325,7 +326,7 @@ class Transport(redis.Transport):
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """The worker has begun to serve it."""
         self.loop = loop
-        super().register_with_event_loop(connection, loop)  # type: ignore[no-untyped-call]
+        super().register_with_event_loop(connection, SparingLoop(loop))  # type: ignore[no-untyped-call]
 
 
 def register_transport() -> str:
