@@ -120,7 +120,7 @@ class Dispatcher:
         return bool(self._under_way)
 
     def linger_seconds(self, partitions: Iterable[Partition]) -> float:
-        """How long to wait for more records to go with the first one; what is delayed by a field waits anyway."""
+        """How long to wait for more records to go with the first one; routes that delay by a field don't count."""
         return self._linger.seconds(
             {
                 partition.place.queue_key

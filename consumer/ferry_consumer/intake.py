@@ -77,11 +77,13 @@ class Intake:
         early, self._early = self._early, []
         if first is None:
             return early
-        if self._max_messages == 1:
-            return [*early, first]
+        taken = [*early, first]
+        more = self._max_messages - len(taken)
+        if more <= 0:
+            return taken
         # The end of a partition is no record.
         seconds = linger_seconds() if first.error() is None else 0.0
-        return [*early, first, *self._consumer.consume(self._max_messages - 1, seconds)]
+        return [*taken, *self._consumer.consume(more, seconds)]
 
     def take_newly_assigned(self) -> list[TopicPartition]:
         """Partitions that this member got since the last call; they are paused."""
@@ -179,7 +181,7 @@ class Intake:
         """Commit, and wait for the answer; returns why Kafka refuses those partitions that it refuses.
 
         librdkafka's own synchronous commit waits for as long as the coordinator stands still, whatever its timeouts.
-        Waiting here runs rebalance callbacks; records that arrive are for the next `take`, as many as that takes.
+        Waiting here runs rebalance callbacks; records that arrive are for the next `take`, as many as one takes.
 
         Raises:
             KafkaUnavailable: Kafka refused all of it, or did not answer in time; it may still take the commit later.

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ferry_shared.errors import RedisUnavailable
+from ferry_shared.errors import ConfigurationError, RedisUnavailable
 from ferry_shared.ledger import dispatches
+from ferry_shared.ledger.client import connect
 from ferry_shared.ledger.consumer_ledger import Refused
 from ferry_shared.ledger.dispatches import Dispatched
 from tests.support.ledger_probe import LEDGER, LedgerProbe, payload_of
@@ -222,6 +223,19 @@ def test_a_script_that_was_made_known_is_not_forgotten_in_the_middle(ledger: Led
     dispatches.make_known(ledger.client)
     sent = dispatches.send_dispatches(ledger.client, [ledger.dispatch_call(["0"])])
     assert sent.replies() == [Dispatched(1, 1, 1)]
+
+
+def test_a_user_who_may_not_load_scripts_is_told_so(ledger: LedgerProbe, redis_url: str) -> None:
+    """By the name of the setting, with what to change."""
+    ledger.client.acl_setuser("narrow", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-script|load"])
+    try:
+        with (
+            connect(redis_url.replace("//", "//narrow:x@")) as client,
+            pytest.raises(ConfigurationError, match=r"^CELERY_BROKER_URL: .*SCRIPT LOAD.*@scripting"),
+        ):
+            dispatches.make_known(client)
+    finally:
+        ledger.client.acl_deluser("narrow")
 
 
 def _next_dispatch(ledger: LedgerProbe, offset: int) -> dispatches.Dispatch:

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -494,11 +495,40 @@ def test_what_was_taken_is_noted_over_the_connection_that_it_came_by(
     monkeypatch.undo()
 
 
+def test_a_reply_that_is_not_the_notes_is_no_note(
+    channel: Any, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is noted over another connection, and what was on its way there is read by nobody."""
+    client = redis.Redis.from_url(redis_url)
+    note = transport.QoS._note
+
+    def behind_another(qos: Any, *arguments: Any) -> None:
+        channel.read_from.send_command("ECHO", "another's")
+        monkeypatch.setattr(transport.QoS, "_note", note)
+        note(qos, *arguments)
+
+    monkeypatch.setattr(transport.QoS, "_note", behind_another)
+    assert _drained(channel, client, prefix, 1, 2) == ["1", "2"]
+    assert _held(client, prefix) == [1, 2]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_waits_for_messages_is_never_connected_again_unnoticed(redis_url: str, *, asked: bool) -> None:
+    """Whatever an application has asked for: kombu would not know that nothing was sent."""
+    options = {"retry_on_timeout": asked}
+    with Connection(redis_url, transport=transport.register_transport(), transport_options=options) as connection:
+        channel = connection.channel()
+        waiting = channel.client.connection_pool.get_connection()
+        assert waiting.retry._retries == 0
+        channel.client.connection_pool.release(waiting)
+        assert channel.pool.connection_kwargs["retry_on_timeout"] is asked
+
+
 @pytest.mark.parametrize("lost", ["before it is noted", "while it is noted"])
 def test_a_message_whose_connection_is_lost_is_noted_all_the_same(
     channel: Any, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    """Once, by another connection; the next one comes again."""
+    """By another connection; the next one comes again."""
     client = redis.Redis.from_url(redis_url)
     note = transport.QoS._note
 
@@ -519,6 +549,43 @@ def test_a_message_whose_connection_is_lost_is_noted_all_the_same(
     monkeypatch.setattr(transport.QoS, "_note", lose)
     assert _drained(channel, client, prefix, 1, 2) == ["1", "2"]
     assert _held(client, prefix) == [1, 2]
+
+
+def test_what_the_loop_reads_already_is_not_registered_at_each_turn(
+    channel: Any, hub: Hub, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lost connection is replaced by one that is read again."""
+    client = redis.Redis.from_url(redis_url)
+    tags: list[str] = []
+    channel.basic_consume("orders", False, lambda message: tags.append(message.delivery_tag), "a worker")
+    channel.connection.register_with_event_loop(SimpleNamespace(client=channel.connection.client), hub)
+    registered: list[int] = []
+    register = hub.poller.register
+
+    def note(descriptor: int, events: int) -> None:
+        registered.append(getattr(descriptor, "fileno", lambda: descriptor)())
+        register(descriptor, events)
+
+    monkeypatch.setattr(hub.poller, "register", note)
+
+    def turn_until(count: int) -> None:
+        turns = hub.create_loop()
+        deadline = time.monotonic() + 10
+        while len(tags) < count and time.monotonic() < deadline:
+            next(turns)
+        assert tags == [str(number) for number in range(1, count + 1)]
+
+    client.lpush(f"{prefix}orders", _deliverable(1))
+    turn_until(1)
+    registered.clear()
+    client.lpush(f"{prefix}orders", *map(_deliverable, range(2, 12)))
+    turn_until(11)
+    assert len(registered) < 5
+
+    channel.client.connection.disconnect()
+    client.lpush(f"{prefix}orders", _deliverable(12))
+    turn_until(12)
+    assert registered
 
 
 def test_one_client_serves_all_that_is_waited_for(channel: Any) -> None:

@@ -8,6 +8,10 @@ from redis.exceptions import ResponseError
 from ferry_shared.errors import RedisUnavailable
 from ferry_shared.ledger import client as ledger_client
 from ferry_shared.ledger.client import LedgerClient, UnderWay, connect
+from ferry_shared.ledger.keys import LedgerKeys
+from ferry_shared.ledger.scripts import Call, ask
+from ferry_shared.ledger.worker_ledger import WorkerLedger
+from ferry_shared.record import TopicPartition
 
 TIMEOUT_SECONDS = 0.2
 #: What the server calls the connection that asks: higher for each that is opened.
@@ -70,13 +74,29 @@ def test_a_late_reply_is_nobody_elses(client: LedgerClient) -> None:
 
 
 def test_what_was_left_unread_is_nobody_elses(client: LedgerClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever came in between, such as a Ctrl-C."""
-    under_way = client.send([("ECHO", "first"), ("ECHO", "second")])
-    replies = iter([b"first"])
-    monkeypatch.setattr(UnderWay, "_reply", lambda _self: next(replies))
-    with pytest.raises(StopIteration):
-        under_way.replies()
-    assert client.echo("mine") == b"mine"
+    """Whatever came in between, such as a Ctrl-C; also where the reply is still to come."""
+    under_way = client.send([("BLPOP", "nothing", "0.1"), ("ECHO", "second")])
+    with monkeypatch.context() as patch:
+        patch.setattr(UnderWay, "_reply", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            under_way.replies()
+    assert client.ask("ECHO", "mine") == b"mine"
+    assert client.echo("mine, too") == b"mine, too"
+
+
+def interrupted(_under_way: UnderWay) -> None:
+    """Instead of a reply."""
+    raise KeyboardInterrupt
+
+
+def test_one_connection_is_enough(redis_url: str) -> None:
+    """An address may limit them; a script that the server has forgotten needs no second one."""
+    with connect(f"{redis_url}?max_connections=1") as client:
+        client.ask("SCRIPT", "FLUSH")
+        keys = LedgerKeys.of("", "group", TopicPartition("orders", 0))
+        call = Call("inspect", (*keys.all, keys.pauses), keys.pause_fields)
+        assert ask(client, call) == ask(client, call) != []
+        assert WorkerLedger(client, "").now_ms() > 0
 
 
 def test_a_server_that_is_away_is_told_when_sending() -> None:

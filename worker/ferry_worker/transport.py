@@ -52,6 +52,7 @@ for index = 4, #ARGV do
   redis.call('ZREM', KEYS[1], ARGV[index])
   redis.call('HDEL', KEYS[2], ARGV[index])
 end
+return ARGV[2]
 """
 
 #: KEYS: kombu's index of taken messages, the messages. ARGV: delivery tags.
@@ -119,7 +120,7 @@ class QoS(redis.QoS):
         delivery = message.delivery_info
         content = dumps([message._raw, delivery["exchange"], delivery["routing_key"]])
         acknowledged = tuple(self._to_acknowledge)
-        self._note(time.time(), delivery_tag, content, *acknowledged)
+        self._note(delivery_tag, content, acknowledged)
         self._forget(acknowledged)
         virtual.QoS.append(self, message, delivery_tag)
         # By kombu's clock, after it: what the index says later than that was taken by another worker.
@@ -188,13 +189,16 @@ class QoS(redis.QoS):
             self._leave_to_sweep()
         super().restore_unacked_once(stderr)  # type: ignore[no-untyped-call]
 
-    def _note(self, *arguments: Any) -> None:
+    def _note(self, tag: str, content: str, acknowledged: Sequence[str]) -> None:
+        arguments = (time.time(), tag, content, *acknowledged)
         if (connection := self.channel.read_from) is not None:
             # One that is lost meanwhile: noted twice is as good as once.
             with suppress(*self.channel.connection_errors):
                 connection.send_command(*self._command(NOTE_TAKEN, *arguments))
-                connection.read_response()
-                return
+                if bytes_to_str(connection.read_response()) == tag:
+                    return
+                # Something else was on its way there.
+                connection.disconnect()
         self._run(NOTE_TAKEN, *arguments)
 
     def _run(self, script: str, *arguments: Any) -> None:
@@ -296,6 +300,13 @@ class Channel(redis.Channel):
             return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
         finally:
             self.read_from = None
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        params: dict[str, Any] = super()._connparams(asynchronous)  # type: ignore[no-untyped-call]
+        if asynchronous:
+            # Connected again unnoticed, BRPOP would be sent twice, and each reply be taken for the one before.
+            params.pop("retry_on_timeout", None)
+        return params
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         if asynchronous:

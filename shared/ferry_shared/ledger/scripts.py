@@ -8,9 +8,9 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError
 
-from ferry_shared.errors import RedisUnavailable
+from ferry_shared.errors import ConfigurationError, RedisUnavailable
 from ferry_shared.ledger.client import translated
 
 if TYPE_CHECKING:
@@ -78,9 +78,15 @@ def load(client: redis.Redis, name: str) -> None:
 
     Raises:
         RedisUnavailable: it doesn't answer.
+        ConfigurationError: it refuses.
     """
-    with translated():
-        client.script_load(script(name).text)
+    try:
+        with translated():
+            client.script_load(script(name).text)
+    except NoPermissionError as error:
+        raise ConfigurationError(
+            f"CELERY_BROKER_URL: Redis refuses SCRIPT LOAD: {error}; expected a user who may call scripts (+@scripting)"
+        ) from error
 
 
 def run(client: redis.Redis, call: Call) -> Any:
@@ -106,7 +112,7 @@ def ask(client: LedgerClient, call: Call) -> Any:
     try:
         return client.ask("EVALSHA", script(call.name).digest, *call.words)
     except NoScriptError:
-        return run(client, call)
+        return client.ask("EVAL", script(call.name).text, *call.words)
 
 
 def run_all(client: redis.Redis, calls: Sequence[Call]) -> list[Any]:

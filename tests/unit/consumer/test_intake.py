@@ -47,6 +47,7 @@ class Client:
         self.on_revoke: Callable[..., None]
         self.leaves_after_seconds = 0.0
         self.lingered: list[float] = []
+        self.asked_for: list[int] = []
         self.paused: list[TopicPartition] = []
 
     def subscribe(
@@ -85,6 +86,7 @@ class Client:
     def consume(self, count: int, timeout: float) -> list[Message]:
         """Nothing more has arrived."""
         assert count > 0
+        self.asked_for.append(count)
         self.lingered.append(timeout)
         return []
 
@@ -251,6 +253,17 @@ def test_records_of_a_partition_that_was_set_back_are_dropped(
     intake.commit_and_wait({FIRST: (3, "signed")})
     set_back(intake, client)
     assert offsets_of(intake.take(0.0)) == [(1, 8)]
+
+
+@pytest.mark.parametrize(("early", "asked_for"), [(0, [9]), (3, [6]), (9, []), (10, [])])
+def test_what_came_early_counts_among_what_is_taken_at_once(client: Client, early: int, asked_for: list[int]) -> None:
+    """Ten, and the one that is waited for."""
+    intake = Intake(ConsumerSettings(consumer_intake_max_messages=10))
+    client.polled = [record(FIRST, offset) for offset in range(early)]
+    intake.commit_and_wait({FIRST: (3, "signed")})
+    client.polled = [record(FIRST, early)]
+    assert offsets_of(intake.take(0.0)) == [(0, offset) for offset in range(early + 1)]
+    assert client.asked_for == asked_for
 
 
 def test_a_flood_while_it_waits_is_held_until_it_is_wanted(client: Client) -> None:
