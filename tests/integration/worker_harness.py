@@ -48,7 +48,6 @@ class Partition:
 
     def acquire(self) -> None:
         """Create the ledger, or take it over with the next epoch."""
-        dispatches.make_known(self.client)
         seen = consumer_ledger.inspect(self.client, self.keys)
         acquired = consumer_ledger.acquire(
             self.client, self.keys, seen, ledger=self.ledger, epoch_floor=0, position=self.position, committed=0,
@@ -83,6 +82,8 @@ class Partition:
 
     def _send(self, queue_key: str, queued: Sequence[Queued], end: int) -> None:
         dispatch = Dispatch(self.place, self.keys, queue_key, self.ownership, self.position, end, end - 1, queued, ())
+        # A test may have started the server again.
+        dispatches.make_known(self.client)
         (reply,) = dispatches.send_dispatches(self.client, [dispatch]).replies()
         assert isinstance(reply, Dispatched), reply
         self.position = end

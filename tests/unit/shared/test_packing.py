@@ -3,8 +3,10 @@
 from typing import Any, cast
 
 import hiredis
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.exceptions import DataError
 
 from ferry_shared.ledger.packing import Word, packed
 
@@ -15,6 +17,13 @@ WORDS = st.one_of(st.text(st.characters(codec="utf-8")), st.binary(), st.integer
 def test_it_is_what_redis_own_library_makes(words: list[Word]) -> None:
     """Of whatever there is."""
     assert packed(words) == hiredis.pack_command(cast("Any", tuple(words)))
+
+
+@pytest.mark.parametrize("word", [None, True, 1.5, ["text"], {}])
+def test_nothing_else_is_made_a_text(word: Any) -> None:
+    """As redis-py has it."""
+    with pytest.raises(DataError):
+        packed(("SET", word))
 
 
 def test_lengths_are_of_bytes() -> None:
