@@ -81,6 +81,7 @@ IMPORTED_ONLY_IN = {
     },
     "redis": {
         "ferry_shared.ledger.client",
+        "ferry_shared.ledger.packing",
         "ferry_shared.ledger.scripts",
         "ferry_consumer.dispatcher",
         "ferry_consumer.ledger_reader",
