@@ -106,12 +106,12 @@ class Recovery:
 
         Raises:
             RedisUnavailable: to be tried again.
-            ConfigurationError: another Kafka cluster uses the same keys.
+            ConfigurationError: another Kafka cluster uses the same keys, or Redis refuses to know a script.
         """
+        dispatches.make_known(self._client)
         # In this order: `acquire` is refused if a successor has changed a ledger since it was read, so whatever else is
         # known must be younger; and a topic's id is older than its range, or a new topic would begin at the old one's.
         seen = [inspect(self._client, partition.place.keys) for partition in partitions]
-        dispatches.make_known(self._client)
         try:
             answers = self._ask_kafka([partition.topic_partition for partition in partitions])
         except KafkaUnavailable as error:

@@ -476,8 +476,7 @@ def _refuse(*_: object) -> None:
 def _drained(channel: Any, client: redis.Redis, prefix: str, *numbers: int) -> list[str]:
     """Put messages into the queue, and take them as a worker does; returns their tags."""
     tags: list[str] = []
-    if not channel._consumers:
-        channel.basic_consume("orders", False, lambda message: tags.append(message.delivery_tag), "a worker")
+    channel.basic_consume("orders", False, lambda message: tags.append(message.delivery_tag), "a worker")
     for number in numbers:
         client.lpush(f"{prefix}orders", _deliverable(number))
         channel.connection.drain_events(channel.connection, timeout=5)

@@ -199,7 +199,12 @@ def server_time_ms(client: redis.Redis) -> int:
         RedisUnavailable: it does not answer.
     """
     with translated():
-        seconds, microseconds = client.time()
+        return milliseconds_of(client.time())
+
+
+def milliseconds_of(time: Any) -> int:
+    """The reply to TIME, seconds and microseconds, in milliseconds."""
+    seconds, microseconds = time
     return int(seconds) * 1000 + int(microseconds) // 1000
 
 

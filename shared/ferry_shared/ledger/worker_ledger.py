@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from ferry_shared.ledger.client import milliseconds_of
 from ferry_shared.ledger.keys import LedgerKeys, member_span, queue_key
 from ferry_shared.ledger.scripts import Call, ask
 from ferry_shared.record import TaskId, TopicPartition
@@ -172,8 +173,7 @@ class WorkerLedger:
 
     def now_ms(self) -> int:
         """The server's time, in ms since 1970."""
-        seconds, microseconds = self._client.ask("TIME")
-        return int(seconds) * 1000 + int(microseconds) // 1000
+        return milliseconds_of(self._client.ask("TIME"))
 
     def _recorded(self, name: str, task: TaskHeader, owner: str, *arguments: str | bytes | int) -> Recorded:
         return Recorded(self._run(name, task, owner, *arguments)[0].decode())

@@ -326,15 +326,21 @@ def test_a_single_batch_is_named_once(monkeypatch: pytest.MonkeyPatch, caplog: p
     assert line.endswith(" ms: orders-0-0..2")
 
 
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, to be moved."""
+    moved = [100.0]
+    monkeypatch.setattr("ferry_consumer.linger.time.monotonic", lambda: moved[0])
+    return moved
+
+
 @pytest.mark.parametrize(
     ("batch", "others", "seconds"), [(4, 0, 0.0), (4, 1, SECONDS_AN_ENTRY), (4, 100, MAX_SECONDS), (1, 1, 0.0)]
 )
 def test_batches_wait_while_workers_are_behind(
-    monkeypatch: pytest.MonkeyPatch, batch: int, others: int, seconds: float
+    monkeypatch: pytest.MonkeyPatch, now: list[float], batch: int, others: int, seconds: float
 ) -> None:
     """As long as there is in flight besides what was just dispatched; single messages go by their queue."""
-    now = [100.0]
-    monkeypatch.setattr("ferry_consumer.linger.time.monotonic", lambda: now[0])
     world = world_of(monkeypatch, consumer_batch_size=batch)
     world.server.others = others
     world.take(record(0, 0, VALID), record(0, 1, INVALID))
@@ -356,11 +362,8 @@ def behind(world: World, now: list[float]) -> None:
     world.send()
 
 
-def test_single_messages_wait_while_their_queue_is_worked_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_single_messages_wait_while_their_queue_is_worked_off(world: World, now: list[float]) -> None:
     """Half of the time for which they would wait in it: the two that are left take 20 ms, from sending to sending."""
-    now = [100.0]
-    monkeypatch.setattr("ferry_consumer.linger.time.monotonic", lambda: now[0])
-    world = world_of(monkeypatch)
     behind(world, now)
     assert world.linger_seconds() == 0
 
@@ -369,11 +372,8 @@ def test_single_messages_wait_while_their_queue_is_worked_off(monkeypatch: pytes
     assert world.linger_seconds() == pytest.approx(0.01)
 
 
-def test_a_dispatch_that_queues_nothing_tells_nothing_of_its_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dispatch_that_queues_nothing_tells_nothing_of_its_queue(world: World, now: list[float]) -> None:
     """Invalid records, say: the queue is worked off as it was."""
-    now = [100.0]
-    monkeypatch.setattr("ferry_consumer.linger.time.monotonic", lambda: now[0])
-    world = world_of(monkeypatch)
     behind(world, now)
     world.take(record(1, 3, INVALID))
     world.send()
@@ -381,22 +381,16 @@ def test_a_dispatch_that_queues_nothing_tells_nothing_of_its_queue(monkeypatch: 
     assert world.linger_seconds() == pytest.approx(0.01)
 
 
-def test_refused_dispatches_tell_nothing_of_their_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_dispatches_tell_nothing_of_their_queue(world: World, now: list[float]) -> None:
     """Nothing went into it."""
-    now = [100.0]
-    monkeypatch.setattr("ferry_consumer.linger.time.monotonic", lambda: now[0])
-    world = world_of(monkeypatch)
     world.server.refusing = True
     behind(world, now)
     world.dispatcher.settle()
     assert world.linger_seconds() == 0
 
 
-def test_a_quiet_partition_with_a_queue_of_its_own_switches_waiting_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quiet_partition_with_a_queue_of_its_own_switches_waiting_off(world: World, now: list[float]) -> None:
     """Unless nothing is fetched of it."""
-    now = [100.0]
-    monkeypatch.setattr("ferry_consumer.linger.time.monotonic", lambda: now[0])
-    world = world_of(monkeypatch)
     urgent = TopicPartition("urgent", 0)
     world.partitions[urgent] = held_partition(Route("urgent", Text, "task", queue="urgent"), place=urgent)
     behind(world, now)
@@ -407,11 +401,8 @@ def test_a_quiet_partition_with_a_queue_of_its_own_switches_waiting_off(monkeypa
     assert world.linger_seconds() == 0
 
 
-def test_a_route_whose_messages_are_delayed_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_route_whose_messages_are_delayed_does_not(world: World, now: list[float]) -> None:
     """Its queue may be empty for long, and what waits for its time has time."""
-    now = [100.0]
-    monkeypatch.setattr("ferry_consumer.linger.time.monotonic", lambda: now[0])
-    world = world_of(monkeypatch)
     later = TopicPartition("later", 0)
     route = Route("later", Text, "task", queue="later", countdown_field="sent_at")
     world.partitions[later] = held_partition(route, place=later)
