@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import orjson
@@ -35,6 +37,10 @@ class _Given(BaseModel):
 
 # `model_validate_json` calls it, and takes half as long again.
 _given = _Given.__pydantic_validator__.validate_json
+# All that is to be checked of an object without an id and a time.
+_check_text = TypeAdapter(Text).validator.validate_python
+#: How deep arrays and objects may be nested for pydantic's parser (jiter); orjson reads deeper ones.
+_MAX_DEPTH = 200
 _ID_BYTES = 16
 #: A call for random bytes costs as much as the rest of an id.
 _IDS_AT_ONCE = 256
@@ -66,23 +72,43 @@ def built_in_value(content: bytes) -> bytes:
         InvalidText: as `message_from` has it.
     """
     try:
-        value = content if _is_json_object(content) else b'{"text":%b}' % orjson.dumps(content.decode())
-        given: _Given = _given(value)
-    except (UnicodeDecodeError, ValidationError):
+        return _value_of_object(content) if content.lstrip().startswith(b"{") else _value_of_text(content.decode())
+    except (orjson.JSONDecodeError, UnicodeDecodeError, ValidationError):
         return message_from(content).model_dump_json().encode()
-    return _completed(value, given.model_fields_set)
 
 
-def _completed(value: bytes, names: set[str]) -> bytes:
-    if "id" in names and "sent_at" in names:
-        return value
+def _value_of_object(content: bytes) -> bytes:
+    given = orjson.loads(content)
     # An object with a text isn't empty, so a comma is due.
-    parts = [value.rstrip()[:-1]]
+    if "id" not in given and "sent_at" not in given and not _may_be_deep(content):
+        _check_text(given.get("text"))
+        return b'%b,"id":"%b","sent_at":%b}' % (content.rstrip()[:-1], next(_ids), _present_time())
+    names = _given(content).model_fields_set
     if "id" not in names:
-        parts.append(b'"id":"%b"' % next(_ids))
+        content = b'%b,"id":"%b"}' % (content.rstrip()[:-1], next(_ids))
     if "sent_at" not in names:
-        parts.append(b'"sent_at":%b' % orjson.dumps(datetime.now(UTC), option=orjson.OPT_UTC_Z))
-    return b",".join(parts) + b"}"
+        content = b'%b,"sent_at":%b}' % (content.rstrip()[:-1], _present_time())
+    return content
+
+
+def _may_be_deep(content: bytes) -> bool:
+    """Whether pydantic might refuse what orjson reads."""
+    # What is shorter than its brackets isn't counted, which takes longer than all the rest.
+    return len(content) >= 2 * _MAX_DEPTH and content.count(b"[") + content.count(b"{") >= _MAX_DEPTH
+
+
+def _value_of_text(text: str) -> bytes:
+    return b'{"text":%b,"id":"%b","sent_at":%b}' % (orjson.dumps(_check_text(text)), next(_ids), _present_time())
+
+
+def _present_time() -> bytes:
+    return _time(time.time_ns() // 1_000_000)
+
+
+@lru_cache(maxsize=1)
+def _time(milliseconds: int) -> bytes:
+    """So many since 1970, as JSON; the lines of one millisecond share it, as making it takes as long as an id."""
+    return orjson.dumps(datetime.fromtimestamp(milliseconds / 1_000, UTC), option=orjson.OPT_UTC_Z)
 
 
 def _random_ids() -> Iterator[bytes]:

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import json
 import os
+import time
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -102,6 +104,8 @@ OBJECTS = st.dictionaries(
 @example(b'{"text": "a", "more": ' + b"[" * 300 + b"]" * 300 + b"}")
 @example(b'{"text": "a", "text": "b", "id": 5, "id": "mine"}')
 @example(b'{"text": "a", "sent_at": 1e400}')
+@example(b'{"text": 5, "text": "a"}')
+@example(b'{"text": "a", "text": 5}')
 @example(b'{"text": "' + b"a" * (MAX_TEXT_CHARACTERS + 1) + b'"}')
 def test_a_value_is_that_of_its_message(line: bytes) -> None:
     """What is accepted, what it says and what is wrong with the others is as for a message of its own."""
@@ -123,6 +127,16 @@ def test_an_id_of_its_own() -> None:
     assert len({value["id"] for value in values}) == len(values)
     assert {len(value["id"]) for value in values} == {len(message_from(b"a").id)}
     assert all(Message.model_validate(value).sent_at.tzinfo for value in values)
+
+
+@pytest.mark.parametrize("line", [b"a", b'{"text": "a"}', b'{"text": "a", "id": "mine"}'])
+def test_the_time_is_the_present_one(line: bytes) -> None:
+    """To the millisecond, which lines share; those of a later one have a later time."""
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    first = Message.model_validate_json(built_in_value(line)).sent_at
+    time.sleep(0.002)
+    second = Message.model_validate_json(built_in_value(line)).sent_at
+    assert before < first < second <= datetime.now(UTC)
 
 
 class Three(BaseModel):
