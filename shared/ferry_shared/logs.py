@@ -12,7 +12,6 @@ import logging
 import logging.config
 import re
 import sys
-from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +22,6 @@ from pythonjsonlogger.json import JsonFormatter
 from ferry_shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ferry_shared.settings import LogSettings
 
 Component = Literal["producer", "consumer", "worker", "beat"]
@@ -39,14 +36,22 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u
 _task_id: ContextVar[str] = ContextVar("ferry_task_id", default="-")
 
 
-@contextmanager
-def task_context(task_id: str) -> Iterator[None]:
-    """Put `task_id` on every line that is logged inside."""
-    token = _task_id.set(task_id)
-    try:
-        yield
-    finally:
-        _task_id.reset(token)
+class TaskContext:
+    """Puts a task id on every line that is logged inside."""
+
+    # contextlib's generator takes three times as long, and each message of a batch has one of these.
+    __slots__ = ("_task_id", "_token")
+
+    def __init__(self, task_id: str) -> None:
+        self._task_id = task_id
+
+    def __enter__(self) -> None:
+        """From now on."""
+        self._token = _task_id.set(self._task_id)
+
+    def __exit__(self, *_: object) -> None:
+        """What was there before is again."""
+        _task_id.reset(self._token)
 
 
 def printable(text: str) -> str:

@@ -38,7 +38,7 @@ from ferry_worker.attempt import OWNER_FIELD, SENT_LIMITS_FIELD, HandedBack, pay
 from ferry_worker.batched import BatchedList, messages_of
 from ferry_worker.list_results import store_results
 from ferry_worker.tracebacks import forget_when_over
-from ferry_worker.unobserved import as_current_task, is_unobserved, run_unobserved
+from ferry_worker.unobserved import UnobservedRuns, is_unobserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -76,7 +76,7 @@ def with_batches(task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
                 forget_when_over(ended)
             return ended
         started = time.monotonic()
-        with logs.task_context(uuid):
+        with logs.TaskContext(uuid):
             try:
                 _run_batch(task, trace, request, args[0] if args else None, started)
             except Ignore:
@@ -158,9 +158,10 @@ class BatchRun:
         try:
             if self.task.takes_list and len(self.messages) > 1:
                 self._run_list()
-            with as_current_task(self.task):
+            with UnobservedRuns(self.task, self.trace, self.request) as unobserved:
+                run = unobserved.run if self._is_unobserved else self._run_traced
                 while self.begun < len(self.messages) and time.monotonic() < deadline:
-                    self._run_next()
+                    self._run_next(run)
                     self._tell_progress()
         except SoftTimeLimitExceeded:
             # It struck between two tasks, or as one had ended.
@@ -188,35 +189,40 @@ class BatchRun:
         """Once, with all of them; what that leaves undecided is run one by one."""
         batched = BatchedList(list(self.messages))
         payloads = [message.payload for message in self.messages]
-        ended = self._traced(self.request["id"], payloads, batched, ignore_result=True)
+        fields = self._fields_of(self.request["id"], batched) | {"ignore_result": True}
+        ended = self._ended(self._run_traced, self.request["id"], payloads, fields)
         store_results(self.task, batched, ended)
 
-    def _run_next(self) -> None:
+    def _run_next(self, run: Callable[[str, Any, Mapping[str, Any]], Any]) -> None:
         message = self.messages[self.begun]
         self.begun += 1
         if message.recorded:
             # By the list that it was in.
             return
-        self._traced(message.task_id, message.payload, message, ignore_result=None)
+        self._ended(run, message.task_id, message.payload, self._fields_of(message.task_id, message))
         if not message.recorded:
             message.put_off()
 
-    def _traced(self, task_id: str, payload: Any, batched: Any, *, ignore_result: bool | None) -> Any:
-        """Celery's tracer's answer; None where it had none."""
-        fields = {
-            **self.request,
+    def _fields_of(self, task_id: str, batched: BatchedMessage | BatchedList) -> dict[str, Any]:
+        """In which its request differs from the batch's."""
+        return {
             "id": task_id,
             "root_id": task_id,
             "correlation_id": task_id,
             "headers": self._headers.copy(),
-            "ignore_result": ignore_result,
+            "ignore_result": None,
             BATCHED_FIELD: batched,
         }
+
+    def _run_traced(self, task_id: str, payload: Any, fields: Mapping[str, Any]) -> Any:
+        return self.trace(task_id, [payload], {}, {**self.request, **fields})
+
+    def _ended(
+        self, run: Callable[[str, Any, Mapping[str, Any]], Any], task_id: str, payload: Any, fields: Mapping[str, Any]
+    ) -> Any:
+        """Celery's tracer's answer; None where it had none."""
         try:
-            if self._is_unobserved and not isinstance(batched, BatchedList):
-                ended = run_unobserved(self.task, self.trace, task_id, payload, fields)
-            else:
-                ended = self.trace(task_id, [payload], {}, fields)
+            ended = run(task_id, payload, fields)
         except SoftTimeLimitExceeded:
             raise
         except Exception:

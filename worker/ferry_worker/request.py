@@ -84,7 +84,7 @@ class TrackedRequest(Request):
         """Record what the child had no chance to, before Celery acknowledges or requeues."""
         if self.delivery is None:
             return super().on_failure(exc_info, send_failed_event, return_ok)
-        with logs.task_context(self.id):
+        with logs.TaskContext(self.id):
             error = exc_info.exception
             error = error.exc if isinstance(error, ExceptionWithTraceback) else error
             if isinstance(error, MemoryError):
@@ -98,7 +98,7 @@ class TrackedRequest(Request):
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """At the hard limit the task has failed."""
-        with logs.task_context(self.id):
+        with logs.TaskContext(self.id):
             if self.delivery is not None and not soft:
                 if self._is_put_back(self.delivery):
                     return
@@ -107,7 +107,7 @@ class TrackedRequest(Request):
 
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
         if self.delivery is not None and not state.should_terminate:
-            with logs.task_context(self.id):
+            with logs.TaskContext(self.id):
                 self.delivery.fail_unclaimed(f"TaskRevokedError: {reason}")
         super()._announce_revoked(reason, terminated, signum, expired)
 

@@ -122,7 +122,7 @@ class TrackedTask(Task):
     def _run_message(
         self, request: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        with logs.task_context(request.id):
+        with logs.TaskContext(request.id):
             # A message of a batch is claimed with it.
             if (batched := request.get(BATCHED_FIELD)) is not None:
                 request.ferry_attempt = batched
@@ -134,14 +134,13 @@ class TrackedTask(Task):
             except HandedBack as reason:
                 raise Reject(str(reason), requeue=True) from reason
 
-    def run_batched(self, payload: Any) -> None:
+    def run_batched(self, request: Any, payload: Any) -> None:
         """Run a message of a batch within its request, as `__call__` does; shorter where a class has no own way."""
         if type(self).__call__ is not TrackedTask.__call__:
             self(payload)
             return
-        request = self.request
         request._protected = 1
-        with logs.task_context(request.id):
+        with logs.TaskContext(request.id):
             request.ferry_attempt = batched = request.get(BATCHED_FIELD)
             self._run_claimed(batched, self.run, (payload,), {})
 

@@ -7,7 +7,6 @@ raised again for Celery's own tracer: failures, retries and the like are its aff
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from celery import signals
@@ -19,7 +18,8 @@ from celery.exceptions import SoftTimeLimitExceeded
 from celery.loaders.base import BaseLoader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+    from typing import Self
 
 #: The request's field with what the task has raised: it is raised again in place of a run.
 RAISED_FIELD = "ferry_raised"
@@ -56,31 +56,53 @@ def _is_celerys(trace: Callable[..., Any], task: Any) -> bool:
     return "task" in cells and cells["task"].cell_contents is task
 
 
-@contextmanager
-def as_current_task(task: Any) -> Iterator[None]:
-    """Celery's `current_task` is this one."""
-    _task_stack.push(task)
-    try:
-        yield
-    finally:
+class UnobservedRuns:
+    """Runs messages of a batch within requests of their own, while its task is Celery's `current_task`.
+
+    `with UnobservedRuns(task, trace, request) as runs:`; `request` is the batch's, whose fields all of them share.
+    """
+
+    def __init__(self, task: Any, trace: Callable[..., Any], request: Mapping[str, Any]) -> None:
+        self._task = task
+        self._trace = trace
+        self._batch = Context(request, kwargs={}, called_directly=False)
+        self._requests: list[Context] = []
+
+    def __enter__(self) -> Self:
+        """Make the batch's request the task's; what Celery keeps them in is made anew whenever it gets empty."""
+        _task_stack.push(self._task)
+        self._task.request_stack.push(self._batch)
+        self._requests = self._task.request_stack.stack
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave Celery's stacks as they were."""
+        # A soft time limit can strike right behind a push.
+        del self._requests[self._requests.index(self._batch) + 1 :]
+        self._task.request_stack.pop()
         _task_stack.pop()
 
+    def run(self, task_id: str, payload: Any, fields: Mapping[str, Any]) -> Any:
+        """Run one; returns what Celery's tracer returns where it raised, None if it didn't.
 
-def run_unobserved(task: Any, trace: Callable[..., Any], task_id: str, payload: Any, request: Mapping[str, Any]) -> Any:
-    """Run one message of the current task; returns what Celery's tracer returns where it raised, None if it didn't."""
-    raised: Exception | None = None
-    context = Context(request, args=[payload], kwargs={}, called_directly=False)
-    task.request_stack.push(context)
-    try:
-        task.run_batched(payload)
-    except SoftTimeLimitExceeded:
-        # Not out of the task, which has its own end by it: it struck in between.
-        raise
-    except Exception as error:  # noqa: BLE001 - a user's task: anything can come out of it
-        raised = error
-    finally:
-        task.request_stack.pop()
-    if raised is None:
-        return None
-    # What the task has left in its request, its handlers find there.
-    return trace(task_id, [payload], {}, {**vars(context), RAISED_FIELD: raised})
+        `fields` are those in which its request differs from the batch's.
+        """
+        raised: Exception | None = None
+        # What Context's __init__ makes of the fields, made once, is copied.
+        context = Context.__new__(Context)
+        vars(context).update(vars(self._batch), args=[payload])
+        vars(context).update(fields)
+        self._requests.append(context)
+        try:
+            self._task.run_batched(context, payload)
+        except SoftTimeLimitExceeded:
+            # Not out of the task, which has its own end by it: it struck in between.
+            raise
+        except Exception as error:  # noqa: BLE001 - a user's task: anything can come out of it
+            raised = error
+        finally:
+            self._requests.pop()
+        if raised is None:
+            return None
+        # What the task has left in its request, its handlers find there.
+        return self._trace(task_id, [payload], {}, {**vars(context), RAISED_FIELD: raised})

@@ -113,7 +113,7 @@ def _fail_invalid_task(sender: Any, message: Any, exc: BaseException | None, **_
     delivery = _delivery(sender, message)
     if delivery is not None:
         task_id = message.headers.get("id", "-")
-        with logs.task_context(task_id):
+        with logs.TaskContext(task_id):
             error = InvalidTaskError(str(exc or "no Celery task message"))
             if delivery.fail_unclaimed(f"InvalidTaskError: {error}"):
                 store_failure(delivery.app, delivery.task_ids, error)

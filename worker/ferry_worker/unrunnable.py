@@ -74,7 +74,7 @@ class Unrunnable:
         """Count one as a start, and drop it."""
         task, obstacle = self.teller.task, self.teller.obstacle
         task_id = message.headers.get("id", "-")
-        with logs.task_context(task_id):
+        with logs.TaskContext(task_id):
             self.teller.tell(fields.get("topic") if isinstance(fields, dict) else None)
             error = _ERRORS[obstacle].format(task)
             delivery = Delivery(self.app, fields, "untracked", None)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ferry_shared import logs
 from ferry_shared.errors import ConfigurationError
-from ferry_shared.logs import JsonLinesFormatter, PlainFormatter, message_text, printable, task_context
+from ferry_shared.logs import JsonLinesFormatter, PlainFormatter, TaskContext, message_text, printable
 from ferry_shared.settings import LogSettings
 
 DOCUMENT: dict[str, Any] = json.loads((Path(__file__).parents[3] / "logging_config.json").read_text())
@@ -182,9 +182,9 @@ def test_the_task_id_is_on_every_line_inside() -> None:
         assert task_id_filter.filter(made)
         return made.__dict__["task_id"]
 
-    with task_context("messages-0-1"):
+    with TaskContext("messages-0-1"):
         assert seen() == "messages-0-1"
-        with task_context("messages-0-2"):
+        with TaskContext("messages-0-2"):
             assert seen() == "messages-0-2"
         assert seen(task_id="messages-0-3") == "messages-0-3"
         assert seen() == "messages-0-1"
@@ -215,7 +215,7 @@ def test_configured_lines(
     """Each component logs in the form and from the level that the settings name, where it should."""
     logs.configure(component, LogSettings.model_validate({"log_format": log_format, "log_level": "WARNING"}))
     logger = logging.getLogger(f"ferry.{component}")
-    with task_context("messages-0-1"):
+    with TaskContext("messages-0-1"):
         logger.info("not this")
         logger.warning("this\nline")
     logging.getLogger("a.library").warning("a library's")

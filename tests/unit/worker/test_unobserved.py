@@ -8,10 +8,11 @@ from unittest.mock import Mock
 
 import pytest
 from celery import Celery, current_task, signals
+from celery.app.task import Context
 from celery.app.trace import build_tracer
 
 from ferry_worker import TrackedTask
-from ferry_worker.unobserved import RAISED_FIELD, as_current_task, is_unobserved, run_unobserved
+from ferry_worker.unobserved import RAISED_FIELD, UnobservedRuns, is_unobserved
 from tests.support.celery_tracer import unobserved
 
 pytestmark = pytest.mark.usefixtures("nobody_observes")
@@ -30,6 +31,14 @@ class Apart(TrackedTask):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """As any, and tell."""
         return ["apart", super().__call__(*args, **kwargs)]
+
+
+class Requested(TrackedTask):
+    """A task whose function gets the request in place of the message."""
+
+    def __call__(self, *_: Any) -> Any:
+        """As it is now."""
+        return self.run(self.request)
 
 
 SIGNALS = [signals.task_prerun, signals.task_postrun, signals.task_success]
@@ -134,10 +143,39 @@ def test_a_class_with_its_own_way_to_be_called_is_called_so(app: Celery) -> None
         seen.append((message, task.request.id, current_task.name))
 
     task: Any = app.task(see, name="shop.order", shared=False, base=Apart)
-    with as_current_task(task):
-        assert run_unobserved(task, pytest.fail, "orders-0-1", "text", {"id": "orders-0-1"}) is None
-    assert seen == [("text", "orders-0-1", "shop.order")]
+    with UnobservedRuns(task, pytest.fail, {"id": "orders-0-1..2"}) as runs:
+        assert runs.run("orders-0-1", "text", {"id": "orders-0-1"}) is None
+        assert runs.run("orders-0-2", "more", {"id": "orders-0-2"}) is None
+    assert seen == [("text", "orders-0-1", "shop.order"), ("more", "orders-0-2", "shop.order")]
     assert (task.request.id, bool(current_task)) == (None, False)
+
+
+def test_a_message_has_a_request_of_its_own(app: Celery) -> None:
+    """With the fields of its batch, but for those in which they differ, as Celery makes one."""
+    seen: list[Any] = []
+
+    def see(request: Any) -> None:
+        seen.append(request)
+
+    task: Any = app.task(see, name="shop.order", shared=False, base=Requested)
+    batch = {"id": "orders-0-1..2", "timelimit": [30, 20], "delivery_info": {"priority": 3}, "own": "header"}
+    with UnobservedRuns(task, pytest.fail, batch) as runs:
+        runs.run("orders-0-1", "text", {"id": "orders-0-1", "headers": {"own": "header"}})
+        seen[0].left = "by the first"
+        runs.run("orders-0-2", "more", {"id": "orders-0-2", "headers": {"own": "header"}})
+    first, second = seen
+    made = Context(batch | {"id": "orders-0-2"}, args=["more"], kwargs={}, called_directly=False)
+    assert vars(second) == vars(made)
+    assert (first.id, first.args, first.left) == ("orders-0-1", ["text"], "by the first")
+
+
+def test_a_request_that_was_left_over_is_gone_with_the_batch(app: Celery) -> None:
+    """A soft time limit can strike between any two statements."""
+    task = task_of(app)
+    task.push_request(id="around")
+    with UnobservedRuns(task, pytest.fail, {"id": "orders-0-1..2"}):
+        task.push_request(id="orders-0-1")
+    assert [request.id for request in task.request_stack.stack] == ["around"]
 
 
 def test_what_a_task_raises_is_for_celerys_tracer(app: Celery) -> None:
@@ -152,6 +190,7 @@ def test_what_a_task_raises_is_for_celerys_tracer(app: Celery) -> None:
         return "ended"
 
     task: Any = app.task(fail, name="shop.order", shared=False, base=Apart)
-    assert run_unobserved(task, trace, "orders-0-1", "text", {"id": "orders-0-1"}) == "ended"
+    with UnobservedRuns(task, trace, {"id": "orders-0-1..2"}) as runs:
+        assert runs.run("orders-0-1", "text", {"id": "orders-0-1"}) == "ended"
     assert traced == [("orders-0-1", ["text"], {}, error)]
     assert task.request.id is None
