@@ -11,10 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bench import ferry, tally
-from bench.figures import between, drift_percent, rate_of, window_costs
+from bench.figures import between, drift_percent, means_of_rounds, rate_of, window_costs
 from bench.line import NOTHING, await_worker
 from bench.processes import peak_memory_bytes
-from bench.report import Reading, Report
+from bench.report import Reading, Report, Series
 from bench.rounds import Subject, alternate
 from bench.sampling import samples_until
 from bench.servers import started_servers
@@ -23,6 +23,7 @@ from bench.work import produce_backlog
 if TYPE_CHECKING:
     from bench.figures import Sample
     from bench.options import Options
+    from bench.rounds import Measured
     from bench.servers import Servers
 
 NAME = "memory"
@@ -37,7 +38,7 @@ NOTES = (
     "limits, and a worker that runs a no-op task",
     f"CPU a message in {WINDOWS} equal windows along the large backlog, without the first and last "
     "messages, which librdkafka fetches ahead; drift: how much the line fitted by least "
-    "squares rises or falls from the first to the last, in per cent of the mean",
+    "squares rises or falls from the first to the last, in per cent of the mean; of all rounds: of the windows' means",
 )
 
 
@@ -55,7 +56,7 @@ def run(options: Options) -> Report:
         ]
         measured = alternate(subjects, options.rounds, options.tell)
     facts = {"messages": options.messages, "small backlog": small, "rounds": options.rounds} | measured.facts
-    return Report(NAME, measured.series, measured.missing, NOTES, facts)
+    return Report(NAME, measured.series + _drift_of_all(measured), measured.missing, NOTES, facts)
 
 
 def _round(servers: Servers, options: Options, topic: str, messages: int) -> list[Reading]:
@@ -81,6 +82,20 @@ def _costs(samples: list[Sample], messages: int) -> list[Reading]:
     return [
         Reading("cpu_mean", "consumer CPU a message, mean", "µs", sum(costs) / len(costs)),
         *(Reading("cpu_windows", f"the same in {WINDOWS} windows", "µs", cost) for cost in costs),
-        Reading("cpu_drift", "the same, drift from first to last", "%", drift_percent(costs)),
+        Reading("cpu_drift", "the same, drift from first to last, of each round", "%", drift_percent(costs)),
         Reading("rate_large", "dispatched, as fast as the worker goes", "messages/s", rate_of(samples)),
     ]
+
+
+def _drift_of_all(measured: Measured) -> tuple[Series, ...]:
+    """Along all rounds at once: what the machine does for some seconds of one is no drift of a consumer."""
+    return tuple(
+        Series(
+            "cpu_drift_of_all",
+            "consumer CPU a message, drift of all rounds",
+            "%",
+            (drift_percent(means_of_rounds(series.values, WINDOWS)),),
+        )
+        for series in measured.series
+        if series.key == "cpu_windows"
+    )

@@ -8,7 +8,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bench.failures import MeasurementFailed
-from bench.figures import MICROSECONDS, Sample, between, drift_percent, percentile, rate_of, slope, window_costs
+from bench.figures import (
+    MICROSECONDS,
+    Sample,
+    between,
+    drift_percent,
+    means_of_rounds,
+    percentile,
+    rate_of,
+    slope,
+    window_costs,
+)
 
 NUMBERS = st.floats(min_value=-1e6, max_value=1e6)
 STEPS = st.lists(st.integers(1, 1_000), min_size=3, max_size=60)
@@ -74,6 +84,11 @@ def test_drift_is_the_lines_change_in_per_cent_of_its_mean(mean: float, share: f
     line = [mean * (1 + share * (number / (length - 1) - 0.5)) for number in range(length)]
 
     assert drift_percent(line) == pytest.approx(100 * share, abs=1e-6)
+
+
+def test_means_of_rounds_are_of_the_same_place_in_each() -> None:
+    """Two rounds of three values."""
+    assert means_of_rounds([1.0, 2.0, 6.0, 3.0, 2.0, 0.0], 3) == [2.0, 2.0, 3.0]
 
 
 def test_one_value_has_no_drift() -> None:
