@@ -65,7 +65,7 @@ class UnobservedRuns:
     def __init__(self, task: Any, trace: Callable[..., Any], request: Mapping[str, Any]) -> None:
         self._task = task
         self._trace = trace
-        self._batch = Context(request, kwargs={}, called_directly=False)
+        self._batch = Context(request, called_directly=False)
         self._requests: list[Context] = []
 
     def __enter__(self) -> Self:
@@ -90,7 +90,7 @@ class UnobservedRuns:
         raised: Exception | None = None
         # What Context's __init__ makes of the fields, made once, is copied.
         context = Context.__new__(Context)
-        vars(context).update(vars(self._batch), args=[payload])
+        vars(context).update(vars(self._batch), args=[payload], kwargs={})
         vars(context).update(fields)
         self._requests.append(context)
         try:

@@ -162,6 +162,7 @@ def test_a_message_has_a_request_of_its_own(app: Celery) -> None:
     with UnobservedRuns(task, pytest.fail, batch) as runs:
         runs.run("orders-0-1", "text", {"id": "orders-0-1", "headers": {"own": "header"}})
         seen[0].left = "by the first"
+        seen[0].kwargs["left"] = "by the first"
         runs.run("orders-0-2", "more", {"id": "orders-0-2", "headers": {"own": "header"}})
     first, second = seen
     made = Context(batch | {"id": "orders-0-2"}, args=["more"], kwargs={}, called_directly=False)
