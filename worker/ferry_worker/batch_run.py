@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from ferry_worker.attempt import Attempt
     from ferry_worker.batched import BatchedMessage
 
+    #: Runs one message: its task id, its payload, and the fields in which its request differs from the batch's.
+    Run = Callable[[str, Any, Mapping[str, Any]], Any]
+
 log = logging.getLogger("ferry.worker")
 
 #: The request's field with the message or list that is run: its claim is the batch's.
@@ -193,7 +196,7 @@ class BatchRun:
         ended = self._ended(self._run_traced, self.request["id"], payloads, fields)
         store_results(self.task, batched, ended)
 
-    def _run_next(self, run: Callable[[str, Any, Mapping[str, Any]], Any]) -> None:
+    def _run_next(self, run: Run) -> None:
         message = self.messages[self.begun]
         self.begun += 1
         if message.recorded:
@@ -217,9 +220,7 @@ class BatchRun:
     def _run_traced(self, task_id: str, payload: Any, fields: Mapping[str, Any]) -> Any:
         return self.trace(task_id, [payload], {}, {**self.request, **fields})
 
-    def _ended(
-        self, run: Callable[[str, Any, Mapping[str, Any]], Any], task_id: str, payload: Any, fields: Mapping[str, Any]
-    ) -> Any:
+    def _ended(self, run: Run, task_id: str, payload: Any, fields: Mapping[str, Any]) -> Any:
         """Celery's tracer's answer; None where it had none."""
         try:
             ended = run(task_id, payload, fields)
