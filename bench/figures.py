@@ -58,9 +58,9 @@ def drift_percent(values: Sequence[float]) -> float:
     return slope(values) * (len(values) - 1) / statistics.fmean(values) * 100
 
 
-def means_of_rounds(values: Sequence[float], length: int) -> list[float]:
-    """Of rounds of `length` values each, one round after the other: the mean of their first values, and so on."""
-    return [statistics.fmean(values[index::length]) for index in range(length)]
+def medians_of_rounds(values: Sequence[float], length: int) -> list[float]:
+    """Of rounds of `length` values each, one round after the other: the median of their first values, and so on."""
+    return [statistics.median(values[index::length]) for index in range(length)]
 
 
 def window_costs(samples: Sequence[Sample], windows: int) -> list[float]:

@@ -39,8 +39,8 @@ class _Given(BaseModel):
 _given = _Given.__pydantic_validator__.validate_json
 # All that is to be checked of an object without an id and a time.
 _check_text = TypeAdapter(Text).validator.validate_python
-#: How deep arrays and objects may be nested for pydantic's parser (jiter); orjson reads deeper ones.
-_MAX_DEPTH = 200
+#: What pydantic's parser (jiter) reads at most and orjson doesn't mind: nested arrays and objects, digits of a number.
+_MAX_DEPTH, _MAX_DIGITS = 200, 4_300
 _ID_BYTES = 16
 #: A call for random bytes costs as much as the rest of an id.
 _IDS_AT_ONCE = 256
@@ -80,7 +80,7 @@ def built_in_value(content: bytes) -> bytes:
 def _value_of_object(content: bytes) -> bytes:
     given = orjson.loads(content)
     # An object with a text isn't empty, so a comma is due.
-    if "id" not in given and "sent_at" not in given and not _may_be_deep(content):
+    if "id" not in given and "sent_at" not in given and not _may_be_refused(content):
         _check_text(given.get("text"))
         return b'%b,"id":"%b","sent_at":%b}' % (content.rstrip()[:-1], next(_ids), _present_time())
     names = _given(content).model_fields_set
@@ -91,10 +91,12 @@ def _value_of_object(content: bytes) -> bytes:
     return content
 
 
-def _may_be_deep(content: bytes) -> bool:
+def _may_be_refused(content: bytes) -> bool:
     """Whether pydantic might refuse what orjson reads."""
     # What is shorter than its brackets isn't counted, which takes longer than all the rest.
-    return len(content) >= 2 * _MAX_DEPTH and content.count(b"[") + content.count(b"{") >= _MAX_DEPTH
+    return len(content) >= 2 * _MAX_DEPTH and (
+        len(content) >= _MAX_DIGITS or content.count(b"[") + content.count(b"{") >= _MAX_DEPTH
+    )
 
 
 def _value_of_text(text: str) -> bytes:

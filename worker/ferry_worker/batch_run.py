@@ -143,13 +143,11 @@ class BatchRun:
     begun: int = 0
     told_at: float = field(init=False)
     _headers: dict[str, Any] = field(init=False)
-    _is_unobserved: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self.told_at = time.monotonic()
         # What Celery makes of a message's headers for each request: here once.
         self._headers = Context(self.request).headers or {}
-        self._is_unobserved = is_unobserved(self.task, self.trace)
 
     def run(self, deadline: float) -> None:
         """Run what is left, beginning nothing after `deadline` (s, of the monotonic clock), and let go of the batch.
@@ -161,11 +159,11 @@ class BatchRun:
         try:
             if self.task.takes_list and len(self.messages) > 1:
                 self._run_list()
-            with UnobservedRuns(self.task, self.trace, self.request) as unobserved:
-                run = unobserved.run if self._is_unobserved else self._run_traced
-                while self.begun < len(self.messages) and time.monotonic() < deadline:
-                    self._run_next(run)
-                    self._tell_progress()
+            if is_unobserved(self.task, self.trace):
+                with UnobservedRuns(self.task, self.trace, self.request) as unobserved:
+                    self._run_each(unobserved.run, deadline)
+            else:
+                self._run_each(self._run_traced, deadline)
         except SoftTimeLimitExceeded:
             # It struck between two tasks, or as one had ended.
             for message in self.messages[: self.begun]:
@@ -195,6 +193,11 @@ class BatchRun:
         fields = self._fields_of(self.request["id"], batched) | {"ignore_result": True}
         ended = self._ended(self._run_traced, self.request["id"], payloads, fields)
         store_results(self.task, batched, ended)
+
+    def _run_each(self, run: Run, deadline: float) -> None:
+        while self.begun < len(self.messages) and time.monotonic() < deadline:
+            self._run_next(run)
+            self._tell_progress()
 
     def _run_next(self, run: Run) -> None:
         message = self.messages[self.begun]

@@ -65,20 +65,23 @@ class UnobservedRuns:
     def __init__(self, task: Any, trace: Callable[..., Any], request: Mapping[str, Any]) -> None:
         self._task = task
         self._trace = trace
-        self._batch = Context(request, called_directly=False)
+        self._fields = vars(Context(request, called_directly=False))
+        #: Celery's stack of the task's requests, and where those of the messages begin there.
         self._requests: list[Context] = []
+        self._first = 0
 
     def __enter__(self) -> Self:
-        """Make the batch's request the task's; what Celery keeps them in is made anew whenever it gets empty."""
+        """Begin with a request of nobody: Celery makes the stack anew whenever it has become empty."""
         _task_stack.push(self._task)
-        self._task.request_stack.push(self._batch)
+        self._task.request_stack.push(Context())
         self._requests = self._task.request_stack.stack
+        self._first = len(self._requests)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave Celery's stacks as they were."""
-        # A soft time limit can strike right behind a push.
-        del self._requests[self._requests.index(self._batch) + 1 :]
+        """End with what was there before."""
+        # A soft time limit can strike right behind a push, and a task can pop what isn't its own.
+        self._requests[self._first - 1 :] = [Context()]
         self._task.request_stack.pop()
         _task_stack.pop()
 
@@ -90,7 +93,7 @@ class UnobservedRuns:
         raised: Exception | None = None
         # What Context's __init__ makes of the fields, made once, is copied.
         context = Context.__new__(Context)
-        vars(context).update(vars(self._batch), args=[payload], kwargs={})
+        vars(context).update(self._fields, args=[payload], kwargs={})
         vars(context).update(fields)
         self._requests.append(context)
         try:
@@ -101,7 +104,7 @@ class UnobservedRuns:
         except Exception as error:  # noqa: BLE001 - a user's task: anything can come out of it
             raised = error
         finally:
-            self._requests.pop()
+            del self._requests[self._first :]
         if raised is None:
             return None
         # What the task has left in its request, its handlers find there.

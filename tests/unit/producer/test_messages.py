@@ -104,6 +104,7 @@ OBJECTS = st.dictionaries(
 @example(b'{"text": "a", "more": ' + b"[" * 300 + b"]" * 300 + b"}")
 @example(b'{"text": "a", "text": "b", "id": 5, "id": "mine"}')
 @example(b'{"text": "a", "sent_at": 1e400}')
+@example(b'{"text": "a", "more": ' + b"1" * 4_400 + b"e-4390}")
 @example(b'{"text": 5, "text": "a"}')
 @example(b'{"text": "a", "text": 5}')
 @example(b'{"text": "' + b"a" * (MAX_TEXT_CHARACTERS + 1) + b'"}')

@@ -175,7 +175,25 @@ def test_a_request_that_was_left_over_is_gone_with_the_batch(app: Celery) -> Non
     task = task_of(app)
     task.push_request(id="around")
     with UnobservedRuns(task, pytest.fail, {"id": "orders-0-1..2"}):
+        assert task.request.id is None
         task.push_request(id="orders-0-1")
+    assert [request.id for request in task.request_stack.stack] == ["around"]
+
+
+def test_a_task_that_pops_its_own_request_concerns_no_other_message(app: Celery) -> None:
+    """Nor what is around the batch."""
+    seen: list[Any] = []
+
+    def pop(request: Any) -> None:
+        seen.append(request.id)
+        task.pop_request()
+
+    task: Any = app.task(pop, name="shop.order", shared=False, base=Requested)
+    task.push_request(id="around")
+    with UnobservedRuns(task, pytest.fail, {"id": "orders-0-1..2"}) as runs:
+        runs.run("orders-0-1", "text", {"id": "orders-0-1"})
+        runs.run("orders-0-2", "more", {"id": "orders-0-2"})
+    assert seen == ["orders-0-1", "orders-0-2"]
     assert [request.id for request in task.request_stack.stack] == ["around"]
 
 
