@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -18,11 +18,15 @@ MICROSECONDS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How much was done at a moment (seconds of a monotonic clock), and what it had cost by then, if that was asked."""
+    """How much was done at a moment (seconds of a monotonic clock), and what it had cost by then, if that was asked.
+
+    `control_seconds` is the processor time of somebody else, whose work for a message is always the same.
+    """
 
     at: float
     count: int
     cpu_seconds: float = 0.0
+    control_seconds: float = 0.0
 
 
 def rate_of(samples: Sequence[Sample]) -> float:
@@ -58,9 +62,10 @@ def drift_percent(values: Sequence[float]) -> float:
     return slope(values) * (len(values) - 1) / statistics.fmean(values) * 100
 
 
-def medians_of_rounds(values: Sequence[float], length: int) -> list[float]:
-    """Of rounds of `length` values each, one round after the other: the median of their first values, and so on."""
-    return [statistics.median(values[index::length]) for index in range(length)]
+def at_even_speed(costs: Sequence[float], control: Sequence[float]) -> list[float]:
+    """Costs, had the machine been as fast all the time as on average; `control` is what equal work cost meanwhile."""
+    mean = statistics.fmean(control)
+    return [cost * mean / other for cost, other in zip(costs, control, strict=True)]
 
 
 def window_costs(samples: Sequence[Sample], windows: int) -> list[float]:
@@ -78,6 +83,11 @@ def window_costs(samples: Sequence[Sample], windows: int) -> list[float]:
     edges = [_cpu_at(begun, first + (last - first) * number / windows) for number in range(windows + 1)]
     size = (last - first) / windows
     return [(after - before) / size * MICROSECONDS for before, after in pairwise(edges)]
+
+
+def control_of(samples: Sequence[Sample]) -> list[Sample]:
+    """The same samples with what the control had cost."""
+    return [replace(sample, cpu_seconds=sample.control_seconds) for sample in samples]
 
 
 def between(samples: Sequence[Sample], first: int, last: int) -> list[Sample]:

@@ -10,22 +10,21 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
+import psutil
+
 from bench import ferry, tally
-from bench.figures import between, drift_percent, medians_of_rounds, rate_of, window_costs
+from bench.figures import at_even_speed, between, control_of, drift_percent, rate_of, window_costs
 from bench.line import NOTHING, await_worker
 from bench.processes import peak_memory_bytes
-from bench.report import Reading, Report, Series
+from bench.report import Reading, Report
 from bench.rounds import Subject, alternate
 from bench.sampling import samples_until
 from bench.servers import started_servers
 from bench.work import produce_backlog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bench.figures import Sample
     from bench.options import Options
-    from bench.rounds import Measured
     from bench.servers import Servers
 
 NAME = "memory"
@@ -38,10 +37,11 @@ MIB = 1024**2
 NOTES = (
     "the consumer's resident memory at its highest, from its start to its last dispatch; batches of 100, default "
     "limits, and a worker that runs a no-op task",
-    f"CPU a message in {WINDOWS} equal windows along the large backlog, without the first and last "
-    "messages, which librdkafka fetches ahead; drift: how much the line fitted by least "
-    "squares rises or falls from the first to the last, in per cent of the mean; the gate is for "
-    "the windows' medians over the rounds",
+    f"CPU a message in {WINDOWS} equal windows along the large backlog, without the first and last messages, which "
+    "librdkafka fetches ahead; drift: how much the line fitted by least squares rises or falls from the first to the "
+    "last, in per cent of the mean",
+    "at even speed: a message is the same work for the worker in each window, so what changes in its cost is the "
+    "machine's speed, by which the consumer's cost is divided",
 )
 
 
@@ -59,7 +59,7 @@ def run(options: Options) -> Report:
         ]
         measured = alternate(subjects, options.rounds, options.tell)
     facts = {"messages": options.messages, "small backlog": small, "rounds": options.rounds} | measured.facts
-    return Report(NAME, tuple(_with_drift(measured)), measured.missing, NOTES, facts)
+    return Report(NAME, measured.series, measured.missing, NOTES, facts)
 
 
 def _round(servers: Servers, options: Options, topic: str, messages: int) -> list[Reading]:
@@ -73,7 +73,15 @@ def _round(servers: Servers, options: Options, topic: str, messages: int) -> lis
         await_worker(servers, worker)
         consumer = stack.enter_context(ferry.consumer(servers, of))
         done = ferry.dispatched(servers, group, topic)
-        samples = samples_until(messages, done, [consumer, worker], most_seconds=options.seconds, cpu_of=consumer)
+        pool = [process.pid for process in psutil.Process(worker.pid).children()]
+        samples = samples_until(
+            messages,
+            done,
+            [consumer, worker],
+            most_seconds=options.seconds,
+            cpu_of=[consumer.pid],
+            control=[worker.pid, *pool],
+        )
         peak = peak_memory_bytes(consumer.pid)
     found = [Reading(f"rss_{topic}", f"consumer memory, backlog of {messages:,}", "MiB", peak / MIB)]
     return found if topic == "small" else [*found, *_costs(samples, options.messages)]
@@ -81,20 +89,15 @@ def _round(servers: Servers, options: Options, topic: str, messages: int) -> lis
 
 def _costs(samples: list[Sample], messages: int) -> list[Reading]:
     margin = MARGIN_WINDOWS * messages // WINDOWS
-    costs = window_costs(between(samples, margin, margin + messages), WINDOWS)
+    counted = between(samples, margin, margin + messages)
+    costs, control = window_costs(counted, WINDOWS), window_costs(control_of(counted), WINDOWS)
+    even = at_even_speed(costs, control)
     return [
         Reading("cpu_mean", "consumer CPU a message, mean", "µs", sum(costs) / len(costs)),
         *(Reading("cpu_windows", f"the same in {WINDOWS} windows", "µs", cost) for cost in costs),
-        Reading("cpu_drift_of_round", "the same, drift from first to last in each round", "%", drift_percent(costs)),
+        *(Reading("worker_windows", "worker CPU a message in the same windows", "µs", cost) for cost in control),
+        Reading("cpu_drift_measured", "drift of the consumer's, as measured", "%", drift_percent(costs)),
+        Reading("worker_drift", "drift of the worker's, as measured", "%", drift_percent(control)),
+        Reading("cpu_drift", "drift of the consumer's at even speed", "%", drift_percent(even)),
         Reading("rate_large", "dispatched, as fast as the worker goes", "messages/s", rate_of(samples)),
     ]
-
-
-def _with_drift(measured: Measured) -> Iterator[Series]:
-    """And one along all rounds at once: what the machine does in some windows of a round is no drift."""
-    for series in measured.series:
-        yield series
-        if series.key == "cpu_drift_of_round":
-            (windows,) = (other.values for other in measured.series if other.key == "cpu_windows")
-            drift = drift_percent(medians_of_rounds(windows, WINDOWS))
-            yield Series("cpu_drift", "the same, drift of the windows' medians over the rounds", "%", (drift,))

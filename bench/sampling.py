@@ -30,10 +30,13 @@ def samples_until(
     processes: Sequence[ServiceProcess],
     *,
     most_seconds: float,
-    cpu_of: ServiceProcess | None = None,
+    cpu_of: Sequence[int] = (),
+    control: Sequence[int] = (),
     sample_seconds: float = SAMPLE_SECONDS,
 ) -> list[Sample]:
     """Take samples until `total` is done or `most_seconds` have passed since the first was.
+
+    `cpu_of` and `control` are the ids of processes whose processor time is noted with them.
 
     Raises:
         MeasurementFailed: a process ended, nothing began or went on, or the machine is short of memory.
@@ -42,8 +45,8 @@ def samples_until(
     begun: float | None = None
     changed = looked = samples[0].at
     while samples[-1].count < total:
-        cpu = cpu_seconds(cpu_of.pid) if cpu_of else 0.0
-        sample = Sample(time.monotonic(), done(), cpu)
+        used = [sum(map(cpu_seconds, pids)) for pids in (cpu_of, control)]
+        sample = Sample(time.monotonic(), done(), *used)
         if sample.count != samples[-1].count:
             begun = begun or sample.at
             changed = sample.at

@@ -11,9 +11,10 @@ from bench.failures import MeasurementFailed
 from bench.figures import (
     MICROSECONDS,
     Sample,
+    at_even_speed,
     between,
+    control_of,
     drift_percent,
-    medians_of_rounds,
     percentile,
     rate_of,
     slope,
@@ -86,9 +87,22 @@ def test_drift_is_the_lines_change_in_per_cent_of_its_mean(mean: float, share: f
     assert drift_percent(line) == pytest.approx(100 * share, abs=1e-6)
 
 
-def test_medians_of_rounds_are_of_the_same_place_in_each() -> None:
-    """Three rounds of two values; what one round had alone counts in none."""
-    assert medians_of_rounds([1.0, 2.0, 9.0, 3.0, 2.0, 0.0], 2) == [2.0, 2.0]
+@given(st.lists(st.tuples(st.floats(1, 100), st.floats(0.5, 2)), min_size=2, max_size=40))
+def test_at_even_speed_only_what_is_not_the_machines_is_left(parts: list[tuple[float, float]]) -> None:
+    """Costs that grew in a window by the same share as the control's."""
+    costs, slowdown = zip(*parts, strict=True)
+    mean = sum(slowdown) / len(slowdown)
+
+    found = at_even_speed([cost * slow for cost, slow in parts], [5 * slow for slow in slowdown])
+
+    assert found == pytest.approx([cost * mean for cost in costs])
+
+
+def test_a_control_has_costs_of_its_own() -> None:
+    """By the same counts."""
+    run = [Sample(float(number), 10 * number, 3.0 * number, 7.0 * number) for number in range(9)]
+    assert window_costs(control_of(run), 2) == pytest.approx([0.7 * MICROSECONDS] * 2)
+    assert window_costs(run, 2) == pytest.approx([0.3 * MICROSECONDS] * 2)
 
 
 def test_one_value_has_no_drift() -> None:

@@ -107,6 +107,15 @@ def test_samples_are_taken_until_all_is_done() -> None:
 
 
 @pytest.mark.usefixtures("clock")
+def test_a_sample_tells_what_processes_have_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together, of those who are measured and of their control."""
+    monkeypatch.setattr(sampling, "cpu_seconds", lambda pid: pid / 10)
+    found = sampling.samples_until(1, counting(1), [], most_seconds=60, cpu_of=[3], control=[20, 30])
+
+    assert (found[-1].cpu_seconds, found[-1].control_seconds) == (0.3, 5.0)
+
+
+@pytest.mark.usefixtures("clock")
 def test_a_round_has_an_end() -> None:
     """It counts from the first that is done."""
     counts = [0] * 20 + list(range(1, 100))
