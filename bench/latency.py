@@ -20,7 +20,7 @@ from bench.warm_up import warm_up
 from bench.work import QUIET, create_topic, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from bench.options import Options
@@ -35,12 +35,41 @@ NOTES = (
     "plain loop and Ferry run all the time, one at a time gets messages; Ferry with batches runs alone afterwards",
     "before all of them Kafka is warmed up, each system by some seconds of messages",
     "from just before produce() to the task's first line, in the worker",
+    "sent at once: linger.ms=0, each message a request of its own to a partition by chance",
+    "batches: by a sender with librdkafka's defaults (linger.ms=5), which is part of what is measured",
 )
-LABELS = {"plain": "plain loop + stock worker", "ferry": "ferry", "batch": "ferry, batches of 100"}
-#: Messages a second, and who is measured at that, among those who run at once.
-PACES = (
-    ((100, "plain"), (100, "ferry"), (400, "plain"), (400, "ferry")),
-    ((100, "batch"), (1_000, "batch")),
+LABELS = {"plain": "plain loop + stock worker", "ferry": "ferry", "batch": "ferry, batches"}
+#: The sender's properties. Against a loop a message is sent at once: what both wait for would hide the difference.
+AT_ONCE, BY_DEFAULT = "sent at once", "sent by default"
+SENDERS: dict[str, dict[str, int]] = {AT_ONCE: {"linger.ms": 0}, BY_DEFAULT: {}}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Who is measured, at how many messages a second, by which sender; `series` is what its series' keys begin with."""
+
+    series: str
+    name: str
+    rate: int
+    sender: str = AT_ONCE
+
+    @property
+    def label(self) -> str:
+        """For tables and pictures."""
+        who = LABELS[self.name] if self.name != "batch" else f"{LABELS[self.name]}, {self.sender}"
+        return f"{who}, {self.rate:,}/s"
+
+
+SINGLES = (
+    Pace("plain_100", "plain", 100),
+    Pace("ferry_100", "ferry", 100),
+    Pace("plain_400", "plain", 400),
+    Pace("ferry_400", "ferry", 400),
+)
+BATCHES = (
+    Pace("batch_100", "batch", 100, BY_DEFAULT),
+    Pace("batch_1000", "batch", 1_000, BY_DEFAULT),
+    Pace("batch_1000_at_once", "batch", 1_000),
 )
 
 
@@ -50,11 +79,11 @@ class System:
 
     name: str
     file: Path
-    producer: Producer
+    senders: Mapping[str, Producer]
     seen: int = 0
     is_behind: bool = False
 
-    def measure(self, rate: int, messages: int) -> list[float]:
+    def measure(self, rate: int, messages: int, sender: str) -> list[float]:
         """Send messages at an even pace and wait for their tasks; returns their latencies.
 
         Raises:
@@ -62,14 +91,15 @@ class System:
         """
         if self.is_behind:
             raise MeasurementFailed("it was not through with an earlier round")
+        producer = self.senders[sender]
         start = time.monotonic()
         for number in range(messages):
             wait = start + number / rate - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
-            self.producer.produce(self.name, value_of(number, time.time()))
-            self.producer.poll(0)
-        self.producer.flush()
+            producer.produce(self.name, value_of(number, time.time()))
+            producer.poll(0)
+        producer.flush()
         return self._latencies(messages)
 
     def _latencies(self, wanted: int) -> list[float]:
@@ -90,7 +120,7 @@ def run(options: Options) -> Report:
     with started_servers() as servers:
         options.tell("warming up Kafka")
         warm_up(servers.kafka.bootstrap_servers)
-        found = [_alternated(servers, options, paces) for paces in PACES]
+        found = [_alternated(servers, options, paces) for paces in (SINGLES, BATCHES)]
     series = tuple(series for measured in found for series in measured.series)
     missing = {who: why for measured in found for who, why in measured.missing.items()}
     facts = {"rounds": options.rounds, "seconds": options.seconds, "worker processes": WORKER_PROCESSES}
@@ -98,34 +128,33 @@ def run(options: Options) -> Report:
     return Report(NAME, series, missing, NOTES, facts, code)
 
 
-def _alternated(servers: Servers, options: Options, paces: Sequence[tuple[int, str]]) -> Measured:
+def _alternated(servers: Servers, options: Options, paces: Sequence[Pace]) -> Measured:
     """Start those who are measured, and measure them in alternating rounds."""
     missing: dict[str, str] = {}
     systems: dict[str, System] = {}
     with ExitStack() as stack:
-        for name in dict.fromkeys(name for _, name in paces):
+        for name in dict.fromkeys(pace.name for pace in paces):
             options.tell(f"starting {LABELS[name]}")
             try:
                 systems[name] = _started(servers, name, list(LABELS).index(name), stack)
-                systems[name].measure(WARM_UP_RATE, WARM_UP_MESSAGES)
+                for sender in dict.fromkeys(pace.sender for pace in paces):
+                    systems[name].measure(WARM_UP_RATE, WARM_UP_MESSAGES, sender)
             except MeasurementFailed as error:
                 missing[LABELS[name]] = str(error)
                 systems.pop(name, None)
         subjects = [
-            Subject(f"{LABELS[name]} at {rate:,}/s", partial(_round, systems[name], rate, options.seconds))
-            for rate, name in paces
-            if name in systems
+            Subject(pace.label, partial(_round, systems[pace.name], pace, options.seconds))
+            for pace in paces
+            if pace.name in systems
         ]
         measured = alternate(subjects, options.rounds, options.tell)
     return Measured(measured.series, missing | measured.missing)
 
 
-def _round(system: System, rate: int, seconds: float) -> list[Reading]:
-    times = system.measure(rate, int(rate * seconds))
-    label = f"{LABELS[system.name]}, {rate:,}/s"
+def _round(system: System, pace: Pace, seconds: float) -> list[Reading]:
+    times = system.measure(pace.rate, int(pace.rate * seconds), pace.sender)
     return [
-        Reading(f"{system.name}_{rate}_p{part}", f"{label}, p{part}", "ms", percentile(times, part))
-        for part in (50, 99)
+        Reading(f"{pace.series}_p{part}", f"{pace.label}, p{part}", "ms", percentile(times, part)) for part in (50, 99)
     ]
 
 
@@ -143,4 +172,5 @@ def _started(servers: Servers, name: str, database: int, stack: ExitStack) -> Sy
     create_topic(bootstrap_servers, name)
     for part in parts:
         stack.enter_context(part)
-    return System(name, file, Producer(QUIET | {"bootstrap.servers": bootstrap_servers, "linger.ms": 0}))
+    common = QUIET | {"bootstrap.servers": bootstrap_servers}
+    return System(name, file, {sender: Producer(common | own) for sender, own in SENDERS.items()})

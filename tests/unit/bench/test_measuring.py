@@ -14,6 +14,7 @@ from bench import dispatch, ferry, latency, peer, produce, sampling
 from bench.costs import LABELS, cost_readings
 from bench.failures import MeasurementFailed, TooFewSamples
 from bench.figures import Sample
+from bench.gates import GATES
 from bench.processes import check_running, cpu_seconds, environment, peak_memory_bytes, python
 from bench.report import Reading
 from bench.rounds import TRIES, Subject, alternate, rate
@@ -200,12 +201,21 @@ def test_tasks_of_another_kind(tasks: int, *, batches: bool) -> None:
 def test_who_was_late_once_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its late latencies would be taken for those of the next round."""
     monkeypatch.setattr(latency, "TIMEOUT_SECONDS", 0.0)
-    system = latency.System("plain", tmp_path / "latencies", cast("Any", SilentProducer()))
+    system = latency.System("plain", tmp_path / "latencies", {latency.AT_ONCE: cast("Any", SilentProducer())})
     with pytest.raises(MeasurementFailed, match="0 of 2 tasks ran"):
-        system.measure(1_000_000, 2)
+        system.measure(1_000_000, 2, latency.AT_ONCE)
     system.file.write_text("1.0\n" * 4)
     with pytest.raises(MeasurementFailed, match="earlier round"):
-        system.measure(1_000_000, 2)
+        system.measure(1_000_000, 2, latency.AT_ONCE)
+
+
+def test_every_gate_of_latency_is_measured() -> None:
+    """By the keys of its series."""
+    paces = (*latency.SINGLES, *latency.BATCHES)
+    measured = {f"{pace.series}_{part}" for pace in paces for part in ("p50", "p99")}
+    wanted = {key for gate in GATES if gate.report == latency.NAME for key in (gate.over, gate.under)}
+    assert wanted <= measured
+    assert len({pace.label for pace in paces}) * 2 == len(measured)
 
 
 class SilentProducer:
