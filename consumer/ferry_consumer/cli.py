@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run() -> int:
     from ferry_consumer.service import Consumer  # noqa: PLC0415 - `--help` must not wait for the clients
     from ferry_shared import logs  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
+    from ferry_shared.collector import leave_out_what_is_here  # noqa: PLC0415 - with the rest
     from ferry_shared.errors import ConfigurationError  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
     from ferry_shared.routes import load_routes  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
     from ferry_shared.settings import ConsumerSettings, load  # noqa: PLC0415 - imported when needed: `--help` must not wait for it
@@ -60,6 +61,7 @@ def _run() -> int:
     consumer = Consumer(settings, load_routes(settings))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: consumer.stop())
+    leave_out_what_is_here()
     try:
         consumer.run()
     except ConfigurationError:

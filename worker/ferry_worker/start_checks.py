@@ -11,6 +11,7 @@ from kombu.serialization import prepare_accept_content
 
 from ferry_shared.errors import ConfigurationError
 from ferry_shared.ledger.keys import PRIORITY_SEPARATOR, PRIORITY_STEPS
+from ferry_worker import standstill  # noqa: F401 - connects its signals
 from ferry_worker.configuration import exit_for, worker_settings
 from ferry_worker.request import TrackedRequest
 
@@ -25,14 +26,18 @@ log = logging.getLogger("ferry.worker")
 MESSAGE_CONTENT_TYPE = "application/json"
 #: Named, not imported: it is needed when a worker takes its first message.
 _UNTRACKED_STRATEGY = "ferry_worker.untracked:strategy"
-_CONSUMER_STEPS = ("ferry_worker.unknown:UnknownTasks", "ferry_worker.listening:Listening")
+_CONSUMER_STEPS = (
+    "ferry_worker.unknown:UnknownTasks",
+    "ferry_worker.listening:Listening",
+    "ferry_worker.standstill:CancelledTimers",
+)
 
 
 def check_when_worker_starts(app: Any, routes: Callable[[], Sequence[Route]]) -> None:
     """Have a worker of `app` checked at its start; `routes` returns the routes whose tasks it should know.
 
     It then runs no message of Ferry's by a task that isn't tracked, tells of those for tasks that it doesn't know, and
-    says which queues it takes from.
+    says which queues it takes from. It also forgets timers that were cancelled.
     """
 
     def refuse(sender: Any, **_: Any) -> None:

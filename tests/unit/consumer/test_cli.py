@@ -32,6 +32,20 @@ def test_what_nobody_thought_of_stops_it_loudly() -> None:
     assert "ZeroDivisionError: nobody thought of this" in done.stdout
 
 
+#: Tells what its heap is when it runs.
+LOOKING_CONSUMER = BROKEN.replace(
+    'raise ZeroDivisionError("nobody thought of this")', "import gc; print('left out', gc.get_freeze_count() > 10_000)"
+)
+
+
+def test_the_collector_leaves_out_what_was_loaded() -> None:
+    """Else it would hold up messages to look through all modules."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOOKING_CONSUMER], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "left out True")
+
+
 def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     """And exits with 0."""
     with pytest.raises(SystemExit) as stopped:
