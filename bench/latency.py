@@ -132,12 +132,14 @@ def _alternated(servers: Servers, options: Options, paces: Sequence[Pace]) -> Me
     """Start those who are measured, and measure them in alternating rounds."""
     missing: dict[str, str] = {}
     systems: dict[str, System] = {}
+    common = QUIET | {"bootstrap.servers": servers.kafka.bootstrap_servers}
+    senders = {sender: Producer(common | SENDERS[sender]) for sender in dict.fromkeys(pace.sender for pace in paces)}
     with ExitStack() as stack:
         for name in dict.fromkeys(pace.name for pace in paces):
             options.tell(f"starting {LABELS[name]}")
             try:
-                systems[name] = _started(servers, name, list(LABELS).index(name), stack)
-                for sender in dict.fromkeys(pace.sender for pace in paces):
+                systems[name] = _started(servers, name, senders, stack)
+                for sender in senders:
                     systems[name].measure(WARM_UP_RATE, WARM_UP_MESSAGES, sender)
             except MeasurementFailed as error:
                 missing[LABELS[name]] = str(error)
@@ -158,9 +160,9 @@ def _round(system: System, pace: Pace, seconds: float) -> list[Reading]:
     ]
 
 
-def _started(servers: Servers, name: str, database: int, stack: ExitStack) -> System:
+def _started(servers: Servers, name: str, senders: Mapping[str, Producer], stack: ExitStack) -> System:
     """Start a system with a topic, a database and a file of its own."""
-    bootstrap_servers = servers.kafka.bootstrap_servers
+    database = list(LABELS).index(name)
     file = servers.folder / f"{name}.txt"
     if name == "plain":
         of = peer.settings(servers, name, "note", database=database) | {"BENCH_FILE": str(file)}
@@ -169,8 +171,7 @@ def _started(servers: Servers, name: str, database: int, stack: ExitStack) -> Sy
         more = ferry.own_route(name, "note") | (ferry.BATCH if name == "batch" else {})
         of = ferry.settings(servers, name, more, database=database) | {"BENCH_FILE": str(file)}
         parts = (ferry.consumer(servers, of), ferry.worker(servers, of, WORKER_PROCESSES))
-    create_topic(bootstrap_servers, name)
+    create_topic(servers.kafka.bootstrap_servers, name)
     for part in parts:
         stack.enter_context(part)
-    common = QUIET | {"bootstrap.servers": bootstrap_servers}
-    return System(name, file, {sender: Producer(common | own) for sender, own in SENDERS.items()})
+    return System(name, file, senders)

@@ -24,6 +24,12 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 @pytest.fixture
+def consumer(hub: Hub) -> SimpleNamespace:
+    """What a step gets of Celery's consumer."""
+    return SimpleNamespace(timer=hub.timer)
+
+
+@pytest.fixture
 def _own_heap() -> Iterator[None]:
     """The tests' own heap is looked through again."""
     yield
@@ -45,9 +51,8 @@ def turn(hub: Hub) -> None:
     hub.fire_timers(max_timers=3)
 
 
-def test_cancelled_timers_are_forgotten(hub: Hub) -> None:
+def test_cancelled_timers_are_forgotten(hub: Hub, consumer: SimpleNamespace) -> None:
     """And the others keep their order: the first of them fires first."""
-    consumer = SimpleNamespace(timer=hub.timer)
     CancelledTimers(consumer).start(consumer)
     timers(hub, FEW_TIMERS, cancelled=True)
     running = timers(hub, 20, cancelled=False)
@@ -62,9 +67,8 @@ def test_cancelled_timers_are_forgotten(hub: Hub) -> None:
     assert [event.entry for event in hub.timer.queue if event.entry in running] == running
 
 
-def test_many_that_run_are_not_looked_through_again_and_again(hub: Hub) -> None:
+def test_many_that_run_are_not_looked_through_again_and_again(hub: Hub, consumer: SimpleNamespace) -> None:
     """Only when as many have come as there were."""
-    consumer = SimpleNamespace(timer=hub.timer)
     step = CancelledTimers(consumer)
     step.start(consumer)
     timers(hub, 2 * FEW_TIMERS, cancelled=False)
@@ -77,9 +81,8 @@ def test_many_that_run_are_not_looked_through_again_and_again(hub: Hub) -> None:
     assert len(hub.timer) == 2 * FEW_TIMERS + 1
 
 
-def test_it_ends_with_the_connection_and_begins_again(hub: Hub) -> None:
+def test_it_ends_with_the_connection_and_begins_again(hub: Hub, consumer: SimpleNamespace) -> None:
     """Without one of the same left behind."""
-    consumer = SimpleNamespace(timer=hub.timer)
     step = CancelledTimers(consumer)
     step.stop(consumer)
     for _ in range(2):
@@ -91,7 +94,9 @@ def test_it_ends_with_the_connection_and_begins_again(hub: Hub) -> None:
 def test_a_pool_without_an_event_loop_has_no_such_timers() -> None:
     """Its timers are of another kind."""
     consumer = SimpleNamespace(timer=object())
-    CancelledTimers(consumer).start(consumer)
+    step = CancelledTimers(consumer)
+    step.start(consumer)
+    assert step._timer is None
 
 
 @pytest.mark.usefixtures("_own_heap")
