@@ -20,9 +20,15 @@ class Pace:
         self._next = clock()
 
     def wait_seconds(self) -> float:
-        """Take the next message's turn; returns how long it has to wait for it, 0 if it is late."""
+        """How long the next message has to wait, 0 if it is late."""
         now = self._clock()
         self._next = max(self._next, now - MAX_BEHIND_SECONDS)
-        wait = max(self._next - now, 0.0)
-        self._next += self._step_seconds
-        return wait
+        return max(self._next - now, 0.0)
+
+    def due(self) -> int:
+        """How many may go now, at least one: whoever asks has waited."""
+        return 1 + max(int((self._clock() - self._next) / self._step_seconds), 0)
+
+    def take(self, number: int) -> None:
+        """So many have gone."""
+        self._next += number * self._step_seconds

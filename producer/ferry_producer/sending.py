@@ -135,8 +135,12 @@ class _Run:
             while self._done < len(batch) and not self._ended:
                 if self._done:
                     await asyncio.sleep(0)
+                # A message's time is that of its turn.
+                if not await self._turn():
+                    break
                 records, problem = self._job.recipe.records(batch[self._done : self._done + self._most_at_once])
-                if not await self._hand_over(records):
+                await self._hand_over(records)
+                if self._ended:
                     break
                 if problem is not None:
                     self._account.refuse(batch[self._done], str(problem))
@@ -148,37 +152,34 @@ class _Run:
 
     @property
     def _most_at_once(self) -> int:
-        """No more than what is missing: what is beyond --count isn't even looked at."""
-        return LINES_AT_ONCE if self._job.count is None else min(LINES_AT_ONCE, self._job.count - self._taken)
+        """No more than what is missing or may go: what is beyond --count isn't even looked at."""
+        missing = LINES_AT_ONCE if self._job.count is None else self._job.count - self._taken
+        due = LINES_AT_ONCE if self._pace is None else self._pace.due()
+        return min(LINES_AT_ONCE, missing, due)
 
-    async def _hand_over(self, records: Sequence[Record]) -> bool:
-        """Hand over all of them; False when the run has ended, or a signal came before a message's turn."""
-        if self._pace is None:
-            return await self._hand_over_now(records)
-        for record in records:
-            if not (await self._turn(self._pace) and await self._hand_over_now([record])):
-                return False
-        return True
-
-    async def _hand_over_now(self, records: Sequence[Record]) -> bool:
+    async def _hand_over(self, records: Sequence[Record]) -> None:
+        """Hand over all of them, or as many as there is room for until the run has ended."""
         while records and not self._ended:
             number = self._offer(records)
             if number:
                 self._taken += number
+                if self._pace is not None:
+                    self._pace.take(number)
                 self._pass(records[number - 1][0], number)
             records = records[number:]
             if records:
                 await self._destination.room()
-        return not self._ended
 
     def _pass(self, last: Line, number: int) -> None:
         """So many lines, the last of which is this one, are no longer the input's."""
         self._done += number
         self._account.last_line = last.number
 
-    async def _turn(self, pace: Pace) -> bool:
-        """Wait until the next message may go; False when a signal came first."""
-        wait = pace.wait_seconds()
+    async def _turn(self) -> bool:
+        """Wait until the next message may go; False when a signal came first. A line that is refused takes no turn."""
+        if self._pace is None:
+            return True
+        wait = self._pace.wait_seconds()
         if wait > MIN_WAIT_SECONDS:
             await self._stop.sleep(wait)
         return not self._stop.asked

@@ -25,17 +25,36 @@ def test_the_rate_is_kept_though_each_wait_takes_longer(rate: float, delays: lis
     pace = Pace(rate, clock)
     for delay in delays:
         clock.now += pace.wait_seconds() + min(delay, 1 / rate)
+        pace.take(1)
     ideal = (len(delays) - 1) / rate
     assert ideal - 1e-6 <= clock.now - 100.0 <= ideal + 1 / rate + 1e-6
+
+
+@given(st.floats(1, 100_000), st.lists(st.tuples(st.floats(0, 0.5), st.booleans()), max_size=100))
+def test_what_is_due_has_no_wait_left(rate: float, steps: list[tuple[float, bool]]) -> None:
+    """However late, those that are due may all go, and the one behind them has to wait; an unused turn stays."""
+    clock = Clock()
+    pace = Pace(rate, clock)
+    for delay, used in steps:
+        clock.now += pace.wait_seconds() + delay
+        pace.wait_seconds()
+        due = pace.due()
+        assert due == pace.due() >= 1
+        if used:
+            pace.take(due - 1)
+            assert pace.wait_seconds() < 1e-9
+            pace.take(1)
+            assert 0 < pace.wait_seconds() <= 1 / rate + 1e-9
 
 
 def test_an_outage_ends_in_no_burst() -> None:
     """No more than a second's worth is made up for."""
     clock = Clock()
     pace = Pace(10, clock)
-    pace.wait_seconds()
+    pace.take(1)
     clock.now += 60
     at_once = 0
     while pace.wait_seconds() == 0:
         at_once += 1
+        pace.take(1)
     assert at_once == MAX_BEHIND_SECONDS * 10 + 1

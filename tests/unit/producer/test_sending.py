@@ -197,6 +197,22 @@ async def test_an_input_may_be_shorter_than_the_count() -> None:
     os.close(source.descriptor)
 
 
+async def test_a_message_is_made_when_its_turn_comes() -> None:
+    """Its time is the one at which it goes, and a line that is refused takes no turn."""
+    made, sent = list[float](), list[float]()
+
+    def value_of(content: bytes) -> bytes:
+        value = _value(content)
+        made.append(time.monotonic())
+        return value
+
+    destination = Destination(before=lambda _: sent.append(time.monotonic()))
+    texts = lines(b"a", b"b", b"invalid", b"c", b"d")
+    await carry_out(Job(Recipe(value_of), texts, rate_per_second=5.0), destination)
+    assert [round((moment - sent[0]) / 0.2) for moment in sent] == [0, 1, 2, 3]
+    assert max(late - early for early, late in zip(made, sent, strict=True)) < 0.1
+
+
 async def test_the_rate_is_kept() -> None:
     """Whatever else the machine does: never faster; the mean of a minute is measured with a real Kafka."""
     started = time.monotonic()
