@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import orjson
@@ -72,7 +71,9 @@ def built_in_value(content: bytes) -> bytes:
         InvalidText: as `message_from` has it.
     """
     try:
-        return _value_of_object(content) if content.lstrip().startswith(b"{") else _value_of_text(content.decode())
+        if content.startswith(b"{") or content.lstrip().startswith(b"{"):
+            return _value_of_object(content)
+        return b'{"text":' + orjson.dumps(_check_text(content.decode())) + next(_stamps)
     except (orjson.JSONDecodeError, UnicodeDecodeError, ValidationError):
         return message_from(content).model_dump_json().encode()
 
@@ -82,12 +83,12 @@ def _value_of_object(content: bytes) -> bytes:
     # An object with a text isn't empty, so a comma is due.
     if "id" not in given and "sent_at" not in given and not _may_be_refused(content):
         _check_text(given.get("text"))
-        return b'%b,"id":"%b","sent_at":%b}' % (content.rstrip()[:-1], next(_ids), _present_time())
+        return content.rstrip()[:-1] + next(_stamps)
     names = _given(content).model_fields_set
     if "id" not in names:
         content = b'%b,"id":"%b"}' % (content.rstrip()[:-1], next(_ids))
     if "sent_at" not in names:
-        content = b'%b,"sent_at":%b}' % (content.rstrip()[:-1], _present_time())
+        content = b'%b,"sent_at":%b}' % (content.rstrip()[:-1], _time(time.time_ns() // 1_000_000))
     return content
 
 
@@ -99,17 +100,8 @@ def _may_be_refused(content: bytes) -> bool:
     )
 
 
-def _value_of_text(text: str) -> bytes:
-    return b'{"text":%b,"id":"%b","sent_at":%b}' % (orjson.dumps(_check_text(text)), next(_ids), _present_time())
-
-
-def _present_time() -> bytes:
-    return _time(time.time_ns() // 1_000_000)
-
-
-@lru_cache(maxsize=1)
 def _time(milliseconds: int) -> bytes:
-    """So many since 1970, as JSON; the lines of one millisecond share it, as making it takes as long as an id."""
+    """So many since 1970, as JSON."""
     return orjson.dumps(datetime.fromtimestamp(milliseconds / 1_000, UTC), option=orjson.OPT_UTC_Z)
 
 
@@ -121,7 +113,19 @@ def _random_ids() -> Iterator[bytes]:
             yield digits[start : start + 2 * _ID_BYTES]
 
 
+def _ids_and_times() -> Iterator[bytes]:
+    """Each what an object that has neither gets at its end: an id, and the time when it is asked for."""
+    then, end = -1, b""
+    for digits in _random_ids():
+        # Making a time takes as long as all the rest: those of one millisecond share it.
+        now = time.time_ns() // 1_000_000
+        if now != then:
+            then, end = now, b'","sent_at":%b}' % _time(now)
+        yield b',"id":"' + digits + end
+
+
 _ids = _random_ids()
+_stamps = _ids_and_times()
 
 
 def built_in_line(content: bytes) -> bytes:

@@ -41,10 +41,16 @@ class Recipe:
 
     def records(self, lines: Iterable[Line]) -> tuple[list[Record], InvalidText | None]:
         """Make the records of these lines, up to the first that has none; returns as well what is wrong with that."""
-        records, record_of = list[Record](), self.record
+        records = list[Record]()
+        value_of, key = self.value_of, self.key
         try:
             for line in lines:
-                records.append(record_of(line))
+                content = line.content
+                # Most have nothing else to look at.
+                if content is None or self.key_field:
+                    records.append(self.record(line))
+                else:
+                    records.append((line, value_of(content), key))
         except InvalidText as problem:
             return records, problem
         return records, None
