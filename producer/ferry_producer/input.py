@@ -57,6 +57,9 @@ class Input:
                 self.bytes_read += len(chunk)
                 for piece in plain.feed(chunk):
                     yield _not_empty(self._splitter.feed(piece))
+                    # A chunk may be unpacked into far more than can be sent in the time that a signal leaves.
+                    if self.again:
+                        stop.check()
             plain.end()
             yield _not_empty(self._splitter.end())
         except Stopped:

@@ -133,7 +133,7 @@ def built_in_line(content: bytes) -> bytes:
     if not (b"\n" in content or content.endswith(b"\r") or content.startswith(BYTE_ORDER_MARK)):
         return content
     if _is_json_object(content):
-        return route_line(content)
+        return content.replace(b"\n", b" ")
     try:
         return orjson.dumps({"text": content.decode()})
     except UnicodeDecodeError:
@@ -141,7 +141,11 @@ def built_in_line(content: bytes) -> bytes:
 
 
 def route_line(content: bytes) -> bytes:
-    """The same for JSON, which has line feeds between its parts only."""
+    """The same for JSON, which has line feeds between its parts only; what isn't JSON stays as it is."""
+    try:
+        orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return content
     return content.replace(b"\n", b" ")
 
 

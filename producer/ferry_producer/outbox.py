@@ -114,8 +114,6 @@ class Outbox(Generic[Token]):
         self._waiting: dict[int, Token] = {}
         self._numbers = count()
         self._slots = Slots(max_pending)
-        self._empty = asyncio.Event()
-        self._empty.set()
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(IDLE_SECONDS, self._serve)
 
@@ -146,8 +144,9 @@ class Outbox(Generic[Token]):
         await asyncio.sleep(BUSY_SECONDS)
 
     async def emptied(self) -> None:
-        """Wait until every message has its outcome."""
-        await self._empty.wait()
+        """Wait until every message has its outcome, those of senders who wait for room as well."""
+        while not self._slots.all_free:
+            await self.room()
 
     def abandon(self) -> None:
         """Tell of what is still without an outcome that it is undelivered, and stop."""
@@ -160,9 +159,10 @@ class Outbox(Generic[Token]):
         deadline = self._loop.time() + PURGE_SECONDS
         while self._waiting and self._loop.time() < deadline:
             self._poll(0.1)
-        for number in tuple(self._waiting):
+        untold = tuple(self._waiting)
+        for number in untold:
             self._recipient.undelivered(self._waiting.pop(number), _UNKNOWN)
-        self._empty.set()
+        self._slots.release(len(untold))
 
     def _hand_over(self, headers: Headers, records: Sequence[Record[Token]]) -> int:
         """Use up a slot for each, until librdkafka's own queue is full; returns how many."""
@@ -189,7 +189,6 @@ class Outbox(Generic[Token]):
         return handed_over
 
     def _begin_to_wait(self) -> None:
-        self._empty.clear()
         self._timer.cancel()
         self._timer = self._loop.call_later(BUSY_SECONDS, self._serve)
 
@@ -216,8 +215,6 @@ class Outbox(Generic[Token]):
         if self._answered:
             self._answered = False
             self._on_answer()
-        if not self._waiting:
-            self._empty.set()
 
     def _on_delivery(self, number: int, error: KafkaError | None, message: KafkaMessage) -> None:
         try:

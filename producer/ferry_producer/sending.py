@@ -75,6 +75,8 @@ class _Run:
         self._pace = None if job.rate_per_second is None else Pace(job.rate_per_second, time.monotonic)
         #: Messages handed over; lines of the present batch that were handed over or refused.
         self._taken = self._done = 0
+        #: A signal came before a line's turn.
+        self._interrupted = False
 
     async def go(self, word: str) -> bool:
         """Return whether everything that was to be read was read."""
@@ -96,7 +98,7 @@ class _Run:
                     break
                 await asyncio.sleep(0)
             else:
-                return self._job.endless or not (self._job.in_turn and self._stop.asked)
+                return self._job.endless or not (self._interrupted or (self._job.in_turn and self._stop.asked))
         except Stopped:
             return False
         except UnreadableInput as error:
@@ -137,6 +139,7 @@ class _Run:
                     await asyncio.sleep(0)
                 # A message's time is that of its turn.
                 if not await self._turn():
+                    self._interrupted = True
                     break
                 records, problem = self._job.recipe.records(batch[self._done : self._done + self._most_at_once])
                 await self._hand_over(records)

@@ -13,9 +13,14 @@ class Slots:
     """
 
     def __init__(self, number: int) -> None:
-        self._free = number
+        self._number = self._free = number
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._woken = 0
+
+    @property
+    def all_free(self) -> bool:
+        """Whether nobody has one, nor waits for one."""
+        return self._free == self._number
 
     def take(self, most: int = 1) -> int:
         """Take as many slots as are free, at most so many; none before those who wait already. Returns how many."""

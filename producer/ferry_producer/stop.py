@@ -51,6 +51,15 @@ class Stop:
         """Whether a signal came."""
         return self._asked.is_set()
 
+    def check(self) -> None:
+        """Go on only if no signal came.
+
+        Raises:
+            Stopped: one did.
+        """
+        if self.asked:
+            raise Stopped
+
     def ask(self, number: signal.Signals) -> None:
         """Take a signal."""
         if self._asked.is_set():

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import logging
 import os
+import select
 from contextlib import suppress
 from io import FileIO
 from typing import TYPE_CHECKING, Self
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 logger = logging.getLogger("ferry.producer")
+
+#: How long a pipe's reader may take to read something. Meanwhile nothing else goes on: nothing may be lost instead.
+MOST_WAIT_SECONDS = 10.0
 
 
 class UndeliveredFile:
@@ -42,6 +46,7 @@ class UndeliveredFile:
         self.lines = 0
         #: Lines that could not be written: they are in no file.
         self.failed = 0
+        self._given_up = False
 
     def __enter__(self) -> Self:
         """It is open."""
@@ -72,9 +77,31 @@ class UndeliveredFile:
         return True
 
     def _write(self, line: bytes) -> None:
-        if self._file.write(line) < len(line):
+        if self._given_up:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        left = line
+        try:
+            while left:
+                left = left[self._write_some(left) :]
+        except OSError:
+            self._take_back()
+            raise
+
+    def _write_some(self, content: bytes) -> int:
+        """Returns how many bytes; a pipe's reader that is slower than the lines come is waited for."""
+        written: int | None = self._file.write(content)
+        if written is None:
+            if not select.select([], [self._file], [], MOST_WAIT_SECONDS)[1]:
+                raise TimeoutError(errno.ETIMEDOUT, f"nobody has read from it for {MOST_WAIT_SECONDS:.0f} s")
+            return 0
+        return written
+
+    def _take_back(self) -> None:
+        """Nothing of a line that doesn't fit stays; where nothing can be taken back, as from a pipe, none follows."""
+        try:
             self._file.truncate(self._bytes)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            self._given_up = True
 
 
 def _locked(path: Path) -> tuple[FileIO, bool]:

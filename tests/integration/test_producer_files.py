@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ferry_console.local.ports import free_port
-from tests.support.kafka_records import create_topic, read_all
+from tests.support.eventually import eventually
+from tests.support.kafka_records import create_topic, end_offsets, read_all
 from tests.support.producer_rate import keep_the_rate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ferry_console.local.kafka import LocalKafka
     from tests.support.ferry_processes import FerryProcesses
 
@@ -102,7 +105,11 @@ def test_interrupted_at_any_moment_nothing_is_missing(
     create_topic(kafka.bootstrap_servers, topic)
     lines = [b"line %d" % number for number in range(400_000)]
     (ferry.directory / "in").write_bytes(b"\n".join(lines))
-    code, account, rest = interrupted(ferry, way, signals)
+    # Less than half: the producer is not done before a signal arrives.
+    moment = random.randrange(1, len(lines) // 2)
+    code, account, rest = interrupted(
+        ferry, way, signals, lambda: sum(end_offsets(kafka.bootstrap_servers, topic).values()) >= moment
+    )
     left = ferry.directory / "left"
     undelivered = left.read_bytes() if left.exists() else b""
     if way == "file":
@@ -120,11 +127,13 @@ def test_interrupted_at_any_moment_nothing_is_missing(
     assert found.total() - len(lines) <= account["failed"]
 
 
-def interrupted(ferry: FerryProcesses, way: str, signals: list[signal.Signals]) -> tuple[int, dict[str, Any], bytes]:
-    """Exit code, account, and what was left in the pipe."""
+def interrupted(
+    ferry: FerryProcesses, way: str, signals: list[signal.Signals], due: Callable[[], bool]
+) -> tuple[int, dict[str, Any], bytes]:
+    """Exit code, account, and what was left in the pipe, of a producer that gets the signals once they are due."""
     options = ["--file", "in"] if way == "file" else ["-"]
     reading, writing = os.pipe()
-    feeder = Thread(target=_feed, args=(writing, (ferry.directory / "in").read_bytes()))
+    feeder = Thread(target=_feed, args=(writing, (ferry.directory / "in").read_bytes()), daemon=True)
     process = subprocess.Popen(
         [sys.executable, "-m", "ferry_producer", *options, "--json", "--undelivered", "left"],
         stdin=reading,
@@ -134,11 +143,14 @@ def interrupted(ferry: FerryProcesses, way: str, signals: list[signal.Signals]) 
         cwd=ferry.directory,
     )
     feeder.start()
-    time.sleep(0.9 + random.random())
-    for number in signals:
-        process.send_signal(number)
-        time.sleep(0.002)
-    output, _ = process.communicate(timeout=60)
+    try:
+        eventually(due, expected=True, timeout_seconds=60.0)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.002)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
     rest = bytearray()
     while piece := os.read(reading, 65_536):
         rest += piece

@@ -125,6 +125,22 @@ async def test_a_signal_ends_the_wait_for_input() -> None:
     os.close(target)
 
 
+async def test_a_signal_ends_a_file_in_the_middle_of_what_one_read_unpacks_to(tmp_path: Path) -> None:
+    """A few bytes may be millions of lines."""
+    (tmp_path / "f").write_bytes(gzip.compress(b"line\n" * 1_000_000))
+    source, stop, lines = file_input(tmp_path / "f"), Stop(1), list[Line]()
+
+    async def read() -> None:
+        async for batch in source.lines(stop):
+            lines.extend(batch)
+            stop.ask(signal.SIGINT)
+
+    with pytest.raises(Stopped):
+        await read()
+    assert 0 < len(lines) < 20_000
+    os.close(source.descriptor)
+
+
 async def test_what_was_taken_from_a_pipe_is_given_out_or_told() -> None:
     """Whole lines are yielded, also when the signal came first; the beginning of another one is kept."""
     reading, writing = os.pipe()

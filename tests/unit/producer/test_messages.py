@@ -268,6 +268,14 @@ def test_an_argument_for_a_route_is_one_line_too(file: Path, value: object, inde
     assert json.loads(line.content) == value
 
 
+@pytest.mark.parametrize("content", [b'{"note": "two\nlines"}', b'"a\nb"', b"a\nb", b'{"a":\n'])
+def test_what_is_no_json_does_not_become_it(content: bytes) -> None:
+    """A line feed inside a JSON string is an error, which is told; a blank in its place would be another message."""
+    assert route_line(content) == content
+    with pytest.raises(InvalidText):
+        value_of_route(route_line(content), adapter_of(Any))
+
+
 @pytest.mark.parametrize("content", [b"a", b'{"text": "a"}', b"[1]", b"\xff", b"\xff\n", b" a "])
 def test_what_is_one_line_stays_as_it_is(content: bytes) -> None:
     """So does what can't be a message, whose problem is told by its place."""

@@ -173,6 +173,34 @@ async def test_who_waits_comes_before_what_is_offered() -> None:
     assert client.produced == [b"1", b"2", b"3"]
 
 
+async def test_emptied_waits_for_those_who_wait_for_room() -> None:
+    """Reports of all that is under way come at once: it is the turn of the next ones, not the end."""
+    client, outcomes = FakeClient(), list[Outcome]()
+    outbox = Outbox(client, "t", 2, EachSettled(), lambda: None)
+    async with asyncio.TaskGroup() as senders:
+        for number in range(6):
+            senders.create_task(outbox.put([], (outcomes.append, b"%d" % number, None)))
+        await asyncio.sleep(0)
+        outbox._poll(0)
+        assert (len(outcomes), outbox.pending) == (2, 0)
+        await outbox.emptied()
+        assert (len(outcomes), outbox.pending) == (6, 0)
+    outbox.abandon()
+
+
+async def test_nobody_waits_for_what_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the client says nothing."""
+    monkeypatch.setattr(outbox_module, "PURGE_SECONDS", 0.0)
+    client = FakeClient([0] * 10_000)
+    client.purge = lambda: None  # type: ignore[method-assign]  # nothing comes of it
+    outbox = Outbox(client, "t", 2, EachSettled(), lambda: None)
+    await outbox.put([], (lambda _: None, b"x", None))
+    waiting = asyncio.create_task(outbox.emptied())
+    await asyncio.sleep(0)
+    outbox.abandon()
+    await asyncio.wait_for(waiting, 5)
+
+
 async def test_one_sender_keeps_the_order() -> None:
     """Messages are produced in the order they were handed over, also through a full queue."""
     client = FakeClient([0, 1, 0, 2] * 5, queue_size=2)

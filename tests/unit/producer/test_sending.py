@@ -236,6 +236,19 @@ async def test_a_signal_ends_a_slow_run_at_once(tmp_path: Path) -> None:
         os.close(source.descriptor)
 
 
+@pytest.mark.parametrize(("content", "taken"), [(b"a\nb", 1), (b"a\nb\n", 1), (b"a\nb\nc", 2)])
+async def test_a_line_whose_turn_did_not_come_is_not_the_end_of_a_file(
+    tmp_path: Path, content: bytes, taken: int
+) -> None:
+    """Also the last one without a line feed, behind which no more is read."""
+    source, destination = file_with(tmp_path / "f", content), Destination()
+    asyncio.get_running_loop().call_later((taken - 0.5) * 0.5, interrupt)
+    end, account = await carry_out(Job(RECIPE, source=source, rate_per_second=2.0), destination)
+    assert (end.finished, account.last_line) == (False, taken)
+    assert destination.sent == content.split()[:taken]
+    os.close(source.descriptor)
+
+
 async def test_a_signal_is_the_end_of_an_endless_run_and_cuts_a_counted_one() -> None:
     """Nothing is left over: texts can be repeated."""
     for count, finished in ((None, True), (100, False)):

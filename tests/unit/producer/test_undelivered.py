@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
+import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
+from ferry_producer import undelivered
 from ferry_producer.undelivered import UndeliveredFile
 from ferry_shared.errors import ConfigurationError
 
@@ -113,3 +117,65 @@ def test_a_full_disk_is_told_and_counted(caplog: pytest.LogCaptureFixture) -> No
     assert (file.lines, file.failed) == (0, 2)
     assert caplog.text.count("/dev/full can't be written: No space left on device") == 1
     file._file.close()
+
+
+def test_a_line_that_fits_only_in_part_is_not_there(tmp_path: Path) -> None:
+    """A disk that is full: the next line, for which there is room, isn't its end."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    long = b"1" * (1 << 20)
+    with UndeliveredFile(tmp_path / "left") as file:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(long) + 8, limit[1]))
+        try:
+            added = [file.add(content) for content in (long, b"12345678", b"two")]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert added == [True, False, True]
+    assert (tmp_path / "left").read_bytes() == long + b"\ntwo\n"
+
+
+class SlowReader(Thread):
+    """Opens a FIFO at once and reads it after some seconds, to its end."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__()
+        os.mkfifo(path)
+        self._pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self._seconds = seconds
+        self.content = b""
+        self.start()
+
+    def run(self) -> None:
+        """Wait, and read."""
+        time.sleep(self._seconds)
+        os.set_blocking(self._pipe, True)
+        while piece := os.read(self._pipe, 65_536):
+            self.content += piece
+        os.close(self._pipe)
+
+
+def test_a_slow_reader_of_a_pipe_is_waited_for(tmp_path: Path) -> None:
+    """More than the pipe holds, and a line longer than that; each is whole."""
+    lines = [*(b"%0100d" % number for number in range(2_000)), b"x" * 300_000, b"last"]
+    reader = SlowReader(tmp_path / "left", 0.3)
+    with UndeliveredFile(tmp_path / "left") as file:
+        added = [file.add(line) for line in lines]
+    reader.join()
+    assert added == [True] * len(lines)
+    assert reader.content.splitlines() == lines
+
+
+def test_a_pipe_that_is_read_no_more_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has of a line is its end: no other line follows, also when there is room again."""
+    monkeypatch.setattr(undelivered, "MOST_WAIT_SECONDS", 0.05)
+    reader = SlowReader(tmp_path / "left", 1.0)
+    started = time.monotonic()
+    with UndeliveredFile(tmp_path / "left") as file:
+        added = [file.add(line) for line in (b"one", b"x" * 300_000, *[b"two"] * 50)]
+        assert time.monotonic() - started < 1.0
+        time.sleep(1.2)
+        added.append(file.add(b"three"))
+    reader.join()
+    assert added == [True, *[False] * 52]
+    assert file.failed == 52
+    assert reader.content.startswith(b"one\nxxx")
+    assert reader.content.count(b"\n") == 1
