@@ -1,6 +1,9 @@
 """Commands that are sent now, and whose replies are read later."""
 
+import gc
+import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from redis.exceptions import ResponseError
@@ -62,6 +65,20 @@ def test_a_refusal_is_raised_and_the_connection_serves_on(client: LedgerClient) 
     with pytest.raises(RedisUnavailable, match="MISCONF"):
         client.ask("EVAL", "return redis.error_reply('MISCONF of the test')", 0)
     assert client.ask(*ID) == connection
+
+
+def test_a_refusal_keeps_nobody(redis_url: str) -> None:
+    """Who lets go of the client has closed its connections, without a garbage collector that comes some time."""
+    client = connect(redis_url)
+    seen = weakref.ref(client)
+    gc.disable()
+    try:
+        with suppress(ResponseError):
+            client.ask("GET")
+        del client
+        assert seen() is None
+    finally:
+        gc.enable()
 
 
 def test_a_late_reply_is_nobody_elses(client: LedgerClient) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import weakref
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -19,11 +20,13 @@ class QueuedTask(NamedTuple):
 
 
 class QueueReader:
-    """Reads one Celery queue in one Redis database."""
+    """Reads one Celery queue in one Redis database; lets go of Redis when nobody has it any more."""
 
     def __init__(self, url: str, queue: str = "celery") -> None:
         """`url` is the broker's."""
         self.client = connect(url)
+        # A socket that the garbage collector closes is a warning, and a warning an error.
+        weakref.finalize(self, self.client.close)
         self.ledger = WorkerLedger(self.client, "")
         self._queue = queue
 

@@ -17,11 +17,11 @@ from tests.support.recording import Recording
 
 def ledger_is_empty(ferry: FerryProcesses, topic: str, partitions: int) -> bool:
     """Only the heads are left in Redis."""
-    client = QueueReader(ferry.settings["CELERY_BROKER_URL"]).client
+    queue = QueueReader(ferry.settings["CELERY_BROKER_URL"])
     group = ferry.settings["CONSUMER_GROUP"]
     keys = [LedgerKeys.of("", group, TopicPartition(topic, number)) for number in range(partitions)]
     rest = [name for each in keys for name in (each.inflight, each.state, each.times, each.attention)]
-    return client.exists(*rest, "celery", "unacked") == 0
+    return queue.client.exists(*rest, "celery", "unacked") == 0
 
 
 def all_committed(ferry: FerryProcesses, topic: str) -> bool:

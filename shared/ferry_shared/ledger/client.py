@@ -127,11 +127,12 @@ class LedgerClient(redis.Redis):
             RedisUnavailable: whether it happened is unknown.
             redis.ResponseError: it is refused.
         """
-        (reply,) = self.send([words]).replies()
-        if isinstance(reply, redis.ResponseError):
+        replies = self.send([words]).replies()
+        if isinstance(replies[0], redis.ResponseError):
             with translated():
-                raise reply
-        return reply
+                # Not from a variable: the frame that its traceback keeps would keep it in turn, and both the client.
+                raise replies.pop()
+        return replies[0]
 
     def send(self, commands: Sequence[Sequence[Word]], behind: UnderWay | None = None) -> UnderWay:
         """Send commands in one go; `behind` others that are under way they keep their order, and share their fate.
