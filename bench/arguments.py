@@ -38,7 +38,7 @@ class Size:
 
 SIZES = {
     "produce": Size("a file's lines into Kafka, against kcat and a plain program", 500_000, 5, 60),
-    "dispatch": Size("a backlog from Kafka to the queue, against loops and the limit", 500_000, 5, 30),
+    "dispatch": Size("a backlog from Kafka to the queue, against loops and raw consume + parse", 500_000, 5, 30),
     "end_to_end": Size("a backlog to its tasks' end, against a loop and a stock worker", 500_000, 3, 300),
     "latency": Size("produce to task start at steady rates, against a loop", 0, 5, 30),
     "memory": Size("memory and CPU along a large backlog, against a small one", 5_000_000, 3, 600),

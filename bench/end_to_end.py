@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 NAME = "end_to_end"
 WORKER_PROCESSES = 2
-#: Plain loop and stock worker run at once in the beginning and the worker alone later on, in the same proportion
-#: whatever the backlog: so they get a smaller backlog to its end, and not the beginning of a larger one.
-PEER_SHARE = 10
+#: Consumer and worker run at once in the beginning and the worker alone later on, in the same proportion whatever
+#: the backlog: so what is slow gets a smaller backlog to its end, and not the beginning of a larger one.
+SMALLER_BY = 10
 NOTES = (
     peer.CANNOT_RUN,
-    f"plain loop and stock worker get 1 message in {PEER_SHARE}, to the end",
+    f"plain loop and stock worker, and Ferry's single tasks, get 1 message in {SMALLER_BY}, to the end",
     "from the first task done to the last; a no-op task adds one to a count in memory, printSomething writes a log",
 )
 _TASKS = {NOTHING: "no-op", PRINT: "printSomething"}
@@ -32,17 +32,18 @@ _TASKS = {NOTHING: "no-op", PRINT: "printSomething"}
 
 def run(options: Options) -> Report:
     """Measure everybody in alternating rounds."""
-    plain = Backlog("plain", options.messages // PEER_SHARE, options.seconds)
-    whole = Backlog("ferry", options.messages, options.seconds)
+    smaller = Backlog("smaller", options.messages // SMALLER_BY, options.seconds)
+    whole = Backlog("whole", options.messages, options.seconds)
     with started_servers() as servers:
-        for backlog in (plain, whole):
+        for backlog in (smaller, whole):
             options.tell(f"producing a backlog of {backlog.messages:,}")
             produce_backlog(servers.kafka.bootstrap_servers, backlog.topic, backlog.messages)
         subjects = [
             Subject(f"{who}, {name}", partial(measure, servers, backlog, task))
             for task, name in _TASKS.items()
-            for who, measure, backlog in (("plain loop + stock worker", _plain, plain), ("ferry", _ferry, whole))
+            for who, measure, backlog in (("plain loop + stock worker", _plain, smaller), ("ferry", _ferry, whole))
         ]
+        subjects.append(Subject("ferry, single tasks", partial(_ferry_single, servers, smaller)))
         measured = alternate(subjects, options.rounds, options.tell)
     facts = {
         "messages": options.messages,
@@ -62,3 +63,8 @@ def _ferry(servers: Servers, backlog: Backlog, task: str) -> list[Reading]:
     key = "ferry_print" if task == PRINT else "ferry_noop"
     label = f"ferry, batches of 100, {_TASKS[task]}"
     return rate(key, label, ferry_rate(servers, backlog, task, WORKER_PROCESSES, ferry.BATCH))
+
+
+def _ferry_single(servers: Servers, backlog: Backlog) -> list[Reading]:
+    label = "ferry, single tasks, no-op"
+    return rate("ferry_single_noop", label, ferry_rate(servers, backlog, NOTHING, WORKER_PROCESSES, {}))

@@ -1,4 +1,4 @@
-"""The limit: `consume` and parse, and do nothing with it."""
+"""`consume` and parse, and do nothing with it."""
 
 import json
 import os
