@@ -1,6 +1,5 @@
 """Kafka deletes records that are still needed."""
 
-import json
 import re
 import signal
 from collections import Counter
@@ -26,11 +25,12 @@ def test_a_failed_tasks_dead_letter_is_made_from_what_the_worker_kept(
     acting = Acting(ferry)
     acting.consumer(settings={"CONSUMER_STATUS_INTERVAL_SECONDS": "0.2"})
     acting.worker()
-    values = [json.dumps({"number": 0, "act": "raise", "seconds": 2}).encode(), *acts(20, first=1)]
+    values = [*acts(1, "wait_and_raise"), *acts(20, first=1)]
     acting.produce(values)
     eventually(lambda: acting.started()[Place(0, 0)], 1)
     assert acting.in_flight() > 0
     delete_records_before(kafka.bootstrap_servers, topic, 21)
+    acting.release()
     acting.settle()
     acting.assert_accounted(places(range(21)))
     assert acting.started() == Counter(places(range(21)))
@@ -118,4 +118,4 @@ def test_a_warning_comes_before_the_oldest_in_flight_is_deleted(
     acting.settle()
     consumer.send_signal(signal.SIGTERM)
     assert consumer.wait() == 0
-    assert consumer.output().count("the oldest message in flight") == 2
+    assert consumer.output().count("the oldest message in flight, offset 6") == 2

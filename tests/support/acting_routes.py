@@ -9,14 +9,16 @@ from ferry_shared.routes import Route
 
 TASK = "tests.act"
 #: What ends a task without success, however often it is tried: its message becomes a dead letter.
-FATAL = frozenset({"raise", "exit", "hang", "segfault", "hungry", "killed"})
+FATAL = frozenset({"raise", "wait_and_raise", "exit", "hang", "segfault", "hungry", "killed"})
 
 
 class Act(BaseModel):
     """What a task is to do; `seconds` is how long it takes before."""
 
     number: int
-    act: Literal["return", "wait", "raise", "exit", "hang", "segfault", "hungry", "killed", "grow"] = "return"
+    act: Literal[
+        "return", "wait", "raise", "wait_and_raise", "exit", "hang", "segfault", "hungry", "killed", "grow"
+    ] = "return"
     seconds: float = 0.0
 
 

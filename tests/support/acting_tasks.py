@@ -43,6 +43,11 @@ def _fail() -> None:
     raise ValueError("as its message says")
 
 
+def _wait_and_fail() -> None:
+    _wait()
+    _fail()
+
+
 def _hang() -> None:
     """Nothing that Python does ends it: only the hard limit."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
@@ -65,6 +70,7 @@ _ACTS: dict[str, Callable[[], object]] = {
     "return": lambda: None,
     "wait": _wait,
     "raise": _fail,
+    "wait_and_raise": _wait_and_fail,
     "exit": lambda: os._exit(3),
     "hang": _hang,
     "segfault": lambda: ctypes.string_at(0),
