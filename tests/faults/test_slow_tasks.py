@@ -45,14 +45,18 @@ def test_the_commit_waits_at_the_slow_task_and_the_others_run_once(
     waiting = {place for place in entry if place.offset >= SLOW}
     eventually(lambda: set(acting.done()) == everything - waiting, expected=True, timeout_seconds=150)
     eventually(acting.in_flight, len(entry))
-    committed = committed_offsets(kafka.bootstrap_servers, acting.group, topic)
-    assert min(entry).offset <= committed[0] <= SLOW
+
+    def committed() -> int:
+        return committed_offsets(kafka.bootstrap_servers, acting.group, topic).get(0, 0)
+
+    eventually(lambda: min(entry).offset <= committed() <= SLOW, expected=True)
+    held_at = committed()
     killed.kill()
     successor = acting.consumer("successor", instance)
     successor.wait_for_text(rf"{topic}-0: from offset {fast + 1} \(continued from the ledger")
     acting.produce(acts(10, first=fast + 1))
     eventually(lambda: len(acting.done()), fast + 11 - len(waiting))
-    assert committed_offsets(kafka.bootstrap_servers, acting.group, topic) == committed
+    assert committed() == held_at
     acting.release()
     acting.settle(timeout_seconds=slow_seconds + 30)
     assert time.monotonic() - started > slow_seconds
@@ -69,7 +73,7 @@ def test_waiting_longer_than_the_redelivery_age_is_no_reason_to_queue_again(
     age = {"CONSUMER_REDELIVER_AFTER_SECONDS": str(REDELIVER_AFTER_SECONDS), "CONSUMER_HTTP_PORT": str(port)}
     consumer = acting.consumer(settings=age)
     worker = acting.worker()
-    acting.produce(acts(HELD, seconds=1))
+    acting.produce(acts(HELD, "wait"))
     eventually(lambda: (acting.started().total() > 0, acting.queued()), (True, 0))
     with stopped(worker.pid, *children_of(worker.pid)):
         # The queue is in order: clearly older than the oldest that waits, what is held could be taken for lost.
@@ -80,6 +84,7 @@ def test_waiting_longer_than_the_redelivery_age_is_no_reason_to_queue_again(
         waiting = acting.queued_ids()
         time.sleep(LONGER * REDELIVER_AFTER_SECONDS)
         assert acting.queued_ids() == waiting
+    acting.release()
     assert _redelivered(consumer, port, topic) == 0
     acting.settle()
     acting.assert_accounted()

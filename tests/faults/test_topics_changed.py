@@ -48,9 +48,9 @@ def test_a_topic_recreated_under_a_running_consumer_runs_from_its_beginning(
     consumer = acting.consumer(settings={"CONSUMER_STATUS_INTERVAL_SECONDS": "1", **LOOK_OFTEN})
     acting.produce(acts(20))
     eventually(acting.queued, 20)
+    assert acting.in_flight() == 20
     recreate_topic(kafka.bootstrap_servers, topic)
     acting.produce(acts(50))
-    assert acting.in_flight() == 20
     consumer.wait_for_text(rf"{topic}-0: from offset 0 \(the topic was created anew", timeout_seconds=40)
     acting.worker()
     acting.settle()
@@ -141,11 +141,17 @@ def test_a_record_that_is_compacted_away_in_flight_ends_like_any_other(
     failing = acts(1, "wait_and_raise")
     produce_keyed(servers, topic, failing, key=b"one")
     eventually(lambda: acting.started()[Place(0, 0)], 1)
-    produce_keyed(servers, topic, acts(30, first=1), key=b"one")
+
+    def send(values: list[bytes], key: bytes) -> None:
+        # What is in the last segment isn't compacted: each record is read before the next one closes it.
+        produce_keyed(servers, topic, values, key=key)
+        eventually(lambda: len(acting.started()), end_offsets(servers, topic)[0])
+
+    send(acts(30, first=1), b"one")
 
     def compacted() -> bool:
         # A segment is closed by the next record that comes after its time.
-        produce_keyed(servers, topic, acts(1), key=b"other")
+        send(acts(1), b"other")
         return Place(0, 0) not in {Place(*record[:2]) for record in read_all(servers, topic)}
 
     eventually(compacted, expected=True)

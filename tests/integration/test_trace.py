@@ -119,15 +119,18 @@ def _seconds_between(first: str, second: str) -> float:
 
 
 @pytest.mark.single_messages
-def test_a_worker_that_died(kafka: LocalKafka, ferry: FerryProcesses, topic: str, group: str) -> None:
+def test_a_worker_that_died(
+    kafka: LocalKafka, ferry: FerryProcesses, queue: QueueReader, topic: str, group: str
+) -> None:
     """Its task is running until its claim ends, then left; the other one it had taken is still taken."""
     create_topic(kafka.bootstrap_servers, topic)
     produce(kafka.bootstrap_servers, topic, orders(0, 1))
-    route(ferry, {topic: "tests.waiting"})
+    events = route(ferry, {topic: "tests.waiting"})
     ferry.consumer()
     limits = {"WORKER_TASK_TIME_LIMIT_SECONDS": "3", "WORKER_LEASE_MARGIN_SECONDS": "5"}
     worker = ferry.worker(*ONE_AT_A_TIME, **limits)
-    eventually(lambda: state(ferry, f"{topic}-0-0@{group}"), "running", timeout_seconds=60)
+    # A trace takes a good part of the time that the task has.
+    eventually(lambda: (events.exists(), queue.client.hlen("unacked")), (True, 2), timeout_seconds=60)
     worker.kill()
     assert traced(ferry, f"{topic}-0-0@{group}")["state"] == "running"
     assert traced(ferry, f"{topic}-0-1@{group}")["state"] == "taken"

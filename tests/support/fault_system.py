@@ -148,8 +148,9 @@ class FaultSystem:
 
     def told(self, event: str) -> Counter[str]:
         """How often this group's tasks told `event` (started, retrying, failing, done), by text."""
-        lines = self._record.read_text().splitlines() if self._record.exists() else []
-        words = [line.split(" ", 2) for line in lines]
+        # Half a line is still being written.
+        text = self._record.read_text().rpartition("\n")[0] if self._record.exists() else ""
+        words = [line.split(" ", 2) for line in text.splitlines()]
         return Counter(text for word, task_id, text in words if word == event and task_id.endswith(f"@{self.group}"))
 
     def wait_until_done(self, count: int, timeout_seconds: float = 60.0) -> None:

@@ -46,7 +46,7 @@ def test_redis_full_while_messages_come_in(system: FaultSystem, prefix: str) -> 
 
 def test_redis_full_at_the_moment_of_a_retry_and_a_failure(system: FaultSystem) -> None:
     """Both are recorded on the full server; the retry is queued and the dead letter written when there is memory."""
-    system.consumer()
+    consumer = system.consumer()
     system.worker()
     system.hold_tasks()
     system.send(1, "retry")
@@ -56,6 +56,8 @@ def test_redis_full_at_the_moment_of_a_retry_and_a_failure(system: FaultSystem) 
         system.let_tasks_end()
         eventually(lambda: (system.told("retrying").total(), system.told("failing").total()), (1, 1))
         eventually(lambda: system.dead_letters().total(), 1)
+        # The retry was due, and refused.
+        consumer.wait_for_text("used memory > 'maxmemory'")
         assert system.told("started").total() == 2
     system.wait_for_the_end()
     assert sorted(system.told("started").items()) == [("fail 1", 1), ("retry 0", 2)]
