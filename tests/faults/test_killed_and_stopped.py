@@ -136,6 +136,8 @@ def test_a_worker_stopped_beyond_the_visibility_timeout_repeats_only_what_it_hel
     for pid in held:
         stop_process(pid)
     assert acting.in_flight() > 0
+    # Beyond half of the soft limit: the rest of a batch goes on one by one.
+    time.sleep(2)
     acting.release()
     stopped_at = time.monotonic()
     acting.worker(name="other", settings=SHORT_LIMITS)

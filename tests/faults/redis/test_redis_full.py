@@ -49,9 +49,10 @@ def test_redis_full_at_the_moment_of_a_retry_and_a_failure(system: FaultSystem) 
     consumer = system.consumer()
     system.worker()
     system.hold_tasks()
-    system.send(1, "retry")
-    system.send(1, "fail")
-    eventually(lambda: system.told("started").total(), 2)
+    # One after the other, so that no batch holds both.
+    for number, kind in enumerate(("retry", "fail"), 1):
+        system.send(1, kind)
+        eventually(lambda: system.told("started").total(), number)
     with full(system):
         system.let_tasks_end()
         eventually(lambda: (system.told("retrying").total(), system.told("failing").total()), (1, 1))
