@@ -31,8 +31,7 @@ def test_the_worker_prints_a_message_a_second(system: ComposeSystem) -> None:
     time.sleep(WATCHED_SECONDS)
     lines, seconds = len(system.printed()) - before, time.monotonic() - started
 
-    # What a busy machine misses is not made up for.
-    assert lines == pytest.approx(seconds, rel=1 / 3)
+    assert lines == pytest.approx(seconds, abs=2)
 
 
 def test_one_message_by_hand_is_printed(system: ComposeSystem) -> None:

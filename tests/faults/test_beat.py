@@ -48,20 +48,12 @@ class TwoBeats:
             for pid in pids:
                 self.running[pid].send_signal(signal.SIGCONT)
 
-    def wait_for_another_than(self, sender: int) -> None:
-        """Look until somebody else has sent."""
-        self.watch.look_until(lambda: self.watch.last_sender != sender, 60.0)
-
     def check_each_run_was_sent_once(self) -> None:
         """Every run that was recorded is one task, and they are an interval apart."""
-        assert self.watch.each_run_has_its_task
+        assert self.watch.blind_seconds < INTERVAL_SECONDS, "the test itself stood still, and may have missed a run"
+        assert len(self.watch.task_ids) == len(set(self.watch.task_ids)) == len(self.watch.runs)
         assert min(self.watch.gaps) >= INTERVAL_SECONDS
         assert all(beat.running for beat in self.running.values())
-
-    @property
-    def longest_gap_seconds(self) -> float:
-        """What a gap may be: longer on a machine that stands still."""
-        return LONGEST_GAP_SECONDS + self.watch.blind_seconds
 
 
 @pytest.fixture
@@ -106,7 +98,7 @@ def test_two_beats_send_each_run_once(beats: TwoBeats) -> None:
     """Within an interval one of them sends, never both."""
     beats.watch.wait_for_runs(10)
     beats.check_each_run_was_sent_once()
-    assert max(beats.watch.gaps) < beats.longest_gap_seconds
+    assert max(beats.watch.gaps) < LONGEST_GAP_SECONDS
 
 
 def test_a_killed_beat_is_replaced_within_an_interval(beats: TwoBeats) -> None:
@@ -114,11 +106,11 @@ def test_a_killed_beat_is_replaced_within_an_interval(beats: TwoBeats) -> None:
     for _ in range(3):
         victim = beats.watch.last_sender
         beats.replace(victim)
-        # It may have sent once more before it was killed.
-        beats.wait_for_another_than(victim)
+        beats.watch.wait_for_runs(1)
+        assert beats.watch.last_sender != victim
         beats.watch.wait_for_runs(2)
     beats.check_each_run_was_sent_once()
-    assert max(beats.watch.gaps) < beats.longest_gap_seconds
+    assert max(beats.watch.gaps) < LONGEST_GAP_SECONDS
 
 
 def test_a_beat_that_was_paused_sends_nothing_again(beats: TwoBeats) -> None:
@@ -130,7 +122,7 @@ def test_a_beat_that_was_paused_sends_nothing_again(beats: TwoBeats) -> None:
         assert beats.watch.last_sender != sleeper
         beats.watch.wait_for_runs(2)
     beats.check_each_run_was_sent_once()
-    assert max(beats.watch.gaps) < beats.longest_gap_seconds
+    assert max(beats.watch.gaps) < LONGEST_GAP_SECONDS
 
 
 def test_after_a_pause_of_both_nothing_is_made_up_for(beats: TwoBeats) -> None:
@@ -139,9 +131,7 @@ def test_after_a_pause_of_both_nothing_is_made_up_for(beats: TwoBeats) -> None:
         beats.watch.look_for(5 * INTERVAL_SECONDS)
     beats.watch.wait_for_runs(3)
     beats.check_each_run_was_sent_once()
-    *others, pause = sorted(beats.watch.gaps)
-    assert pause >= 5 * INTERVAL_SECONDS
-    assert max(others) < beats.longest_gap_seconds
+    assert len([gap for gap in beats.watch.gaps if gap >= LONGEST_GAP_SECONDS]) == 1
 
 
 def test_redis_may_start_later_and_be_away(server: LocalValkey, processes: FerryProcesses, client: redis.Redis) -> None:

@@ -48,9 +48,9 @@ def test_a_topic_recreated_under_a_running_consumer_runs_from_its_beginning(
     consumer = acting.consumer(settings={"CONSUMER_STATUS_INTERVAL_SECONDS": "1", **LOOK_OFTEN})
     acting.produce(acts(20))
     eventually(acting.queued, 20)
-    assert acting.in_flight() == 20
     recreate_topic(kafka.bootstrap_servers, topic)
     acting.produce(acts(50))
+    assert acting.in_flight() == 20
     consumer.wait_for_text(rf"{topic}-0: from offset 0 \(the topic was created anew", timeout_seconds=40)
     acting.worker()
     acting.settle()
@@ -156,6 +156,7 @@ def test_a_record_that_is_compacted_away_in_flight_ends_like_any_other(
 
     eventually(compacted, expected=True)
     assert acting.in_flight() > 0
+    assert acting.done()[Place(0, 0)] == 0
     acting.release()
     acting.settle()
     acting.assert_accounted(places(range(end_offsets(servers, topic)[0])))

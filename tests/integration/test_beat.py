@@ -65,7 +65,7 @@ def test_two_beats_of_an_app_of_ones_own(bench: WorkerBench) -> None:
         bench.processes.start(name, "-m", "celery", "-A", "shop", "beat", "--pidfile=")
     watch = ScheduleWatch(bench.client, "often", "celery", "ferry:beat:ferry:shop")
     watch.wait_for_runs(6)
-    assert watch.each_run_has_its_task
+    assert len(set(watch.task_ids)) == len(watch.runs)
     assert min(watch.gaps) >= 1.0
 
 

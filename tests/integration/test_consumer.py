@@ -104,7 +104,7 @@ def test_sigterm_finishes_commits_and_leaves(
     assert consumer.wait() == 0
     assert committed_offsets(kafka.bootstrap_servers, group, topic) == {0: 2}
     assert group_members(kafka.bootstrap_servers, group) == 0, "it didn't leave"
-    ferry.consumer("next").wait_for_text(rf"{topic}-0: from offset 2 \(continued")
+    ferry.consumer("next").wait_for_text(rf"{topic}-0: from offset 2 \(continued", timeout_seconds=5)
 
 
 def test_a_killed_consumer_repeats_nothing(

@@ -221,7 +221,7 @@ def test_a_message_is_followed_to_its_end(page: Browser, parts: Parts) -> None:
     finder = parts.finders["orders-0-7"]
     for told in ("orders-0-7: queued, 7 before it", "orders-0-7: running", "orders-0-7: done"):
         finder.move()
-        page.wait_for_text("#trace-answer", told)
+        page.wait_for_text("#trace-answer", told, timeout_seconds=1.0)
     steps = page.text("#trace-way").split("\n")
     assert [step for step in steps if step in {"Kafka", "queued", "running", "done"}] == [
         "Kafka",
@@ -290,6 +290,7 @@ def test_dead_letters_are_replayed(page: Browser, parts: Parts) -> None:
     page.click("#replay")
     # The button still reads as it did before Escape.
     page.wait_for_text("#confirm-told", "would replay 2 dead letters")
+    page.wait_for_text("#confirm-go", "Replay 2")
     page.click("#confirm-go")
     page.wait_for_text("#confirm-told", "ann@desk replayed 2 dead letters")
     assert parts.letters.replayed == [4, 3]

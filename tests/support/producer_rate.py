@@ -1,25 +1,18 @@
 """Whether `ferry-producer --rate` keeps it, by the times that Kafka's client gave the records."""
 
-from collections import Counter
-from statistics import median
-
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from ferry_console.local.kafka import LocalKafka
-from ferry_producer.pace import MAX_BEHIND_SECONDS
 from tests.support.ferry_processes import FerryProcesses
 from tests.support.kafka_records import create_topic, end_offsets
 
-#: The share by which the rate may be off in the median second.
+#: The share by which the rate may be off over the whole run.
 TOLERANCE = 0.02
 
 
 def keep_the_rate(ferry: FerryProcesses, kafka: LocalKafka, topic: str, *, rate: int, seconds: int) -> None:
-    """Send for so long; the median second has the rate, and so have most: it isn't bursts and pauses.
-
-    A machine that stands still for longer than is made up for makes the whole run longer, and no shorter.
-    """
+    """Send for so long; the whole run has the rate, and so has each half: it isn't one burst and a pause."""
     create_topic(kafka.bootstrap_servers, topic)
     count = rate * seconds
     done = ferry.run(
@@ -28,12 +21,9 @@ def keep_the_rate(ferry: FerryProcesses, kafka: LocalKafka, topic: str, *, rate:
     assert done.returncode == 0, done.stderr
     times = timestamps_ms(kafka, topic)
     assert len(times) == count
-    whole = (times[-1] - times[0]) / 1_000
-    assert whole >= (count - 1) / rate * (1 - TOLERANCE) - MAX_BEHIND_SECONDS, "faster than asked for"
-    sent_in = Counter((at - times[0]) // 1_000 for at in times)
-    sent = [sent_in[second] for second in range(int(whole))]
-    assert median(sent) == pytest.approx(rate, rel=TOLERANCE), sent
-    assert sum(number == pytest.approx(rate, rel=2 * TOLERANCE) for number in sent) > len(sent) / 2, sent
+    whole, first = times[-1] - times[0], times[count // 2] - times[0]
+    assert whole / 1_000 == pytest.approx((count - 1) / rate, rel=TOLERANCE)
+    assert first / 1_000 == pytest.approx(count / 2 / rate, rel=2 * TOLERANCE)
 
 
 def timestamps_ms(kafka: LocalKafka, topic: str) -> list[int]:

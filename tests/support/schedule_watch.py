@@ -22,10 +22,8 @@ class ScheduleWatch:
         self.key = key or "ferry:beat:ferry:ferry_worker"
         self.runs: list[LastRun] = []
         self.task_ids: list[str] = []
-        #: The longest time in seconds between two looks.
+        #: The longest time in seconds between two looks: a run could go unseen in an interval or more.
         self.blind_seconds = 0.0
-        #: How many runs can have gone unseen: they are a second apart, and the last one stays to be seen.
-        self.could_miss = 0
         self._senders: list[int] = []
         self._looked_at: float | None = None
         self._client = client
@@ -35,9 +33,7 @@ class ScheduleWatch:
     def look(self) -> int:
         """Collect what is new; returns the number of runs so far."""
         now = time.monotonic()
-        blind_seconds = now - (self._looked_at or now)
-        self.blind_seconds = max(self.blind_seconds, blind_seconds)
-        self.could_miss += int(blind_seconds)
+        self.blind_seconds = max(self.blind_seconds, now - (self._looked_at or now))
         self._looked_at = now
         stored = self._client.hget(self.key, self._entry)
         assert stored is None or isinstance(stored, bytes)
@@ -56,13 +52,8 @@ class ScheduleWatch:
 
     def wait_for_runs(self, more: int, timeout_seconds: float = 60.0) -> None:
         """Look until there are so many more runs than now, each with its task in the queue."""
-        wanted = len(self.task_ids) + more
-        self.look_until(lambda: len(self.task_ids) >= wanted and self.each_run_has_its_task, timeout_seconds)
-
-    @property
-    def each_run_has_its_task(self) -> bool:
-        """Whether there are as many tasks as runs, and no more besides than runs that can have gone unseen."""
-        return 0 <= len(self.task_ids) - len(self.runs) <= self.could_miss
+        wanted = len(self.runs) + more
+        self.look_until(lambda: len(self.runs) >= wanted and len(self.task_ids) == len(self.runs), timeout_seconds)
 
     def rest(self) -> None:
         """Nothing can happen until the next look: the time until then isn't a blind one."""
